@@ -1,0 +1,248 @@
+//! Every code with the page that `moin explain` prints. Codes never change their meaning and are never used again.
+//!
+//! The hundreds say the stage: 01 source, 02 YAML, 03 configuration, 04 render, 05 policy, 06 review,
+//! 07 plan, 08 apply and cluster, 09 observation and engine.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// The page of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Its number, the `0201` of `MOIN-0201`.
+    pub number: u16,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+macro_rules! catalog {
+    ($($number:literal $name:ident $title:literal, $meaning:literal, $remedy:literal;)*) => {
+        /// The kind of a finding. Prints as `MOIN-0201`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            /// All codes, by number.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The page of this code.
+            pub const fn page(self) -> Page {
+                match self {
+                    $(Code::$name => Page { number: $number, title: $title, meaning: $meaning, remedy: $remedy },)*
+                }
+            }
+        }
+    };
+}
+
+catalog! {
+    101 SourceUnreachable "The source cannot be reached",
+        "The repository could not be fetched. The last good revision stays applied; moin tries again, each time a little later.",
+        "Check the URL, the network and the credentials that the message names.";
+    102 NotADescendant "The new commit does not descend from the applied one",
+        "The branch was rewritten (a force-push), or the source points elsewhere. moin never goes back in history by itself, so nothing of the new commit is applied.",
+        "Push a commit on top of the applied one, or approve this revision: add an entry with action `revision` to spec.approvals.";
+    103 FileLeftOut "A file of the repository was left out",
+        "Symbolic links, submodules and very large files are not read.",
+        "Commit the content itself, or keep the file out of the folders that are rendered.";
+    201 BrokenYaml "A document is not valid YAML",
+        "The document could not be read as the API server would read it. Other documents of the file are still used.",
+        "Correct the line that the message shows.";
+    202 DuplicateKey "A key stands twice in one mapping",
+        "YAML readers silently keep the last of two equal keys, so one of the two values would be lost.",
+        "Remove one of the two lines.";
+    203 TooComplex "A document exceeds a limit of the reader",
+        "Nesting, aliases or size are beyond what any manifest needs; such documents are used to exhaust memory.",
+        "Write the content out without aliases, or split the document.";
+    301 BadRepositoryFile "moin.yaml is not valid",
+        "A field of moin.yaml is unknown or has a wrong value. Nothing is applied while the repository's own settings are unclear.",
+        "Correct the field; the docs list all fields.";
+    302 BadSettings "A flag, variable or the daemon's file is not valid",
+        "The settings that say what to do and where could not be read.",
+        "Correct the setting that the message names.";
+    401 NotAnObject "A document is not a Kubernetes object",
+        "A manifest is a mapping with apiVersion, kind and metadata.name.",
+        "Complete the document, or move it out of the folders that are rendered.";
+    402 NamespaceMissing "A namespaced object has no namespace",
+        "moin never guesses `default`: what lands where must be visible in the file.",
+        "Add metadata.namespace.";
+    403 NamespaceOnClusterScoped "A cluster-scoped object has a namespace",
+        "The kind has no namespace, so the field means nothing.",
+        "Remove metadata.namespace.";
+    404 DuplicateObject "Two documents describe the same object",
+        "Two units or files would fight about one object.",
+        "Remove one of them, or put one into a later layer to override the other.";
+    405 UnitRefused "A unit has a field that is not understood",
+        "The unit has a field that would change what is rendered (patches, postBuild, targetNamespace ...). Applying it without that field would be wrong, so nothing of the unit is applied.",
+        "Write what the field does into the manifests, or remove it.";
+    406 PathMissing "A path of a unit is not in the repository",
+        "A Kustomization or a resources entry names a file or folder that is not there.",
+        "Correct the path.";
+    407 DependencyCycle "Units depend on each other in a circle",
+        "None of the units in the circle could ever begin.",
+        "Remove one of the dependencies.";
+    408 DependencyMissing "A unit depends on one that does not exist",
+        "The unit can never begin.",
+        "Correct dependsOn.";
+    409 EncryptedFile "A file is encrypted and there is no key",
+        "The values are encrypted with SOPS. Applying ciphertext would be wrong, so the object is left alone.",
+        "Decrypt it before, or manage the Secret elsewhere.";
+    410 FightingController "The repository also installs a controller that would fight with moin",
+        "Flux's kustomize-controller applies the same Kustomization objects and would undo what moin does, and the other way round.",
+        "Suspend the Kustomizations for Flux, or leave kustomize-controller out of the repository.";
+    411 UnitConsumed "A Kustomization object was taken as a unit",
+        "moin follows the path of a Flux Kustomization itself; the object is not applied.",
+        "Nothing to do.";
+    412 ForeignSource "A unit takes its content from another source",
+        "The sourceRef names a repository other than this one; its content is not here, so nothing of the unit is applied.",
+        "Move the content into this repository, or leave the unit to Flux.";
+    413 SafetyNotAllowed "An annotation that switches off a safety stands in a file that may not have it",
+        "Annotations that loosen a safety are honoured only in the files that protection.annotations lists.",
+        "Remove the annotation, or have the file's pattern added to protection.annotations.";
+    414 LayerFolderMissing "A layer or stage names a folder that does not exist",
+        "Nothing comes from it; perhaps the name is misspelt.",
+        "Correct the name in moin.yaml.";
+    501 PolicyInvalid "A policy does not compile",
+        "A policy that cannot be understood cannot be obeyed, so every object that it could match is refused.",
+        "Correct the policy at the place that the message shows.";
+    502 PolicyViolation "An object breaks a policy",
+        "The policy is enforced, so the object is not applied.",
+        "Change the object as the policy's message says.";
+    503 PolicyAudit "An object breaks a policy that only reports",
+        "The policy is in Audit mode: the object is applied all the same.",
+        "Change the object as the policy's message says.";
+    504 PolicyError "A policy could not be evaluated on an object",
+        "An expression failed, for example because it reads a field that is not there. An enforced policy then refuses the object.",
+        "Correct the policy (often `|| ''` is missing) or the object.";
+    505 PolicyUnsupported "A policy uses a part of the language that moin does not evaluate",
+        "What cannot be evaluated cannot be promised; the rule fails closed if it is enforced.",
+        "Rewrite the rule, or judge it at admission.";
+    506 GenerateFailed "A generate rule could not make its object",
+        "A variable could not be resolved or the result is no object.",
+        "Correct the rule at the place that the message shows.";
+    601 VersionDisagrees "Version and class of a Cluster disagree",
+        "A ClusterStack's class is named provider-stack-minor-version; the Cluster's version must be of that minor. The ClusterStack operator's webhook refuses anything else.",
+        "Change spec.topology.version and the class in one commit.";
+    602 TopologyOwned "The object belongs to Cluster API's topology controller",
+        "Objects labelled topology.cluster.x-k8s.io/owned are made from a ClusterClass; managing them from git as well would never end.",
+        "Change the ClusterClass or the Cluster's variables instead.";
+    603 SchemaViolation "An object does not fit the schema of its kind",
+        "The API server would refuse it.",
+        "Correct the field that the message names.";
+    701 KindNotServed "Nobody serves the kind of an object",
+        "The API server does not know the kind, and no CRD in the repository brings it. The object waits alone; everything else goes on.",
+        "Install what brings the kind (often a chart), or remove the object.";
+    702 Conflict "A field belongs to somebody else",
+        "Another field manager owns a field that the repository sets anew. moin does not take fields by force.",
+        "Let the other manager give it up, leave the field out, or say `moin.scs.community/on-conflict: take` in an allowed file.";
+    703 NotAdopted "An object exists already and is not ours",
+        "It lacks our owner label, and differs from what the repository says.",
+        "Compare both, then allow adoption in moin.yaml (`adoption`), or by annotation in an allowed file.";
+    704 ApprovalNeeded "A deletion needs an approval",
+        "The object's kind is protected, or the commit deletes more than protection.maxDeletions.",
+        "Add an entry to spec.approvals in moin.yaml, or restore the object.";
+    705 ForeignOwner "An object belongs to another repository",
+        "Its owner label names another repository; moin leaves it alone.",
+        "Remove it from one of the two repositories.";
+    706 SourceMismatch "Another source uses the same name",
+        "The cluster's Reconciliation records another URL or path for this owner name. Two sources under one name would delete each other's objects.",
+        "Give this repository another metadata.name, or delete the recorded Reconciliation on purpose.";
+    707 PolicyWeakened "A change weakens what guards the cluster",
+        "The change removes or loosens a policy or a protection. The old one still judges this change.",
+        "Review this first.";
+    708 DriftReported "An object was changed by hand and is not repaired",
+        "The object says `drift: report`, so the change stays and is shown.",
+        "Undo the change, or take it into the repository.";
+    801 ApplyRefused "The API server refused an object",
+        "The request was answered with an error that trying again does not mend.",
+        "Correct the object as the server's message says.";
+    802 ApplyFailed "An object could not be applied for now",
+        "The API server was not reachable, overloaded, or answered with a passing error. moin tries again, each time a little later.",
+        "Wait; look at the API server if it stays.";
+    803 DeleteFailed "An object could not be deleted for now",
+        "The API server refused or did not answer the deletion.",
+        "Look at the message; finalizers are named in it.";
+    804 ClusterUnreachable "The cluster cannot be reached",
+        "No request was answered.",
+        "Check the kubeconfig, the network and the credentials.";
+    805 LeaseHeld "Another instance holds the lease",
+        "Only the holder of the lease in the target writes to it.",
+        "Wait until it is given back, or stop the other instance.";
+    806 NotIdempotent "The server changes an object each time it is applied",
+        "The same dry-run difference came twice for an unchanged object: a webhook or controller rewrites it. moin stopped writing it.",
+        "Leave the field out of the repository, or mend the webhook.";
+    807 TerminatingNamespace "The namespace of an object is being deleted",
+        "Nothing is created in a namespace that is going.",
+        "Wait until it is gone, or remove the object from the repository.";
+    901 Drift "An object was changed by hand",
+        "A field that the repository sets was changed in the cluster, and was set back.",
+        "Change it in the repository.";
+    902 Unhealthy "An object that somebody waits for is not healthy",
+        "The unit waits for it until its time-out.",
+        "Look at the object's conditions.";
+    903 UnitTimedOut "A unit did not become ready in time",
+        "What it waits for was not healthy within its time-out.",
+        "Look at the objects that the message names.";
+    904 DependencyNotReady "A unit waits for another one",
+        "A unit that it depends on is not ready.",
+        "Look at that unit.";
+}
+
+impl Code {
+    /// Its number, the `201` of `MOIN-0201`.
+    pub const fn number(self) -> u16 {
+        self.page().number
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MOIN-{:04}", self.number())
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Code, String> {
+        let upper = s.to_ascii_uppercase();
+        let number = upper.strip_prefix("MOIN-").unwrap_or(&upper).parse::<u16>().ok();
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| Some(code.number()) == number)
+            .ok_or_else(|| format!("{s:?} is not a code of moin; codes look like MOIN-0201"))
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_sorted_and_explained() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
+        for code in Code::ALL {
+            assert_eq!(code.to_string().parse::<Code>().unwrap(), *code);
+            let page = code.page();
+            assert!(
+                !page.title.ends_with('.') && page.meaning.ends_with('.') && page.remedy.ends_with('.'),
+                "{code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The one currency for telling a person something.
+//!
+//! A finding is a value, not a failure: every stage returns what it understood and a list of findings beside it.
+//! Codes are stable; `moin explain CODE` prints the page in [`catalog`] that belongs to each.
+
+mod catalog;
+mod display;
+
+pub use catalog::{Code, Page};
+pub use display::Rendered;
+
+use serde::Serialize;
+
+use crate::model::{ObjectId, RepoPath, SourceText};
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Something a person should look at; nothing is held up by it.
+    Warning,
+    /// Something was refused, left out or failed.
+    Error,
+}
+
+/// A place in a file of the repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Location {
+    /// The file.
+    pub file: RepoPath,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// The text of that line, unless it may hold a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Something a person should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing it is; never changes its meaning.
+    pub code: Code,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The object it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectId>,
+    /// Where in the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// A second place, such as the first of two duplicate keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<Location>,
+    /// What is the matter, in one sentence.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Location {
+    /// A line of a file, its text unknown.
+    pub fn line(file: &RepoPath, line: u32) -> Location {
+        Location { file: file.clone(), line, column: 1, text: None }
+    }
+
+    /// A line and column of a document, with the line's text unless the document is (or may hold) a Secret.
+    /// `line` counts from 1 in the file.
+    pub fn in_source(source: &SourceText, line: u32, column: u32) -> Location {
+        let text = (!may_hold_secret(source.document()))
+            .then(|| source.text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned))
+            .flatten();
+        Location { file: source.file.clone(), line, column, text }
+    }
+}
+
+/// Whether a document's lines must not be shown: it is a Secret, or an encrypted one, or too broken to tell.
+pub fn may_hold_secret(document: &str) -> bool {
+    document.lines().any(|line| {
+        let line = line.trim_start_matches(['-', ' ', '{', '"']);
+        line.starts_with("kind") && line.contains("Secret") || line.starts_with("stringData")
+    }) || document.contains("ENC[")
+}
+
+impl Finding {
+    /// An error of a kind.
+    pub fn error(code: Code, message: impl Into<String>) -> Finding {
+        Finding::new(code, Severity::Error, message)
+    }
+
+    /// A warning of a kind.
+    pub fn warning(code: Code, message: impl Into<String>) -> Finding {
+        Finding::new(code, Severity::Warning, message)
+    }
+
+    /// A note of a kind.
+    pub fn note(code: Code, message: impl Into<String>) -> Finding {
+        Finding::new(code, Severity::Note, message)
+    }
+
+    fn new(code: Code, severity: Severity, message: impl Into<String>) -> Finding {
+        Finding {
+            code,
+            severity,
+            object: None,
+            location: None,
+            related: None,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// About this object.
+    #[must_use]
+    pub fn about(mut self, object: &ObjectId) -> Finding {
+        self.object = Some(object.clone());
+        self
+    }
+
+    /// At this place.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Finding {
+        self.location = Some(location);
+        self
+    }
+
+    /// With a second place.
+    #[must_use]
+    pub fn related(mut self, location: Location) -> Finding {
+        self.related = Some(location);
+        self
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Finding {
+        self.help = Some(help.into());
+        self
+    }
+}

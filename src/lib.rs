@@ -1,0 +1,4 @@
+#![doc = include_str!("docs/architecture.md")]
+
+pub mod finding;
+pub mod model;

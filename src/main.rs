@@ -1,0 +1,3 @@
+//! The `moin` binary.
+
+fn main() {}
