@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package apiserver pins what the tests run against: a real kube-apiserver with its etcd, and kubectl.
+// The imports keep the three programs in go.mod and go.sum; nothing is ever built from this file.
+package apiserver
+
+import (
+	_ "go.etcd.io/etcd/server/v3"
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)

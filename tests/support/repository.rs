@@ -1,0 +1,80 @@
+//! A git repository that a test fills and commits to, in a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{IndexAddOption, Repository, RepositoryInitOptions, Signature};
+
+/// A repository with a working tree and the branch `main`.
+pub struct TestRepository {
+    folder: tempfile::TempDir,
+    git: Repository,
+}
+
+impl TestRepository {
+    /// An empty one, without a commit.
+    pub fn new() -> TestRepository {
+        let folder = tempfile::tempdir().expect("a folder");
+        let git = Repository::init_opts(folder.path(), RepositoryInitOptions::new().initial_head("main"))
+            .expect("a new repository");
+        TestRepository { folder, git }
+    }
+
+    /// One whose first commit holds a copy of a folder.
+    pub fn of_folder(from: &Path) -> TestRepository {
+        let repository = TestRepository::new();
+        copy(from, repository.path());
+        repository.commit("As it is");
+        repository
+    }
+
+    /// Its working tree.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `file://...`, as `--repo` takes it.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.folder.path().display())
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, file: &str, text: &str) -> &TestRepository {
+        let path: PathBuf = self.path().join(file);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+        self
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, file: &str) -> &TestRepository {
+        fs::remove_file(self.path().join(file)).expect("the file was there");
+        self
+    }
+
+    /// Commits the whole working tree to `main`; the commit's id.
+    pub fn commit(&self, message: &str) -> String {
+        let mut index = self.git.index().expect("an index");
+        index.add_all(["*"], IndexAddOption::FORCE, None).expect("files to add");
+        index.update_all(["*"], None).expect("files to update");
+        index.write().expect("a written index");
+        let tree = self.git.find_tree(index.write_tree().expect("a tree")).expect("the tree");
+        let author = Signature::now("Test", "test@example.org").expect("a name");
+        let parent = self.git.head().ok().and_then(|head| head.peel_to_commit().ok());
+        let parents: Vec<_> = parent.iter().collect();
+        let id = self.git.commit(Some("HEAD"), &author, &author, message, &tree, &parents).expect("a commit");
+        id.to_string()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a readable folder").map(|e| e.expect("a readable entry")) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
