@@ -1,5 +1,7 @@
 #![doc = include_str!("docs/architecture.md")]
 
 pub mod finding;
+pub mod merge;
 pub mod model;
+pub mod schema;
 pub mod source;

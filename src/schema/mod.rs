@@ -1,0 +1,16 @@
+//! Types of kinds: of built-in ones by a compact table, of custom ones by their CustomResourceDefinition.
+//!
+//! A [`TypeRef`] says what an object of a kind may hold and how its lists and mappings merge; `merge` works on it,
+//! and so do defaulting, pruning and validation here.
+
+mod crd;
+mod kinds;
+mod openapi;
+mod schemas;
+mod table;
+mod types;
+mod zero;
+
+pub use kinds::KindInfo;
+pub use schemas::Schemas;
+pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Rules, Scalar, Type, TypeRef};

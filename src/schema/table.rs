@@ -1,0 +1,76 @@
+//! The tables of built-in kinds, made by `examples/schema_table.rs`. A line is parsed when somebody asks for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use super::kinds::KindInfo;
+use super::openapi::{self, Names};
+use super::types::{Type, TypeRef};
+use crate::model::Gvk;
+
+struct Row {
+    name: &'static str,
+    schema: &'static str,
+    parsed: OnceLock<Type>,
+}
+
+struct Types {
+    rows: Vec<Row>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+/// A built-in kind and the row of its type.
+pub(super) struct Builtin {
+    pub info: Arc<KindInfo>,
+    pub ty: Option<TypeRef>,
+}
+
+fn types() -> &'static Types {
+    static TYPES: OnceLock<Types> = OnceLock::new();
+    TYPES.get_or_init(|| {
+        let rows: Vec<Row> = include_str!("table/types.jsonl")
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(name, schema)| Row { name, schema, parsed: OnceLock::new() })
+            .collect();
+        let by_name = rows.iter().enumerate().map(|(i, row)| (row.name, i)).collect();
+        Types { rows, by_name }
+    })
+}
+
+/// The type in a row.
+pub(super) fn type_at(index: usize) -> &'static Type {
+    let row = &types().rows[index];
+    row.parsed.get_or_init(|| {
+        let schema: Value = serde_json::from_str(row.schema).unwrap_or_default();
+        openapi::type_of(&schema, Names::Builtin)
+    })
+}
+
+/// The name of the type in a row.
+pub(super) fn name_at(index: usize) -> &'static str {
+    types().rows[index].name
+}
+
+/// A built-in type by its short name, such as `meta.v1.ObjectMeta`.
+pub(super) fn named(name: &str) -> Option<TypeRef> {
+    types().by_name.get(name).map(|&index| TypeRef::builtin(index))
+}
+
+/// All built-in kinds.
+pub(super) fn kinds() -> &'static HashMap<Gvk, Builtin> {
+    static KINDS: OnceLock<HashMap<Gvk, Builtin>> = OnceLock::new();
+    KINDS.get_or_init(|| {
+        include_str!("table/kinds.jsonl")
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(|row| {
+                let info = KindInfo::of_row(&row);
+                let ty = row["type"].as_str().and_then(named);
+                (info.gvk.clone(), Builtin { info: Arc::new(info), ty })
+            })
+            .collect()
+    })
+}
