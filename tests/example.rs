@@ -1,0 +1,44 @@
+//! The example repository is what it says.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::real_server::RealServer;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config")
+}
+
+#[test]
+fn its_policies_are_those_of_the_library() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    for entry in fs::read_dir(root().join("policies")).unwrap().map(Result::unwrap) {
+        let name = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
+        assert_eq!(
+            fs::read_to_string(entry.path()).unwrap(),
+            fs::read_to_string(library.join(&name).join("policy.yaml")).unwrap(),
+            "policies/{name}/policy.yaml is the original"
+        );
+    }
+}
+
+#[test]
+fn a_real_api_server_takes_what_is_common() {
+    let Some(server) = RealServer::shared() else { return };
+    let apply = |paths: &[&str]| {
+        let mut args = vec!["apply", "--server-side", "-R"];
+        let paths: Vec<String> = paths.iter().map(|path| root().join(path).display().to_string()).collect();
+        args.extend(paths.iter().flat_map(|path| ["-f", path.as_str()]));
+        let output = server.kubectl("admin", &args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    apply(&["common/crds"]);
+    let established =
+        server.kubectl("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
+    assert!(established.status.success(), "{}", String::from_utf8_lossy(&established.stderr));
+    apply(&["common"]);
+    apply(&["tenants/team-a/namespace.yaml", "tenants/team-b/namespace.yaml"]);
+    apply(&["tenants"]);
+}
