@@ -1,0 +1,21 @@
+//! Expressions: JMESPath with the policy language's functions, `{{ }}` variables, scalar patterns and condition
+//! operators, and the small value languages they share (quantities, durations, wildcards, version ranges, layouts).
+//!
+//! Everything here is compiled once and evaluated many times over borrowed values. Nothing reads a clock, a random
+//! source or a file: what an expression needs of the outside comes in an [`context::Environment`].
+//!
+//! * [`jmespath::Expression::compile`] and [`jmespath::Expression::search`]
+
+pub mod context;
+pub mod duration;
+pub mod goregex;
+pub mod gotext;
+pub mod gotime;
+pub mod image;
+pub mod jmespath;
+pub mod quantity;
+pub mod semver;
+pub mod wildcard;
+
+pub use context::{Context, Environment, LazyVariable};
+pub use jmespath::{EvalError, ExprError, Expression};
