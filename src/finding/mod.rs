@@ -78,12 +78,25 @@ impl Location {
     }
 }
 
-/// Whether a document's lines must not be shown: it is a Secret, or an encrypted one, or too broken to tell.
+/// Whether a document's lines must not be shown: it is a Secret, or an encrypted one, or has no kind to tell by.
 pub fn may_hold_secret(document: &str) -> bool {
-    document.lines().any(|line| {
-        let line = line.trim_start_matches(['-', ' ', '{', '"']);
-        line.starts_with("kind") && line.contains("Secret") || line.starts_with("stringData")
-    }) || document.contains("ENC[")
+    let mut kinds = document.match_indices("kind").map(|(at, key)| &document[at + key.len()..]).peekable();
+    kinds.peek().is_none()
+        || kinds.any(names_secret)
+        || document.contains("stringData")
+        || document.contains("ENC[")
+}
+
+/// Whether the value behind a `kind` begins with `Secret`, past quotes, brackets, tags and anchors.
+fn names_secret(rest: &str) -> bool {
+    let mut rest = rest;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || "\"':?{}[],-|>\\".contains(c));
+        match rest.strip_prefix(['!', '&']) {
+            Some(property) => rest = property.trim_start_matches(|c: char| !c.is_whitespace()),
+            None => return rest.starts_with("Secret"),
+        }
+    }
 }
 
 impl Finding {
@@ -140,5 +153,27 @@ impl Finding {
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help = Some(help.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_recognised_however_it_is_written() {
+        for secret in [
+            "apiVersion: v1\nkind: Secret\n",
+            r#"{"apiVersion":"v1","kind":"Secret","data":{}}"#,
+            "kind: !!str 'Secret'",
+            "kind: &k\n  Secret",
+            "? kind\n: Secret\n",
+            "kind: List\nitems:\n- kind: Secret\n",
+            "kind: ConfigMap\ndata: {a: \"ENC[AES256_GCM,data:x]\"}",
+            "password: broken",
+        ] {
+            assert!(may_hold_secret(secret), "{secret}");
+        }
+        assert!(!may_hold_secret("kind: Deployment\nspec: {imagePullSecrets: []}\n"));
     }
 }

@@ -133,3 +133,126 @@ fn indicator(line: &str, mark: &str) -> bool {
 fn has_directive(head: &str) -> bool {
     head.lines().any(|line| line.starts_with('%'))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_text(text: &str) -> Vec<Result<Document, Finding>> {
+        read(&"f.yaml".parse().unwrap(), text.as_bytes())
+    }
+
+    fn lines(text: &str) -> Vec<Result<(Value, u32), (Code, u32)>> {
+        read_text(text)
+            .into_iter()
+            .map(|result| match result {
+                Ok(document) => Ok((document.value, document.line)),
+                Err(finding) => Err((finding.code, finding.location.unwrap().line)),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_broken_document_hides_no_other() {
+        let text = "a: 1\n---\nb: [\n---\nc: 3\n---\n d: 1\n e: 'x\n---\nf: 1\nf: 2\n--- # last\ng: 7";
+        assert_eq!(
+            lines(text),
+            [
+                Ok((json!({"a": 1}), 1)),
+                Err((Code::BrokenYaml, 4)),
+                Ok((json!({"c": 3}), 5)),
+                Err((Code::BrokenYaml, 8)),
+                Err((Code::DuplicateKey, 11)),
+                Ok((json!({"g": 7}), 13)),
+            ]
+        );
+    }
+
+    #[test]
+    fn empty_documents_are_left_out_and_marks_of_other_systems_are_understood() {
+        assert_eq!(lines(""), []);
+        assert_eq!(lines("\u{feff}# only a comment\n---\n---\n\n--- ~\n...\n"), []);
+        assert_eq!(
+            lines("\u{feff}a: 1\r\n---\r\nb:\r\n- 2\r\n...\r\n"),
+            [Ok((json!({"a": 1}), 1)), Ok((json!({"b": [2]}), 3)),]
+        );
+        assert_eq!(
+            lines("%TAG !e! tag:e,1:\n---\na: !e!x 1\n...\n%YAML 1.1\n---\nb: 2"),
+            [Ok((json!({"a": "1"}), 3)), Ok((json!({"b": 2}), 7)),]
+        );
+        // Neither mark counts where text goes on.
+        assert_eq!(
+            lines("a: |\n  ---\n  ...\nb: ---x\n"),
+            [Ok((json!({"a": "---\n...\n", "b": "---x"}), 1))]
+        );
+    }
+
+    #[test]
+    fn ranges_are_each_documents_own_text() {
+        let documents = read_text("a: 1\n---\n# of b\nb: 2\n---\nc: 3\n");
+        let texts: Vec<_> = documents.iter().map(|d| d.as_ref().unwrap().source.document()).collect();
+        assert_eq!(texts, ["a: 1\n", "---\n# of b\nb: 2\n", "---\nc: 3\n"]);
+        let source = &documents[1].as_ref().unwrap().source;
+        assert_eq!((source.line, documents[1].as_ref().unwrap().line), (2, 4));
+    }
+
+    #[test]
+    fn both_lines_of_a_duplicate_key_are_named() {
+        let finding = read_text("x: 0\n---\nkind:\n  b: 1\n  c: 2\n  b: 3\n").remove(1).unwrap_err();
+        assert_eq!(finding.code, Code::DuplicateKey);
+        let (second, first) = (finding.location.unwrap(), finding.related.unwrap());
+        assert_eq!((second.line, second.column, first.line, first.column), (6, 3, 4, 3));
+        assert_eq!(second.text.as_deref(), Some("  b: 3"));
+    }
+
+    #[test]
+    fn the_text_of_a_secret_is_never_shown() {
+        for text in [
+            "kind: Secret\nstringData:\n  p: hunter2\n  p: hunter2\n",
+            "apiVersion: v1\nkind: Secret\ndata: {p: hunter2\n",
+            "password: 'hunter2\nkind: Secret\n",
+            "x: ENC[AES256_GCM,data:hunter2]\nx: 1\n",
+        ] {
+            let finding = read_text(text).remove(0).unwrap_err();
+            assert!(!finding.to_string().contains("hunter2"), "{finding}");
+            assert_eq!(finding.location.unwrap().text, None);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_their_document_alone() {
+        let results = read(&"f".parse().unwrap(), b"a: 1\n---\nb: \xff\n---\nc: 3\n");
+        assert_eq!(results.len(), 3);
+        let location = results[1].as_ref().unwrap_err().location.clone().unwrap();
+        assert_eq!((location.line, location.column), (3, 4));
+        assert_eq!(results[2].as_ref().unwrap().value, json!({"c": 3}));
+    }
+
+    #[test]
+    fn bombs_are_refused_quickly() {
+        let began = std::time::Instant::now();
+        let mut laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+        for i in 1..12 {
+            let item = format!("*a{}", i - 1);
+            laughs.push_str(&format!("a{i}: &a{i} [{}]\n", [item.as_str(); 9].join(", ")));
+        }
+        let mut texts = format!("a: &a \"{}\"\nb:\n", "x".repeat(1 << 20));
+        texts.push_str(&"- *a\n".repeat(1000));
+        let merges = (1..40).fold("m0: &m0 {a: 1}\n".to_owned(), |text, i| {
+            text + &format!("m{i}: &m{i}\n  <<: [*m{p}, *m{p}]\n", p = i - 1)
+        });
+        let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let block = (0..3000).fold(String::new(), |text, i| text + &" ".repeat(i) + "a:\n");
+        let long = format!("a: {}", "x".repeat(9 << 20));
+        for bomb in [laughs, texts, merges, nested, block, long] {
+            let results = read_text(&bomb);
+            assert_eq!(results.len(), 1);
+            assert_eq!(results[0].as_ref().unwrap_err().code, Code::TooComplex, "{:.40}", bomb);
+        }
+        let circle = read_text("a: &a [*a]\n");
+        assert_eq!(circle[0].as_ref().unwrap_err().code, Code::BrokenYaml);
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    }
+}

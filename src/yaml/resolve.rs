@@ -38,7 +38,8 @@ pub(super) fn resolve(value: &str, tag: Option<&str>) -> Result<Scalar, String> 
         | ("timestamp", (scalar, true)) => Ok(scalar),
         #[allow(clippy::cast_precision_loss)] // As the API server's reader does.
         ("float", (Scalar::Int(int), _)) => Ok(Scalar::Float(int as f64)),
-        _ => Err(format!("{value:?} is not of the type !!{core}")),
+        // The text itself may be a secret.
+        _ => Err(format!("the value is not of the type !!{core}")),
     }
 }
 
@@ -169,12 +170,25 @@ pub(super) fn float_key(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let scientific = format!("{float:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    go_general(&format!("{float:e}"), || format!("{float}"))
+}
+
+/// Go's shortest `%g` from Rust's shortest `%e`: an exponent from 10^6 on and below 10^-4.
+pub(super) fn go_general(scientific: &str, decimal: impl FnOnce() -> String) -> String {
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    if (-4..6).contains(&exponent) {
+        return decimal();
     }
-    format!("{float}")
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// Whether a plain scalar with this text is text, for every reader: base 60 numbers are none for ours, but for some.
+pub(super) fn is_text(value: &str) -> bool {
+    static BASE_60: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$").expect("a fixed expression")
+    });
+    let (scalar, is_timestamp) = by_look(value, true);
+    matches!(scalar, Scalar::Text(_)) && !is_timestamp && !BASE_60.is_match(value)
 }
