@@ -1,5 +1,6 @@
 #![doc = include_str!("docs/architecture.md")]
 
+pub mod cluster;
 pub mod expr;
 pub mod finding;
 pub mod merge;

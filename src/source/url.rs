@@ -36,7 +36,6 @@ impl RemoteUrl {
     }
 
     /// User and password that stood in the URL.
-    #[expect(dead_code, reason = "for the https transport")]
     pub(crate) fn userinfo(&self) -> Option<(&str, &str)> {
         self.userinfo.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
     }

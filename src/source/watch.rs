@@ -1,6 +1,6 @@
 //! Told when a folder changes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ fn matters(root: &Path, event: &notify::Event) -> bool {
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(|path| in_folder(root, path))
 }
 
-fn in_folder(root: &Path, path: &PathBuf) -> bool {
+fn in_folder(root: &Path, path: &Path) -> bool {
     match path.strip_prefix(root) {
         Ok(below) => below.components().next().is_none_or(|first| first.as_os_str() != ".git"),
         Err(_) => false,

@@ -1,0 +1,129 @@
+//! How to reach an API server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::error::chain;
+use super::{Cluster, ClusterError};
+
+/// How long one request may take, from sending to the last byte of the answer. Watches are not bound by it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Cluster {
+    /// Connects as kubectl would: with the given kubeconfig, else `KUBECONFIG`, else `~/.kube/config`, else as a pod.
+    /// Nothing is asked of the API server yet.
+    ///
+    /// # Errors
+    /// [`ClusterError::Config`] when no way to connect can be made out.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Cluster, ClusterError> {
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let config = match (kubeconfig, context) {
+            (Some(path), _) => {
+                let file = Kubeconfig::read_from(path).map_err(|e| bad_config(&e))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|e| bad_config(&e))?
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|e| bad_config(&e))?,
+            (None, None) => Config::infer().await.map_err(|e| bad_config(&e))?,
+        };
+        Cluster::of_config(config)
+    }
+
+    /// Connects with a kubeconfig that came from a cluster, such as a Secret of Cluster API. It may run no program and
+    /// name no file: whoever can write the Secret must not gain this machine by it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Config`] when it cannot be read or names a program or file.
+    pub async fn connect_with_text(kubeconfig: &str, context: Option<&str>) -> Result<Cluster, ClusterError> {
+        let file = Kubeconfig::from_yaml(kubeconfig).map_err(|e| bad_config(&e))?;
+        if let Some(what) = reaches_out(&file) {
+            let reason = format!("the kubeconfig names {what}, which is not allowed in one from a cluster");
+            return Err(ClusterError::Config { reason });
+        }
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        Cluster::of_config(Config::from_custom_kubeconfig(file, &options).await.map_err(|e| bad_config(&e))?)
+    }
+
+    /// With a client that is there already: a test's, or that of the embedded API server.
+    pub fn from_client(client: Client) -> Cluster {
+        Cluster { client, url: "in-process".into(), timeout: REQUEST_TIMEOUT }
+    }
+
+    /// The same, each request with another time-out.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Cluster {
+        self.timeout = timeout;
+        self
+    }
+
+    fn of_config(mut config: Config) -> Result<Cluster, ClusterError> {
+        // The client would repeat a request for minutes inside one call. When to try again is decided elsewhere.
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(10));
+        let url = config.cluster_url.to_string().into();
+        let client = Client::try_from(config).map_err(|e| ClusterError::of_client(&e))?;
+        Ok(Cluster { client, url, timeout: REQUEST_TIMEOUT })
+    }
+}
+
+fn bad_config(error: &dyn std::error::Error) -> ClusterError {
+    ClusterError::Config { reason: chain(error) }
+}
+
+/// The first thing in a kubeconfig that reaches out of it.
+fn reaches_out(file: &Kubeconfig) -> Option<&'static str> {
+    let clusters = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
+    let users = file.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
+    if clusters.into_iter().any(|cluster| cluster.certificate_authority.is_some()) {
+        return Some("a file with certificates");
+    }
+    for user in users {
+        if user.exec.is_some() || user.auth_provider.is_some() {
+            return Some("a program");
+        }
+        if user.token_file.is_some() || user.client_certificate.is_some() || user.client_key.is_some() {
+            return Some("a file with credentials");
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+current-context: a
+clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {USER}}]
+";
+
+    #[tokio::test]
+    async fn a_kubeconfig_from_a_cluster_runs_nothing() {
+        let with = |user: &str| KUBECONFIG.replace("USER", user);
+        assert!(Cluster::connect_with_text(&with("token: x"), None).await.is_ok());
+        for bad in
+            ["exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}", "tokenFile: /etc/passwd"]
+        {
+            let error = Cluster::connect_with_text(&with(bad), None).await.err().unwrap();
+            assert!(matches!(error, ClusterError::Config { .. }), "{error}");
+        }
+        assert!(Cluster::connect_with_text(&with("token: x"), Some("b")).await.is_err());
+        assert!(Cluster::connect_with_text("{", None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unreachable() {
+        let cluster =
+            Cluster::connect_with_text(&KUBECONFIG.replace("USER", "token: x"), None).await.unwrap();
+        let error = cluster.discover().await.unwrap_err();
+        assert!(matches!(error, ClusterError::Unreachable { .. }) && error.is_retryable(), "{error}");
+    }
+}
