@@ -166,9 +166,6 @@ impl<'a> Scanner<'a> {
     /// Spaces, comments and line breaks. A tab is no indentation, so it is skipped only where no key may begin.
     fn skip_to_next_token(&mut self) {
         loop {
-            if self.mark.column == 0 && self.bytes[self.pos..].starts_with("\u{feff}".as_bytes()) {
-                self.skip();
-            }
             let tabs = self.flow_level > 0 || !self.simple_key_allowed;
             while self.at(0) == b' ' || (tabs && self.at(0) == b'\t') {
                 self.skip();
