@@ -65,6 +65,12 @@ impl TestRepository {
         let id = self.git.commit(Some("HEAD"), &author, &author, message, &tree, &parents).expect("a commit");
         id.to_string()
     }
+
+    /// Rewrites history: `main` and the working tree go back to a commit, as a force-push would.
+    pub fn reset(&self, commit: &str) {
+        let object = self.git.revparse_single(commit).expect("a commit of ours");
+        self.git.reset(&object, git2::ResetType::Hard, None).expect("a reset");
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
