@@ -154,6 +154,11 @@ fn entry(key: &str, value: &Value) -> Value {
 
 /// `core.v1.Pod` for `io.k8s.api.core.v1.Pod`.
 fn short(name: &str) -> &str {
-    let known = ["io.k8s.api.", "io.k8s.apimachinery.pkg.", "io.k8s.apiextensions-apiserver.pkg.apis."];
+    let known = [
+        "io.k8s.api.",
+        "io.k8s.apimachinery.pkg.apis.",
+        "io.k8s.apimachinery.pkg.",
+        "io.k8s.apiextensions-apiserver.pkg.apis.",
+    ];
     known.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }

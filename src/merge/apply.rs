@@ -10,6 +10,7 @@ use super::compare::{Comparison, compare};
 use super::conflict::{ApplyError, Conflict};
 use super::fields::fields_of;
 use super::kinds::Ty;
+use super::last_applied;
 use super::managers::{self, BEFORE_FIRST_APPLY, Entry, Identity, Managers};
 use super::owners;
 use super::path::PathElement;
@@ -63,26 +64,42 @@ pub fn apply_as(
 ) -> Result<Value, ApplyError> {
     let made = live.is_none();
     let mut old = live.cloned().unwrap_or_else(|| nothing(config));
-    let mut context = Context::new(ty, &old, write);
+    let context = Context::new(ty, &old, write);
     refuse(&context, &old, config)?;
     let mut managers = managers::decode(&old);
     managers::strip(&mut old);
     if managers.is_empty() && !made {
         let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
-        managers = context.update(&nothing(config), &old, managers, &before, ty);
+        managers = context.update(&nothing(config), &old, managers, &before);
     }
     context.drop_unserved(&mut managers);
     let config = match write.reset {
         Some(reset) => without(config, reset),
         None => config.clone(),
     };
-    let (new, mut managers) = context.apply(&old, &config, managers, force)?;
+    let (mut new, mut managers) = match context.apply(&old, &config, managers.clone(), force) {
+        Err(ApplyError::Conflicts(conflicts)) if write.manager == last_applied::KUBECTL => {
+            let allowed = last_applied::fields(context.ty, &old);
+            let refused: Vec<Conflict> =
+                conflicts.into_iter().filter(|conflict| !allowed.contains(&conflict.field)).collect();
+            if !refused.is_empty() {
+                return Err(ApplyError::Conflicts(refused));
+            }
+            context.apply(&old, &config, managers, true)?
+        }
+        outcome => outcome?,
+    };
+    keep_identity(&old, &mut new);
     let changed = made || !value::equal(&old, &new);
     let me = Identity::apply(write.manager, write.subresource);
     if changed && let Some(entry) = managers.get_mut(&me) {
         entry.time = Some(write.now.to_owned());
     }
     let mut new = if changed { new } else { old };
+    if write.manager == last_applied::KUBECTL {
+        last_applied::renew(&mut new, &config);
+    }
+    managers::cap_updaters(&mut managers);
     managers::write(&mut new, &managers);
     Ok(new)
 }
@@ -97,9 +114,9 @@ pub fn update(ty: Option<&TypeRef>, live: Option<&Value>, new: &Value, write: &W
     managers::strip(&mut new);
     // An object that nobody's fields are known of stays so until somebody applies.
     if !managers.is_empty() || live.is_none() {
-        let mut context = Context::new(ty, &new, write);
+        let context = Context::new(ty, &new, write);
         context.drop_unserved(&mut managers);
-        managers = context.update(&old, &new, managers, write, ty);
+        managers = context.update(&old, &new, managers, write);
         managers::cap_updaters(&mut managers);
     }
     managers::write(&mut new, &managers);
@@ -134,6 +151,30 @@ fn given_managers(old: &Value, new: &Value, write: &Write<'_>) -> Managers {
 
 fn is_zero(value: &Value) -> bool {
     value.is_null() || value == "" || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// What no applier takes away, even with all else in the metadata.
+const IDENTITY: [&str; 10] = [
+    "name",
+    "namespace",
+    "generateName",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+];
+
+fn keep_identity(old: &Value, new: &mut Value) {
+    for field in IDENTITY {
+        if let Some(value) = old["metadata"].get(field)
+            && new["metadata"].get(field).is_none()
+        {
+            new["metadata"][field] = value.clone();
+        }
+    }
 }
 
 /// An object of the kind that says nothing.
@@ -253,7 +294,7 @@ impl<'a> Context<'a> {
     }
 
     fn apply(
-        &mut self,
+        &self,
         old: &Value,
         config: &Value,
         mut managers: Managers,
@@ -272,8 +313,7 @@ impl<'a> Context<'a> {
             Some(last) if !last.set.is_empty() => self.prune(merged, &managers, &last),
             _ => merged,
         };
-        let compared = self.settle_owners(old, &new, &mut managers, &me, force)?;
-        drop(compared);
+        self.settle_owners(old, &new, &mut managers, &me, force)?;
         Ok((new, managers))
     }
 
@@ -339,14 +379,7 @@ impl<'a> Context<'a> {
         Ok(mine)
     }
 
-    fn update(
-        &mut self,
-        old: &Value,
-        new: &Value,
-        mut managers: Managers,
-        write: &Write<'_>,
-        _ty: Option<&TypeRef>,
-    ) -> Managers {
+    fn update(&self, old: &Value, new: &Value, mut managers: Managers, write: &Write<'_>) -> Managers {
         // The write is nobody's until it is known to have changed something: its time is that of the last change.
         let current = Identity::update("current-operation", &self.api_version, Some("current-operation"));
         // Forced, it meets no conflicts.

@@ -9,6 +9,7 @@ mod compare;
 mod conflict;
 mod fields;
 mod kinds;
+mod last_applied;
 mod managers;
 mod owners;
 mod path;

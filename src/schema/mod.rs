@@ -4,13 +4,18 @@
 //! and so do defaulting, pruning and validation here.
 
 mod crd;
+mod fill;
+mod format;
 mod kinds;
 mod openapi;
+mod prune;
 mod schemas;
 mod table;
 mod types;
+mod validate;
 mod zero;
 
 pub use kinds::KindInfo;
 pub use schemas::Schemas;
 pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Rules, Scalar, Type, TypeRef};
+pub use validate::Violation;

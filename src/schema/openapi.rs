@@ -99,6 +99,8 @@ fn map_type(schema: &Value, at: Names, whole: bool) -> MapType {
     if whole {
         add_object_fields(&mut map);
     }
+    let declared = schema.get("additionalProperties").is_some_and(|v| !v.is_null());
+    map.free_form = at != Names::Builtin && !declared;
     map.others = match schema.get("additionalProperties") {
         None | Some(Value::Null) if at == Names::CustomOpen || map.fields.is_empty() => Others::Any,
         None | Some(Value::Null | Value::Bool(false)) => Others::None,

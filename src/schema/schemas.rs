@@ -9,7 +9,9 @@ use super::crd::{self, CustomKind};
 use super::kinds::KindInfo;
 use super::table;
 use super::types::TypeRef;
-use crate::model::{GroupKind, Gvk, ObjectId};
+use super::validate::{self, Violation};
+use super::{fill, prune};
+use crate::model::{FieldPath, GroupKind, Gvk, ObjectId};
 
 /// All kinds that a cluster has: the built-in ones and those of CustomResourceDefinitions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +77,51 @@ impl Schemas {
         match self.custom.get(gvk) {
             Some(custom) => Some(custom.ty.clone()),
             None => table::kinds().get(gvk)?.ty.clone(),
+        }
+    }
+
+    /// What is wrong with an object, beside fields that its kind does not know; of an unknown kind nothing.
+    pub fn validate(&self, gvk: &Gvk, object: &Value) -> Vec<Violation> {
+        match self.type_of(gvk) {
+            Some(ty) => validate::validate(&ty, object, ty.is_builtin()),
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes out of an object the fields that its kind does not know; their paths come back.
+    pub fn prune(&self, gvk: &Gvk, object: &mut Value) -> Vec<FieldPath> {
+        let mut gone = Vec::new();
+        if let Some(ty) = self.type_of(gvk) {
+            prune::prune(&ty, object, &FieldPath::default(), &mut gone);
+        }
+        gone
+    }
+
+    /// The fields of an object that its kind does not know.
+    pub fn unknown_fields(&self, gvk: &Gvk, object: &Value) -> Vec<FieldPath> {
+        self.prune(gvk, &mut object.clone())
+    }
+
+    /// Fills in the defaults that the schema of a custom kind gives. Those of built-in kinds are no part of their
+    /// schema.
+    pub fn fill_defaults(&self, gvk: &Gvk, object: &mut Value) {
+        if let Some(custom) = self.custom.get(gvk) {
+            fill::fill(&custom.ty, object);
+        }
+    }
+
+    /// Takes `null` out of a custom resource where it is no value of the field.
+    pub fn drop_nulls(&self, gvk: &Gvk, object: &mut Value) {
+        if let Some(custom) = self.custom.get(gvk) {
+            fill::drop_nulls(&custom.ty, object);
+        }
+    }
+
+    /// Takes `null` and empty lists and dictionaries out of an object of a built-in kind and out of any object's
+    /// metadata: the API server does not hold them.
+    pub fn drop_empty(&self, gvk: &Gvk, object: &mut Value) {
+        if let Some(ty) = self.type_of(gvk) {
+            fill::drop_empty(&ty, object);
         }
     }
 }

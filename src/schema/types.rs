@@ -79,6 +79,8 @@ pub struct MapType {
     pub fields: BTreeMap<Arc<str>, Field>,
     /// What other keys may hold.
     pub others: Others,
+    /// Nothing at all is declared: merging takes any key, pruning leaves none.
+    pub free_form: bool,
     /// Names of fields that must be there.
     pub required: Vec<Arc<str>>,
 }

@@ -1,0 +1,101 @@
+//! Defaults: what a field is when it is absent.
+
+use serde_json::Value;
+
+use super::types::{Others, TypeRef};
+
+/// Fills in the defaults of a schema: absent fields, and `null` where it is no value of the field.
+pub(super) fn fill(ty: &TypeRef, value: &mut Value) {
+    // Of metadata the defaults are zero values, which nobody writes.
+    if ty.is_builtin() {
+        return;
+    }
+    match value {
+        Value::Object(object) => {
+            let Some(map) = &ty.get().map else { return };
+            for (name, field) in &map.fields {
+                if let Some(default) = &field.default
+                    && object.get(&**name).is_none_or(|v| v.is_null() && !field.ty.get().rules.nullable)
+                {
+                    object.insert(name.to_string(), default.clone());
+                }
+            }
+            for (key, value) in object.iter_mut() {
+                match (map.fields.get(key.as_str()), &map.others) {
+                    (Some(field), _) => fill(&field.ty, value),
+                    (None, Others::Typed(ty)) => fill(ty, value),
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            let list = ty.get().list.as_ref().and_then(|list| list.items.as_ref());
+            if let Some(ty) = list {
+                items.iter_mut().for_each(|item| fill(ty, item));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes out `null` where it is no value of a field, as the API server does on decoding a custom resource.
+pub(super) fn drop_nulls(ty: &TypeRef, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let Some(map) = &ty.get().map else { return };
+            object.retain(|key, value| {
+                let field = map.fields.get(key.as_str());
+                !(value.is_null() && field.is_some_and(|f| !f.ty.get().rules.nullable))
+            });
+            for (key, value) in object.iter_mut() {
+                if let Some(ty) = map.value_type(key) {
+                    drop_nulls(ty, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
+                items.iter_mut().for_each(|item| drop_nulls(ty, item));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Takes out what the API server does not hold in built-in types (of custom kinds that is metadata alone): `null`,
+/// and lists and dictionaries without content where they may be absent.
+pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let Some(map) = &ty.get().map else { return };
+            for (key, value) in object.iter_mut() {
+                if let Some(ty) = map.value_type(key) {
+                    drop_empty(ty, value);
+                }
+            }
+            if !ty.is_builtin() {
+                return;
+            }
+            object.retain(|key, value| {
+                let Some(field) = map.fields.get(key.as_str()) else { return true };
+                let empty = match value {
+                    Value::Null => true,
+                    Value::Array(items) => items.is_empty(),
+                    Value::Object(map) => map.is_empty() && is_dictionary(&field.ty),
+                    _ => false,
+                };
+                !empty || map.required.iter().any(|name| **name == **key)
+            });
+        }
+        Value::Array(items) => {
+            if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
+                items.iter_mut().for_each(|item| drop_empty(ty, item));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_dictionary(ty: &TypeRef) -> bool {
+    ty.get().map.as_ref().is_some_and(|map| map.fields.is_empty() && matches!(map.others, Others::Typed(_)))
+}
