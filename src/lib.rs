@@ -5,6 +5,7 @@ pub mod expr;
 pub mod finding;
 pub mod merge;
 pub mod model;
+pub mod plane;
 pub mod schema;
 pub mod source;
 pub mod yaml;

@@ -1,0 +1,104 @@
+//! One request to one resource, and its answer.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::kinds::Resource;
+use super::request::{Form, Query, WriteOptions};
+use super::server::Server;
+use super::store::{Key, Object};
+
+/// A part of an object with an endpoint of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subresource {
+    Status,
+    Scale,
+    /// `namespaces/x/finalize`.
+    Finalize,
+}
+
+impl Subresource {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+            Subresource::Finalize => "finalize",
+        }
+    }
+}
+
+/// A request to a resource.
+pub(crate) struct Call<'a> {
+    pub server: &'a Arc<Server>,
+    pub resource: Arc<Resource>,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<Subresource>,
+    pub query: Query,
+    pub options: WriteOptions,
+    pub form: Form,
+    /// The time of the request, as the server writes times.
+    pub now: String,
+}
+
+impl Call<'_> {
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+
+    pub fn key_of(&self, name: &str) -> Key {
+        let namespace = if self.resource.namespaced { self.namespace() } else { "" };
+        Key { resource: self.resource.collection.clone(), namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The stored object of this name.
+    pub fn live(&self) -> Option<Arc<Object>> {
+        self.server.store.get(&self.key_of(self.name()))
+    }
+}
+
+/// What is answered when all went well.
+pub(crate) struct Answer {
+    pub code: u16,
+    pub content: Content,
+    pub warnings: Vec<String>,
+}
+
+/// The content of an answer.
+pub(crate) enum Content {
+    /// An object of the resource.
+    Object(Arc<Object>),
+    /// Anything else that is answered as it is.
+    Value(Value),
+}
+
+impl Answer {
+    pub fn object(code: u16, object: Arc<Object>) -> Answer {
+        Answer { code, content: Content::Object(object), warnings: Vec::new() }
+    }
+
+    pub fn value(code: u16, value: Value) -> Answer {
+        Answer { code, content: Content::Value(value), warnings: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Answer {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// Another view of the answered object.
+    #[must_use]
+    pub fn map_body(self, view: impl FnOnce(&Value) -> Value) -> Answer {
+        let content = match self.content {
+            Content::Object(object) => Content::Value(view(&object.body)),
+            Content::Value(value) => Content::Value(view(&value)),
+        };
+        Answer { content, ..self }
+    }
+}

@@ -1,0 +1,251 @@
+//! From an HTTP request to an answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::call::{Answer, Call, Content, Subresource};
+use super::kinds::Resource;
+use super::probe::{RequestRecord, Trouble};
+use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
+use super::server::Server;
+use super::status::{Failure, bytes_response, json_response, text_response};
+use super::write::PatchKind;
+use super::{body, clock, discovery, read, reviews, table, write};
+
+/// The largest body that is read.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Answers a request.
+pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
+    let method = request.method().to_string();
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let trouble = server.faults.next(&method, &path);
+    let response = match trouble {
+        Some(Trouble::Status(code)) => injected(code).response(),
+        Some(Trouble::Hang) => std::future::pending().await,
+        Some(Trouble::Delay(time)) => {
+            tokio::time::sleep(time).await;
+            answer(&server, request).await
+        }
+        Some(Trouble::LoseAnswer) => {
+            let _ = answer(&server, request).await;
+            broken()
+        }
+        None => answer(&server, request).await,
+    };
+    server.log.push(RequestRecord { method, path, query, status: response.status().as_u16() });
+    response
+}
+
+/// A refusal that a test asked for.
+fn injected(code: u16) -> Failure {
+    let (reason, message) = match code {
+        401 => ("Unauthorized", "Unauthorized"),
+        403 => ("Forbidden", "forbidden"),
+        404 => ("NotFound", "the server could not find the requested resource"),
+        409 => ("Conflict", "the object has been modified; please apply your changes to the latest version and try again"),
+        422 => ("Invalid", "the server rejected our request due to an error in our request"),
+        429 => ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
+        503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+        504 => ("Timeout", "the server was unable to return a response in the time allotted"),
+        _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
+    };
+    Failure::new(code, reason, message)
+}
+
+/// An answer whose connection breaks before its body is through.
+fn broken() -> Response<Body> {
+    let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the answer is lost");
+    let mut response = Response::new(Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(error) })));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+            return Failure::new(413, "RequestEntityTooLarge", message).response();
+        }
+        Err(error) => return Failure::bad_request(error.to_string()).response(),
+    };
+    match parts.uri.path() {
+        "/healthz" | "/readyz" | "/livez" => return text_response(200, "ok"),
+        "/version" | "/version/" => return json_response(200, &discovery::version()),
+        _ => {}
+    }
+    if !authenticated(server, &parts.headers) {
+        return Failure::unauthorized().response();
+    }
+    let path = parts.uri.path().trim_end_matches('/');
+    if parts.method == Method::GET
+        && let Some(response) = discover(server, path, &parts.headers)
+    {
+        return response;
+    }
+    let resource = Target::parse(path).and_then(|target| {
+        let resource = server.registry().find(&target.group, &target.version, &target.plural).cloned();
+        resource.map(|resource| (target, resource))
+    });
+    let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
+    match dispatch(server, &parts, target, resource, &bytes) {
+        Ok(response) => response,
+        Err(failure) => failure.response(),
+    }
+}
+
+fn authenticated(server: &Server, headers: &http::HeaderMap) -> bool {
+    let Some(token) = &server.settings.token else { return true };
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|given| given.trim() == token)
+}
+
+/// `/api`, `/apis` and below, down to the resources of a version.
+fn discover(server: &Server, path: &str, headers: &http::HeaderMap) -> Option<Response<Body>> {
+    let registry = server.registry();
+    let found = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["api" | "apis"] if wants_aggregated(headers) => {
+            let body = discovery::aggregated(&registry, path == "/api");
+            let mut response = json_response(200, &body);
+            let media_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            return Some(response);
+        }
+        ["api"] => Some(discovery::core_versions()),
+        ["apis"] => Some(discovery::groups(&registry)),
+        ["api", version] => discovery::resources(&registry, "", version),
+        ["apis", group] => discovery::group_of(&registry, group),
+        ["apis", group, version] => discovery::resources(&registry, group, version),
+        _ => None,
+    };
+    found.map(|body| json_response(200, &body))
+}
+
+fn dispatch(
+    server: &Arc<Server>,
+    parts: &http::request::Parts,
+    target: Target,
+    resource: Arc<Resource>,
+    bytes: &[u8],
+) -> Result<Response<Body>, Failure> {
+    let query = Query::parse(parts.uri.query());
+    let patch = if parts.method == Method::PATCH {
+        Some(patch_kind(&parts.headers, &resource)?)
+    } else {
+        None
+    };
+    let options_kind = match parts.method {
+        Method::POST => "CreateOptions",
+        Method::PUT => "UpdateOptions",
+        Method::PATCH => "PatchOptions",
+        _ => "DeleteOptions",
+    };
+    let apply = patch == Some(PatchKind::Apply);
+    let options = WriteOptions::of(&query, &parts.headers, options_kind, apply)?;
+    let subresource = subresource(&resource, target.subresource.as_deref())?;
+    let call = Call {
+        server,
+        form: Form::accepted(&parts.headers)?,
+        namespace: target.namespace,
+        name: target.name,
+        subresource,
+        resource,
+        query,
+        options,
+        now: clock::now(),
+    };
+    if call.resource.namespaced && call.namespace.is_none() && (call.name.is_some() || parts.method == Method::POST) {
+        return Err(Failure::bad_request("the namespace is missing in the path"));
+    }
+    let is_watch = call.query.flag("watch");
+    let answer = match (&parts.method, call.name.is_some()) {
+        (&Method::POST, false) if call.resource.virtual_kind => {
+            let body = body::object(&parts.headers, bytes)?.value;
+            Answer::value(201, reviews::answer(server, &call.resource, body))
+        }
+        _ if call.resource.virtual_kind => return Err(Failure::method_not_allowed()),
+        (&Method::GET, false) if is_watch => return call.watch(),
+        (&Method::GET, false) => call.list()?,
+        (&Method::GET, true) => call.get()?,
+        (&Method::POST, false) => call.create(body::object(&parts.headers, bytes)?)?,
+        (&Method::PUT, true) => call.update(body::object(&parts.headers, bytes)?)?,
+        (&Method::PATCH, true) => call.patch(patch.unwrap_or(PatchKind::Merge), bytes)?,
+        (&Method::DELETE, true) if call.subresource.is_none() => {
+            call.delete(&body::delete_options(&parts.headers, bytes)?)?
+        }
+        (&Method::DELETE, false) if !call.resource.is("", "Namespace") => {
+            call.delete_collection(&body::delete_options(&parts.headers, bytes)?)?
+        }
+        _ => return Err(Failure::method_not_allowed()),
+    };
+    Ok(render(&call, answer))
+}
+
+fn subresource(resource: &Resource, name: Option<&str>) -> Result<Option<Subresource>, Failure> {
+    match name {
+        None => Ok(None),
+        Some("status") if resource.status => Ok(Some(Subresource::Status)),
+        Some("scale") if resource.scale.is_some() => Ok(Some(Subresource::Scale)),
+        Some("finalize") if resource.is("", "Namespace") => Ok(Some(Subresource::Finalize)),
+        Some(_) => Err(Failure {
+            details: Some(serde_json::json!({})),
+            ..Failure::new(404, "NotFound", "the server could not find the requested resource")
+        }),
+    }
+}
+
+fn patch_kind(headers: &http::HeaderMap, resource: &Resource) -> Result<PatchKind, Failure> {
+    match body::media_type(headers) {
+        "application/json-patch+json" => Ok(PatchKind::Json),
+        "application/merge-patch+json" => Ok(PatchKind::Merge),
+        "application/strategic-merge-patch+json" if !resource.custom => Ok(PatchKind::Strategic),
+        "application/apply-patch+yaml" => Ok(PatchKind::Apply),
+        "application/strategic-merge-patch+json" => Err(Failure::new(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+        )),
+        _ => Err(Failure {
+            details: Some(serde_json::json!({})),
+            ..Failure::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+        }),
+    }
+}
+
+/// The answer in the wanted form.
+fn render(call: &Call<'_>, answer: Answer) -> Response<Body> {
+    let mut response = match &answer.content {
+        Content::Value(value) => json_response(answer.code, value),
+        Content::Object(object) => match call.form {
+            Form::Whole if call.resource.storage_version == call.resource.gvk.version => {
+                bytes_response(answer.code, object.json())
+            }
+            Form::Whole => json_response(answer.code, &write::served(&call.resource, object)),
+            Form::Metadata => json_response(answer.code, &read::metadata_of(object)),
+            Form::Table => {
+                let metadata = serde_json::json!({"resourceVersion": object.revision()});
+                let rows = std::slice::from_ref(object);
+                let body = table::of(&call.resource, rows, metadata, &call.query, true, &call.now);
+                json_response(answer.code, &body)
+            }
+        },
+    };
+    let deprecation = call.resource.deprecation.clone();
+    for warning in answer.warnings.into_iter().chain(deprecation) {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+    response
+}

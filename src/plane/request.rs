@@ -1,0 +1,268 @@
+//! What a request asks for: the parts of its path, the options of its query, what its headers accept.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, header};
+
+use super::status::{Failure, FieldError};
+
+/// The parts of a path below `/api` or `/apis`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Target {
+    pub group: String,
+    pub version: String,
+    pub namespace: Option<String>,
+    pub plural: String,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+}
+
+impl Target {
+    /// Of a path such as `/apis/apps/v1/namespaces/a/deployments/b/status`.
+    pub fn parse(path: &str) -> Option<Target> {
+        let segments: Option<Vec<String>> =
+            path.trim_matches('/').split('/').map(|segment| decode(segment, false)).collect();
+        let segments = segments?;
+        let mut parts = segments.iter().map(String::as_str);
+        let (group, version) = match parts.next()? {
+            "api" => ("", parts.next()?),
+            "apis" => (parts.next()?, parts.next()?),
+            _ => return None,
+        };
+        let mut rest: Vec<&str> = parts.collect();
+        let mut namespace = None;
+        // `namespaces/a/status` and `namespaces/a` are about the namespace itself.
+        if let ["namespaces", name, plural, ..] = rest[..]
+            && !(matches!(plural, "status" | "finalize") && rest.len() == 3 && group.is_empty())
+        {
+            namespace = Some(name.to_owned());
+            rest.drain(..2);
+        }
+        let (plural, name, subresource) = match rest[..] {
+            [plural] => (plural, None, None),
+            [plural, name] => (plural, Some(name), None),
+            [plural, name, subresource] => (plural, Some(name), Some(subresource)),
+            _ => return None,
+        };
+        if plural.is_empty() || name == Some("") {
+            return None;
+        }
+        Some(Target {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            namespace,
+            plural: plural.to_owned(),
+            name: name.map(str::to_owned),
+            subresource: subresource.map(str::to_owned),
+        })
+    }
+}
+
+/// `%41` and, in a query, `+`.
+fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let (high, low) = (bytes.next()? as char, bytes.next()? as char);
+                out.push((high.to_digit(16)? * 16 + low.to_digit(16)?) as u8);
+            }
+            b'+' if plus_is_space => out.push(b' '),
+            other => out.push(other),
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// What to do with fields that the schema does not know, and with duplicate keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+/// The options of a query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query(HashMap<String, String>);
+
+impl Query {
+    pub fn parse(query: Option<&str>) -> Query {
+        let mut options = HashMap::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if let (Some(key), Some(value)) = (decode(key, true), decode(value, true)) {
+                options.entry(key).or_insert(value);
+            }
+        }
+        Query(options)
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// `true`, `1` or the key alone.
+    pub fn flag(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "True" | "TRUE" | "t" | "T"))
+    }
+
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+}
+
+/// Options of a write.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriteOptions {
+    pub manager: String,
+    pub force: bool,
+    pub dry_run: bool,
+    pub validation: FieldValidation,
+}
+
+impl WriteOptions {
+    /// Checked as the server does for `kind` (`CreateOptions`, `UpdateOptions`, `PatchOptions`).
+    pub fn of(query: &Query, headers: &HeaderMap, kind: &str, apply: bool) -> Result<WriteOptions, Failure> {
+        let mut errors = Vec::new();
+        let manager = query.get("fieldManager").unwrap_or_default();
+        if apply && manager.is_empty() {
+            errors.push(FieldError::new("fieldManager", "Required value: is required for apply patch"));
+        }
+        if !apply && kind == "PatchOptions" && query.get("force").is_some() {
+            errors.push(FieldError::new("force", "Forbidden: may not be specified for non-apply patch"));
+        }
+        if manager.len() > 128 {
+            errors.push(FieldError::new("fieldManager", "Too long: may not be more than 128 bytes"));
+        }
+        let dry_run = match query.get("dryRun") {
+            None => false,
+            Some("All") => true,
+            Some(other) => {
+                errors.push(FieldError::new(
+                    "dryRun",
+                    format!("Unsupported value: [{other:?}]: supported values: \"All\""),
+                ));
+                false
+            }
+        };
+        let validation = match query.get("fieldValidation") {
+            None | Some("Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            Some(other) => {
+                let message = format!(
+                    "Unsupported value: {other:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+                );
+                errors.push(FieldError::new("fieldValidation", message));
+                FieldValidation::Warn
+            }
+        };
+        if !errors.is_empty() {
+            return Err(Failure::invalid("meta.k8s.io", kind, "", &errors));
+        }
+        let manager = if manager.is_empty() { manager_of_agent(headers) } else { manager.to_owned() };
+        Ok(WriteOptions { manager, force: query.flag("force"), dry_run, validation })
+    }
+}
+
+/// Who does not name a manager is known by the first part of its user agent.
+fn manager_of_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let name: String = agent.split('/').next().unwrap_or_default().chars().take(128).collect();
+    if name.is_empty() { "unknown".to_owned() } else { name }
+}
+
+/// In which form an object is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Form {
+    #[default]
+    Whole,
+    Table,
+    Metadata,
+}
+
+impl Form {
+    /// The first of the accepted media types that can be served.
+    pub fn accepted(headers: &HeaderMap) -> Result<Form, Failure> {
+        let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+        for media_type in accept.split(',') {
+            let mut parts = media_type.split(';').map(str::trim);
+            let base = parts.next().unwrap_or_default();
+            let parameter =
+                |key: &str| media_type.split(';').map(str::trim).find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
+            if !matches!(base, "application/json" | "*/*" | "application/*" | "") {
+                continue;
+            }
+            match (parameter("as"), parameter("v")) {
+                (None, _) => return Ok(Form::Whole),
+                (Some("Table"), Some("v1")) => return Ok(Form::Table),
+                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => {
+                    return Ok(Form::Metadata);
+                }
+                _ => {}
+            }
+        }
+        Err(Failure::new(
+            406,
+            "NotAcceptable",
+            "only the following media types are accepted: application/json",
+        ))
+    }
+}
+
+/// Whether aggregated discovery is wanted.
+pub(crate) fn wants_aggregated(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|accept| {
+            accept.split(',').any(|media_type| {
+                ["application/json", "g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
+                    .iter()
+                    .all(|part| media_type.split(';').any(|given| given.trim() == *part))
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(path: &str) -> Target {
+        Target::parse(path).unwrap()
+    }
+
+    #[test]
+    fn a_path_is_taken_apart() {
+        let t = target("/apis/apps/v1/namespaces/a/deployments/b/status");
+        assert_eq!((t.group.as_str(), t.namespace.as_deref()), ("apps", Some("a")));
+        assert_eq!((t.plural.as_str(), t.subresource.as_deref()), ("deployments", Some("status")));
+        let t = target("/api/v1/namespaces/a/status");
+        assert_eq!((t.plural.as_str(), t.name.as_deref()), ("namespaces", Some("a")));
+        assert_eq!((t.namespace, t.subresource.as_deref()), (None, Some("status")));
+        let t = target("/api/v1/namespaces/a/configmaps");
+        assert_eq!((t.plural.as_str(), t.namespace.as_deref(), t.name), ("configmaps", Some("a"), None));
+        assert_eq!(target("/apis/g/v1/namespaces/a/status").plural, "status");
+        assert!(Target::parse("/metrics").is_none());
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        let query = Query::parse(Some("labelSelector=a%3Db%2Cc+in+(d)&watch=1"));
+        assert_eq!(query.get("labelSelector"), Some("a=b,c in (d)"));
+        assert!(query.flag("watch"));
+    }
+
+    #[test]
+    fn the_first_form_that_can_be_served_is_taken() {
+        let mut headers = HeaderMap::new();
+        let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        headers.insert(header::ACCEPT, kubectl.parse().unwrap());
+        assert_eq!(Form::accepted(&headers), Ok(Form::Table));
+        headers.insert(header::ACCEPT, "application/vnd.kubernetes.protobuf".parse().unwrap());
+        assert_eq!(Form::accepted(&headers).unwrap_err().code, 406);
+    }
+}

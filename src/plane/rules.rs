@@ -1,0 +1,274 @@
+//! What single kinds do differently: the strategies of the API server in one place.
+
+use serde_json::{Value, json};
+
+use super::call::Subresource;
+use super::crd;
+use super::kinds::Resource;
+use super::status::FieldError;
+use super::write::set_or_remove;
+
+/// Whether an update may leave out the version that it builds on.
+pub(crate) fn unconditional_update(resource: &Resource) -> bool {
+    !resource.custom
+        && !matches!(
+            &*resource.collection,
+            "leases.coordination.k8s.io"
+                | "customresourcedefinitions.apiextensions.k8s.io"
+                | "poddisruptionbudgets.policy"
+                | "validatingadmissionpolicies.admissionregistration.k8s.io"
+                | "validatingadmissionpolicybindings.admissionregistration.k8s.io"
+                | "mutatingadmissionpolicies.admissionregistration.k8s.io"
+                | "mutatingadmissionpolicybindings.admissionregistration.k8s.io"
+                | "validatingwebhookconfigurations.admissionregistration.k8s.io"
+                | "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+                | "runtimeclasses.node.k8s.io"
+                | "apiservices.apiregistration.k8s.io"
+        )
+}
+
+/// Whether a PUT of an object that is not there creates it.
+pub(crate) fn create_on_update(resource: &Resource) -> bool {
+    matches!(
+        &*resource.collection,
+        "leases.coordination.k8s.io"
+            | "endpoints"
+            | "events"
+            | "events.events.k8s.io"
+            | "services"
+            | "limitranges"
+            | "roles.rbac.authorization.k8s.io"
+            | "rolebindings.rbac.authorization.k8s.io"
+            | "clusterroles.rbac.authorization.k8s.io"
+            | "clusterrolebindings.rbac.authorization.k8s.io"
+    )
+}
+
+/// Whether a deletion answers with the object instead of a Status.
+pub(crate) fn returns_deleted(resource: &Resource) -> bool {
+    !resource.custom
+        && matches!(
+            &*resource.collection,
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "podtemplates"
+                | "resourcequotas"
+                | "storageclasses.storage.k8s.io"
+                | "csidrivers.storage.k8s.io"
+                | "csinodes.storage.k8s.io"
+                | "volumeattachments.storage.k8s.io"
+        )
+}
+
+/// Whether objects count the changes of what they want.
+pub(crate) fn has_generation(resource: &Resource) -> bool {
+    resource.custom
+        || matches!(
+            &*resource.collection,
+            "pods"
+                | "replicationcontrollers"
+                | "podtemplates"
+                | "deployments.apps"
+                | "replicasets.apps"
+                | "daemonsets.apps"
+                | "statefulsets.apps"
+                | "jobs.batch"
+                | "cronjobs.batch"
+                | "ingresses.networking.k8s.io"
+                | "networkpolicies.networking.k8s.io"
+                | "ingressclasses.networking.k8s.io"
+                | "poddisruptionbudgets.policy"
+                | "endpointslices.discovery.k8s.io"
+                | "customresourcedefinitions.apiextensions.k8s.io"
+                | "validatingadmissionpolicies.admissionregistration.k8s.io"
+                | "validatingadmissionpolicybindings.admissionregistration.k8s.io"
+                | "validatingwebhookconfigurations.admissionregistration.k8s.io"
+                | "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+                | "priorityclasses.scheduling.k8s.io"
+                | "flowschemas.flowcontrol.apiserver.k8s.io"
+                | "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
+        )
+}
+
+/// What is filled in by the decoder, so that it belongs to whoever sent it.
+pub(crate) fn default(resource: &Resource, body: &mut Value) {
+    if resource.is("", "Namespace")
+        && let Some(name) = body["metadata"]["name"].as_str().map(str::to_owned)
+        && !name.is_empty()
+    {
+        if !body["metadata"]["labels"].is_object() {
+            body["metadata"]["labels"] = json!({});
+        }
+        body["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+    }
+    if resource.is("", "Secret") {
+        merge_string_data(body);
+    }
+}
+
+/// `stringData` is written into `data` and never read back.
+fn merge_string_data(body: &mut Value) {
+    use base64::Engine as _;
+    let Some(Value::Object(texts)) = body.as_object_mut().and_then(|secret| secret.remove("stringData")) else {
+        return;
+    };
+    if texts.is_empty() {
+        return;
+    }
+    if !body["data"].is_object() {
+        body["data"] = json!({});
+    }
+    for (key, text) in texts {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default());
+        body["data"][key] = encoded.into();
+    }
+}
+
+/// What the server sets on a new object; it belongs to nobody.
+pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
+    if resource.is("", "Namespace") {
+        body["spec"]["finalizers"] = json!(["kubernetes"]);
+        body["status"] = json!({"phase": "Active"});
+    }
+    if resource.is(crd::GROUP, crd::KIND) {
+        body["status"] = crd::initial_status(body);
+    }
+}
+
+/// What the server sets on a changed object: above all its generation.
+pub(crate) fn prepare_update(
+    resource: &Resource,
+    subresource: Option<&Subresource>,
+    body: &mut Value,
+    before: &Value,
+) {
+    if resource.is("", "Namespace") && subresource != Some(&Subresource::Finalize) {
+        set_or_remove(body, "spec", before["spec"].clone());
+    }
+    let generation = before["metadata"]["generation"].as_i64();
+    if subresource == Some(&Subresource::Status) || !has_generation(resource) {
+        return;
+    }
+    let changed = if resource.custom {
+        content(body, resource.status) != content(before, resource.status)
+    } else {
+        let annotated = resource.is("apps", "Deployment")
+            && body["metadata"]["annotations"] != before["metadata"]["annotations"];
+        annotated || content(body, true) != content(before, true)
+    };
+    if let Some(generation) = generation {
+        body["metadata"]["generation"] = (generation + i64::from(changed)).into();
+    }
+}
+
+/// An object without metadata and, where it has an endpoint of its own, status.
+fn content(body: &Value, without_status: bool) -> Value {
+    let mut content = body.clone();
+    if let Some(content) = content.as_object_mut() {
+        content.remove("metadata");
+        if without_status {
+            content.remove("status");
+        }
+    }
+    content
+}
+
+/// Whether nothing holds an object that is being deleted any more.
+pub(crate) fn finalized(resource: &Resource, body: &Value) -> bool {
+    let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    let grace = body["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    none(&body["metadata"]["finalizers"])
+        && grace == 0
+        && (!resource.is("", "Namespace") || none(&body["spec"]["finalizers"]))
+}
+
+/// How long a deleted object stays: only a pod that a node runs is given time.
+pub(crate) fn grace_seconds(resource: &Resource, body: &Value, asked: Option<i64>) -> i64 {
+    let runs = resource.is("", "Pod")
+        && !body["spec"]["nodeName"].as_str().unwrap_or_default().is_empty()
+        && !matches!(body["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if !runs {
+        return 0;
+    }
+    asked.or(body["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30)
+}
+
+/// Rules of single kinds that no schema says.
+pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if resource.is("rbac.authorization.k8s.io", "RoleBinding")
+        || resource.is("rbac.authorization.k8s.io", "ClusterRoleBinding")
+    {
+        subjects(body, &mut errors);
+        if let Some(before) = before
+            && before["roleRef"] != body["roleRef"]
+        {
+            errors.push(immutable("roleRef", &body["roleRef"], "cannot change roleRef"));
+        }
+    }
+    if let Some(before) = before {
+        for field in immutable_fields(resource) {
+            let at = |body: &Value| field.split('.').fold(body.clone(), |v, key| v[key].clone());
+            if at(body) != at(before) {
+                errors.push(immutable(field, &at(body), "field is immutable"));
+            }
+        }
+        let immutable_data = before["immutable"] == true
+            && (resource.is("", "ConfigMap") || resource.is("", "Secret"));
+        for field in ["immutable", "data", "binaryData"] {
+            if immutable_data && body[field] != before[field] {
+                let message = "Forbidden: field is immutable when `immutable` is set";
+                errors.push(FieldError::new(field, message));
+            }
+        }
+    }
+    errors
+}
+
+fn immutable(field: &str, value: &Value, why: &str) -> FieldError {
+    FieldError::new(field, format!("Invalid value: {value}: {why}"))
+}
+
+/// Fields that cannot be changed once an object is there.
+fn immutable_fields(resource: &Resource) -> &'static [&'static str] {
+    match &*resource.collection {
+        "deployments.apps" | "daemonsets.apps" | "replicasets.apps" => &["spec.selector"],
+        "jobs.batch" => &["spec.selector", "spec.completionMode"],
+        "secrets" => &["type"],
+        "storageclasses.storage.k8s.io" => &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"],
+        "customresourcedefinitions.apiextensions.k8s.io" => {
+            &["spec.group", "spec.scope", "spec.names.plural", "spec.names.kind"]
+        }
+        _ => &[],
+    }
+}
+
+fn subjects(body: &Value, errors: &mut Vec<FieldError>) {
+    for (index, subject) in body["subjects"].as_array().into_iter().flatten().enumerate() {
+        let kind = subject["kind"].as_str().unwrap_or_default();
+        if !matches!(kind, "ServiceAccount" | "User" | "Group") {
+            let message = format!(
+                "Unsupported value: {kind:?}: supported values: \"ServiceAccount\", \"User\", \"Group\""
+            );
+            errors.push(FieldError::new(format!("subjects[{index}].kind"), message));
+        }
+        if subject["name"].as_str().unwrap_or_default().is_empty() {
+            errors.push(FieldError::new(format!("subjects[{index}].name"), "Required value"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn string_data_becomes_data() {
+        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"b": "y"}});
+        merge_string_data(&mut secret);
+        assert_eq!(secret, json!({"data": {"a": "eA==", "b": "eQ=="}}));
+    }
+}

@@ -1,0 +1,201 @@
+//! The server behind the requests: what it holds and what it does after each write.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::call::Call;
+use super::kinds::{Registry, Resource};
+use super::probe::{Faults, Log};
+use super::request::{Form, Query, WriteOptions};
+use super::store::{Key, Object, Range, Store};
+use super::{clock, controllers, crd};
+
+/// How long the garbage collector waits before it looks, as the real one's queue does.
+const COLLECT_AFTER: Duration = Duration::from_millis(250);
+/// Namespaces that are there from the start.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// The field manager of what the server writes by itself.
+const OWN_MANAGER: &str = "kube-apiserver";
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub token: Option<String>,
+    pub history: usize,
+    pub controllers: bool,
+}
+
+/// The server.
+pub(crate) struct Server {
+    pub store: Store,
+    pub settings: Settings,
+    pub log: Log,
+    pub faults: Faults,
+    registry: RwLock<Arc<Registry>>,
+    stop: watch::Sender<bool>,
+    due: AtomicBool,
+}
+
+impl Server {
+    /// A server with its first namespaces.
+    pub fn new(settings: Settings) -> Arc<Server> {
+        let server = Arc::new(Server {
+            store: Store::new(settings.history),
+            log: Log::default(),
+            faults: Faults::default(),
+            registry: RwLock::new(Arc::new(Registry::builtin())),
+            stop: watch::Sender::new(false),
+            due: AtomicBool::new(false),
+            settings,
+        });
+        server.create_namespaces();
+        server
+    }
+
+    fn create_namespaces(&self) {
+        for name in NAMESPACES {
+            let key = Key { resource: "namespaces".into(), namespace: "".into(), name: name.into() };
+            let body = json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {
+                    "name": name, "uid": uuid::Uuid::new_v4().to_string(),
+                    "creationTimestamp": clock::now(), "labels": {"kubernetes.io/metadata.name": name},
+                },
+                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+            });
+            // The store is new: nothing can be in the way.
+            let _ = self.store.put(&key, None, body);
+        }
+    }
+
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.read().clone()
+    }
+
+    /// Becomes true when the server stops.
+    pub fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// A request of the server to itself.
+    pub fn own_call(self: &Arc<Self>, resource: Arc<Resource>, namespace: &str, name: &str) -> Call<'_> {
+        Call {
+            server: self,
+            resource,
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            name: Some(name.to_owned()),
+            subresource: None,
+            query: Query::default(),
+            options: WriteOptions { manager: OWN_MANAGER.to_owned(), ..WriteOptions::default() },
+            form: Form::Whole,
+            now: clock::now(),
+        }
+    }
+
+    /// After an object was written.
+    pub fn wrote(self: &Arc<Self>, resource: &Resource, key: &Key, object: &Arc<Object>) {
+        if resource.is(crd::GROUP, crd::KIND) {
+            self.establish(key, object);
+        }
+        if object.is_deleting() {
+            let at_once = resource.is("", "Namespace") || resource.is(crd::GROUP, crd::KIND);
+            self.schedule(if at_once { Duration::ZERO } else { COLLECT_AFTER });
+        }
+    }
+
+    /// After an object was removed.
+    pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
+        if resource.is(crd::GROUP, crd::KIND) {
+            self.rebuild();
+        }
+        if self.store.has_dependents(last.uid()) {
+            self.schedule(COLLECT_AFTER);
+        } else if self.is_waited_for(resource, key) {
+            self.schedule(Duration::ZERO);
+        }
+    }
+
+    /// Whether a deletion of something else waits for this object to be gone.
+    fn is_waited_for(&self, resource: &Resource, key: &Key) -> bool {
+        let namespace =
+            Key { resource: "namespaces".into(), namespace: "".into(), name: key.namespace.clone() };
+        let definition = Key {
+            resource: "customresourcedefinitions.apiextensions.k8s.io".into(),
+            namespace: "".into(),
+            name: key.resource.clone(),
+        };
+        [Some(namespace), resource.custom.then_some(definition)]
+            .into_iter()
+            .flatten()
+            .any(|key| self.store.get(&key).is_some_and(|object| object.is_deleting()))
+    }
+
+    /// Accepts a definition's names and begins to serve it.
+    fn establish(self: &Arc<Self>, key: &Key, object: &Arc<Object>) {
+        let definitions = self.definitions();
+        let others: Vec<&Value> = definitions.iter().map(|d| &d.body).collect();
+        let now = clock::now();
+        let status = match crd::name_conflict(&object.body, &others) {
+            Some((field, name)) => crd::names_refused(&object.body, field, &name, &now),
+            None => crd::established(&object.body, &now),
+        };
+        if status != object.body["status"] && !object.is_deleting() {
+            let mut body = object.body.clone();
+            body["status"] = status;
+            let registry = self.registry();
+            if let Some(resource) = registry.find(crd::GROUP, "v1", "customresourcedefinitions") {
+                let manager = OWN_MANAGER;
+                body = registry.types.update(
+                    resource,
+                    Some(&object.body),
+                    &body,
+                    manager,
+                    Some("status"),
+                    &now,
+                );
+            }
+            // Whoever wrote in between establishes it himself.
+            let _ = self.store.put(key, Some(object), body);
+        }
+        self.rebuild();
+    }
+
+    fn definitions(&self) -> Vec<Arc<Object>> {
+        let collection = "customresourcedefinitions.apiextensions.k8s.io";
+        self.store.list(collection, &Range::default(), |_| true).map(|page| page.objects).unwrap_or_default()
+    }
+
+    fn rebuild(&self) {
+        let mut registry = self.registry.write();
+        let definitions = self.definitions();
+        let bodies: Vec<&Value> = definitions.iter().map(|d| &d.body).collect();
+        *registry = Arc::new(registry.with(&bodies));
+    }
+
+    /// Lets the controllers look, once, after a while.
+    pub fn schedule(self: &Arc<Self>, delay: Duration) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let waits = !delay.is_zero();
+        if !self.settings.controllers || (waits && self.due.swap(true, Ordering::AcqRel)) {
+            return;
+        }
+        let server = self.clone();
+        runtime.spawn(async move {
+            if waits {
+                tokio::time::sleep(delay).await;
+                server.due.store(false, Ordering::Release);
+                controllers::collect_garbage(&server);
+            }
+            controllers::finish_deletions(&server);
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! Strategic merge patch: a merge patch that knows how lists of built-in kinds are keyed.
+
+use serde_json::{Map, Value};
+
+use super::status::Failure;
+use crate::schema::{ListType, TypeRef};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+const ORDER: &str = "$setElementOrder/";
+
+/// The object after a strategic merge patch.
+pub(crate) fn patch(ty: Option<&TypeRef>, before: &Value, patch: &Value) -> Result<Value, Failure> {
+    let (Value::Object(before), Value::Object(patch)) = (before, patch) else {
+        return Err(Failure::bad_request("error decoding patch: a strategic merge patch is an object"));
+    };
+    Ok(Value::Object(map(ty, before.clone(), patch)))
+}
+
+fn map(ty: Option<&TypeRef>, mut into: Map<String, Value>, patch: &Map<String, Value>) -> Map<String, Value> {
+    match patch.get(DIRECTIVE).and_then(Value::as_str) {
+        Some("replace") => return without_directives(patch),
+        Some("delete") => return Map::new(),
+        _ => {}
+    }
+    if let Some(kept) = patch.get(RETAIN_KEYS).and_then(Value::as_array) {
+        into.retain(|key, _| kept.iter().any(|kept| kept == key));
+    }
+    for (key, value) in patch {
+        if let Some(list) = key.strip_prefix(DELETE_FROM) {
+            if let (Some(Value::Array(items)), Some(gone)) = (into.get_mut(list), value.as_array()) {
+                items.retain(|item| !gone.contains(item));
+            }
+            continue;
+        }
+        if key.starts_with('$') {
+            continue;
+        }
+        let map_type = ty.and_then(|ty| ty.get().map.as_ref());
+        let child = map_type.and_then(|map| map.value_type(key));
+        let replace = map_type.and_then(|map| map.fields.get(key.as_str())).is_some_and(|f| f.patch_replace);
+        if value.is_null() {
+            into.remove(key);
+        } else if replace {
+            into.insert(key.clone(), clean(value));
+        } else {
+            let old = into.remove(key);
+            into.insert(key.clone(), merged(child, old, value));
+        }
+    }
+    for (key, order) in patch.iter().filter_map(|(key, v)| key.strip_prefix(ORDER).map(|list| (list, v))) {
+        let list = ty.and_then(|ty| ty.get().map.as_ref()?.value_type(key)?.get().list.as_ref());
+        if let (Some(Value::Array(items)), Some(order)) = (into.get_mut(key), order.as_array()) {
+            reorder(items, order, list.and_then(|list| list.patch_key.as_deref()));
+        }
+    }
+    into
+}
+
+fn merged(ty: Option<&TypeRef>, old: Option<Value>, patch: &Value) -> Value {
+    match (old, patch) {
+        (Some(Value::Object(old)), Value::Object(patch)) => Value::Object(map(ty, old, patch)),
+        (None | Some(Value::Null), Value::Object(patch)) => Value::Object(map(ty, Map::new(), patch)),
+        (old, Value::Array(patch)) => {
+            let list = ty.and_then(|ty| ty.get().list.as_ref());
+            let old = match old {
+                Some(Value::Array(old)) => old,
+                _ => Vec::new(),
+            };
+            Value::Array(items(list, old, patch))
+        }
+        (_, other) => clean(other),
+    }
+}
+
+fn items(list: Option<&ListType>, old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
+    let directive = |item: &Value, word: &str| item.get(DIRECTIVE).is_some_and(|d| d == word);
+    let replaces = patch.iter().any(|item| directive(item, "replace"));
+    let Some(list) = list.filter(|list| list.patch_merge && !replaces) else {
+        return patch.iter().filter(|item| !is_directive_alone(item)).map(clean).collect();
+    };
+    let Some(key) = list.patch_key.as_deref() else {
+        return scalars(old, patch);
+    };
+    let mut out = old;
+    for item in patch {
+        let place = out.iter().position(|there| there.get(key).is_some() && there.get(key) == item.get(key));
+        match (place, item) {
+            (_, item) if directive(item, "delete") => {
+                if let Some(place) = place {
+                    out.remove(place);
+                }
+            }
+            (Some(place), Value::Object(_)) => {
+                let there = out[place].take();
+                out[place] = merged(list.items.as_ref(), Some(there), item);
+            }
+            (_, item) => out.push(merged(list.items.as_ref(), None, item)),
+        }
+    }
+    out
+}
+
+/// Lists of scalars that are merged hold each value once.
+fn scalars(mut old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
+    for item in patch {
+        if !old.contains(item) {
+            old.push(item.clone());
+        }
+    }
+    old
+}
+
+/// Puts the named items into the given order; items that the patch does not know stay where they were.
+fn reorder(items: &mut Vec<Value>, order: &[Value], key: Option<&str>) {
+    let rank = |item: &Value| {
+        order.iter().position(|wanted| match key {
+            Some(key) => wanted.get(key) == item.get(key),
+            None => wanted == item,
+        })
+    };
+    let places: Vec<usize> = (0..items.len()).filter(|i| rank(&items[*i]).is_some()).collect();
+    let mut named: Vec<Value> = places.iter().map(|place| items[*place].clone()).collect();
+    named.sort_by_key(|item| rank(item));
+    for (place, item) in places.into_iter().zip(named) {
+        items[place] = item;
+    }
+}
+
+fn is_directive_alone(item: &Value) -> bool {
+    item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(DIRECTIVE))
+}
+
+fn without_directives(map: &Map<String, Value>) -> Map<String, Value> {
+    map.iter()
+        .filter(|(key, value)| !key.starts_with('$') && !value.is_null())
+        .map(|(key, value)| (key.clone(), clean(value)))
+        .collect()
+}
+
+/// A patch's value as it stands in an object.
+fn clean(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(without_directives(map)),
+        Value::Array(items) => items.iter().filter(|item| !is_directive_alone(item)).map(clean).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gvk;
+    use crate::schema::Schemas;
+    use serde_json::json;
+
+    #[test]
+    fn containers_are_merged_by_name() {
+        let ty = Schemas::builtin().type_of(&Gvk::new("apps/v1", "Deployment"));
+        let wrap = |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        let before = wrap(json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]));
+        let change = wrap(json!([{"name": "a", "image": "z"}, {"name": "b", "$patch": "delete"}, {"name": "c"}]));
+        let after = patch(ty.as_ref(), &before, &change).unwrap();
+        assert_eq!(after, wrap(json!([{"name": "a", "image": "z"}, {"name": "c"}])));
+        let change = wrap(json!([{"$patch": "replace"}, {"name": "d"}]));
+        assert_eq!(patch(ty.as_ref(), &before, &change).unwrap(), wrap(json!([{"name": "d"}])));
+    }
+}

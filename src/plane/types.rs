@@ -1,0 +1,165 @@
+//! The seam to `schema` and `merge`: what the types of kinds mean for a request.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::kinds::{Resource, Scale, collection};
+use super::request::WriteOptions;
+use super::status::{Failure, FieldError};
+use crate::merge::{self, ApplyError, Write};
+use crate::model::Gvk;
+use crate::schema::{KindInfo, Schemas};
+
+/// Types of all kinds that are served.
+#[derive(Clone)]
+pub(crate) struct Types {
+    schemas: Schemas,
+}
+
+impl Types {
+    pub fn builtin() -> Types {
+        Types { schemas: Schemas::builtin() }
+    }
+
+    /// These types and those of definitions.
+    pub fn with(&self, definitions: &[&Value]) -> Types {
+        Types { schemas: self.schemas.with_crds(definitions.iter().copied()).0 }
+    }
+
+    /// The built-in resources.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.schemas.kinds().filter(|kind| kind.builtin).map(builtin).collect()
+    }
+
+    /// Fields that the kind does not know.
+    pub fn unknown_fields(&self, resource: &Resource, body: &Value) -> Vec<String> {
+        let fields = self.schemas.unknown_fields(&resource.gvk, body);
+        fields.into_iter().map(|path| path.to_string()).collect()
+    }
+
+    /// Takes out what the kind does not know, fills in its defaults, and writes empty fields as the server does.
+    pub fn normalise(&self, resource: &Resource, body: &mut Value) {
+        self.schemas.prune(&resource.gvk, body);
+        if resource.custom {
+            self.schemas.drop_nulls(&resource.gvk, body);
+            self.schemas.fill_defaults(&resource.gvk, body);
+        }
+        self.schemas.drop_empty(&resource.gvk, body);
+    }
+
+    /// What is wrong with an object by its schema.
+    pub fn validate(&self, resource: &Resource, body: &Value) -> Vec<FieldError> {
+        let violations = self.schemas.validate(&resource.gvk, body);
+        violations.into_iter().map(|v| FieldError { field: v.path.to_string(), message: v.message, reason: v.reason }).collect()
+    }
+
+    /// Server-side apply.
+    pub fn apply(
+        &self,
+        resource: &Resource,
+        live: Option<&Value>,
+        config: &Value,
+        options: &WriteOptions,
+        subresource: Option<&str>,
+        now: &str,
+    ) -> Result<Value, Failure> {
+        let ty = self.schemas.type_of(&resource.gvk);
+        let write =
+            Write { manager: &options.manager, now, subresource, schemas: Some(&self.schemas), ..Write::default() };
+        merge::apply_as(ty.as_ref(), live, config, options.force, &write).map_err(|error| match &error {
+            ApplyError::Conflicts(conflicts) => Failure::new(409, "Conflict", error.to_string())
+                .with_causes(conflicts.iter().map(merge::Conflict::cause).collect()),
+            ApplyError::NotTyped(message) => Failure::internal(message.clone()),
+            ApplyError::ManagedFields | ApplyError::WrongVersion { .. } => Failure::bad_request(error.to_string()),
+        })
+    }
+
+    /// A strategic merge patch.
+    pub fn strategic(&self, resource: &Resource, before: &Value, patch: &[u8]) -> Result<Value, Failure> {
+        let patch: Value = serde_json::from_slice(patch)
+            .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+        super::strategic::patch(self.schemas.type_of(&resource.gvk).as_ref(), before, &patch)
+    }
+
+    /// Any other write: the object with its managed fields brought up to date.
+    pub fn update(
+        &self,
+        resource: &Resource,
+        live: Option<&Value>,
+        new: &Value,
+        manager: &str,
+        subresource: Option<&str>,
+        now: &str,
+    ) -> Value {
+        let ty = self.schemas.type_of(&resource.gvk);
+        let write = Write { manager, now, subresource, schemas: Some(&self.schemas), ..Write::default() };
+        merge::update(ty.as_ref(), live, new, &write)
+    }
+}
+
+/// A built-in resource.
+fn builtin(kind: &KindInfo) -> Resource {
+    let virtual_kind = !kind.verbs.iter().any(|verb| verb == "create") || !kind.verbs.iter().any(|verb| verb == "get");
+    Resource {
+        gvk: kind.gvk.clone(),
+        plural: kind.plural.clone(),
+        singular: kind.singular.clone(),
+        list_kind: kind.list_kind.clone(),
+        short_names: kind.short_names.clone(),
+        categories: kind.categories.clone(),
+        namespaced: kind.namespaced,
+        status: kind.has_status,
+        scale: kind.subresources.iter().any(|s| s == "scale").then(|| workload_scale(&kind.gvk)),
+        custom: false,
+        storage_version: kind.gvk.version.clone(),
+        collection: collection(&kind.plural, &kind.gvk.group),
+        selectable: Vec::new(),
+        columns: Vec::new(),
+        virtual_kind,
+        deprecation: None,
+    }
+}
+
+fn workload_scale(gvk: &Gvk) -> Scale {
+    let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let _ = gvk;
+    Scale {
+        spec_replicas: path("spec.replicas"),
+        status_replicas: path("status.replicas"),
+        selector: Some(path("spec.selector")),
+    }
+}
+
+/// The order of groups in discovery, from the most to the least preferred; groups of definitions follow.
+pub(crate) const GROUP_ORDER: [&str; 20] = [
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+];
+
+/// Resources in the order of discovery.
+pub(crate) fn ordered(mut resources: Vec<Resource>) -> Vec<Resource> {
+    let rank = |group: &Arc<str>| GROUP_ORDER.iter().position(|g| *g == &**group).unwrap_or(GROUP_ORDER.len());
+    resources.sort_by(|a, b| {
+        (rank(&a.gvk.group), &a.gvk.group, &a.plural).cmp(&(rank(&b.gvk.group), &b.gvk.group, &b.plural))
+    });
+    resources
+}
