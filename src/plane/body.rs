@@ -25,8 +25,9 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
 /// An object that is created or put.
 pub(crate) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Decoded, Failure> {
     let value = match media_type(headers) {
-        "application/json" | "" | "*/*" => serde_json::from_slice(bytes)
-            .map_err(|error| Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}")))?,
+        "application/json" | "" | "*/*" => serde_json::from_slice(bytes).map_err(|error| {
+            Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+        })?,
         "application/yaml" => yaml(bytes)?,
         other => {
             return Err(Failure::new(

@@ -58,7 +58,8 @@ fn finish_definition(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
     let waits = object.metadata()["finalizers"]
         .as_array()
         .is_some_and(|finalizers| finalizers.iter().any(|f| f == crd::FINALIZER));
-    let Some(collection) = crd::resources(&object.body).first().map(|resource| resource.collection.clone()) else {
+    let Some(collection) = crd::resources(&object.body).first().map(|resource| resource.collection.clone())
+    else {
         return;
     };
     if !waits || empty(server, &collection, None) > 0 {

@@ -151,9 +151,11 @@ pub(crate) fn validate(body: &Value) -> Vec<FieldError> {
         let message = format!("Invalid value: {name:?}: must be spec.names.plural+\".\"+spec.group");
         errors.push(FieldError::new("metadata.name", message));
     }
-    for (field, value) in
-        [("spec.group", &group), ("spec.names.plural", &plural), ("spec.names.kind", &text(&spec["names"]["kind"]))]
-    {
+    for (field, value) in [
+        ("spec.group", &group),
+        ("spec.names.plural", &plural),
+        ("spec.names.kind", &text(&spec["names"]["kind"])),
+    ] {
         if value.is_empty() {
             errors.push(FieldError::new(field, "Required value"));
         }
@@ -188,8 +190,7 @@ fn stored_versions(body: &Value, errors: &mut Vec<FieldError>) {
     let stored: Vec<&str> =
         body["status"]["storedVersions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if let Some(last) = marked.last().filter(|last| !stored.is_empty() && !stored.contains(last)) {
-        let message =
-            format!("Invalid value: {}: must have the storage version {last}", json!(stored));
+        let message = format!("Invalid value: {}: must have the storage version {last}", json!(stored));
         errors.push(FieldError::new("status.storedVersions", message));
     }
 }
@@ -342,10 +343,12 @@ mod tests {
         second["metadata"]["name"] = "others.g".into();
         second["spec"]["names"]["plural"] = "others".into();
         assert_eq!(name_conflict(&second, &[&first]), Some(("Kind", "Thing".to_owned())));
-        assert!(!validate(&{
-            second["spec"]["names"]["plural"] = "things".into();
-            second
-        })
-        .is_empty());
+        assert!(
+            !validate(&{
+                second["spec"]["names"]["plural"] = "things".into();
+                second
+            })
+            .is_empty()
+        );
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Content};
 use super::status::{self, Failure, FieldError};
-use super::store::{Object, Range, Raced};
+use super::store::{Object, Raced, Range};
 use super::{crd, rules};
 
 /// What becomes of the objects that the deleted one owns.
@@ -47,7 +47,9 @@ impl Call<'_> {
                         warnings: Vec::new(),
                     });
                 }
-                Ok(Outcome::Removed(object) | Outcome::Marked(object)) => return Ok(Answer::object(200, object)),
+                Ok(Outcome::Removed(object) | Outcome::Marked(object)) => {
+                    return Ok(Answer::object(200, object));
+                }
                 Err(Raced::Changed) => {}
             }
         }
@@ -123,7 +125,9 @@ impl Call<'_> {
         if body == live.body {
             return Ok(Ok(Outcome::Marked(live.clone())));
         }
-        let Ok(object) = self.server.store.put(&key, Some(live), body) else { return Ok(Err(Raced::Changed)) };
+        let Ok(object) = self.server.store.put(&key, Some(live), body) else {
+            return Ok(Err(Raced::Changed));
+        };
         self.server.wrote(&self.resource, &key, &object);
         Ok(Ok(Outcome::Marked(object)))
     }
@@ -163,11 +167,12 @@ impl Call<'_> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let given = text(&body["propagationPolicy"])
             .or_else(|| self.query.get("propagationPolicy").map(str::to_owned));
-        let orphan = body["orphanDependents"].as_bool().or_else(|| match self.query.get("orphanDependents") {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            _ => None,
-        });
+        let orphan =
+            body["orphanDependents"].as_bool().or_else(|| match self.query.get("orphanDependents") {
+                Some("true") => Some(true),
+                Some("false") => Some(false),
+                _ => None,
+            });
         let propagation = match given.as_deref() {
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),

@@ -56,8 +56,7 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
         list.push(entry(resource));
         list.extend(subresources(resource));
     }
-    let group_version =
-        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let mut answer = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": list});
     if !group.is_empty() {
         answer["apiVersion"] = "v1".into();
@@ -154,7 +153,8 @@ pub(crate) fn aggregated(registry: &Registry, core: bool) -> Value {
 }
 
 fn aggregated_entry(resource: &Resource) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let own = kind(&resource.gvk.group, &resource.gvk.version, &resource.gvk.kind);
     let mut entry = json!({
         "resource": resource.plural, "responseKind": own, "singularResource": resource.singular,
@@ -174,7 +174,8 @@ fn aggregated_entry(resource: &Resource) -> Value {
         }));
     }
     if resource.status {
-        parts.push(json!({"subresource": "status", "responseKind": own, "verbs": ["get", "patch", "update"]}));
+        parts
+            .push(json!({"subresource": "status", "responseKind": own, "verbs": ["get", "patch", "update"]}));
     }
     if !parts.is_empty() {
         entry["subresources"] = parts.into();

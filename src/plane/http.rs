@@ -48,9 +48,15 @@ fn injected(code: u16) -> Failure {
         401 => ("Unauthorized", "Unauthorized"),
         403 => ("Forbidden", "forbidden"),
         404 => ("NotFound", "the server could not find the requested resource"),
-        409 => ("Conflict", "the object has been modified; please apply your changes to the latest version and try again"),
+        409 => (
+            "Conflict",
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ),
         422 => ("Invalid", "the server rejected our request due to an error in our request"),
-        429 => ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
+        429 => (
+            "TooManyRequests",
+            "the server has received too many requests and has asked us to try again later",
+        ),
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
         504 => ("Timeout", "the server was unable to return a response in the time allotted"),
         _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
@@ -61,7 +67,8 @@ fn injected(code: u16) -> Failure {
 /// An answer whose connection breaks before its body is through.
 fn broken() -> Response<Body> {
     let error = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the answer is lost");
-    let mut response = Response::new(Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(error) })));
+    let mut response =
+        Response::new(Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(error) })));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -139,11 +146,8 @@ fn dispatch(
     bytes: &[u8],
 ) -> Result<Response<Body>, Failure> {
     let query = Query::parse(parts.uri.query());
-    let patch = if parts.method == Method::PATCH {
-        Some(patch_kind(&parts.headers, &resource)?)
-    } else {
-        None
-    };
+    let patch =
+        if parts.method == Method::PATCH { Some(patch_kind(&parts.headers, &resource)?) } else { None };
     let options_kind = match parts.method {
         Method::POST => "CreateOptions",
         Method::PUT => "UpdateOptions",
@@ -164,7 +168,10 @@ fn dispatch(
         options,
         now: clock::now(),
     };
-    if call.resource.namespaced && call.namespace.is_none() && (call.name.is_some() || parts.method == Method::POST) {
+    if call.resource.namespaced
+        && call.namespace.is_none()
+        && (call.name.is_some() || parts.method == Method::POST)
+    {
         return Err(Failure::bad_request("the namespace is missing in the path"));
     }
     let is_watch = call.query.flag("watch");

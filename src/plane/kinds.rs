@@ -91,12 +91,8 @@ impl Registry {
     /// The built-in kinds alone.
     pub fn builtin() -> Registry {
         let types = Types::builtin();
-        let mut registry = Registry {
-            builtin: types.clone(),
-            resources: HashMap::new(),
-            groups: Vec::new(),
-            types,
-        };
+        let mut registry =
+            Registry { builtin: types.clone(), resources: HashMap::new(), groups: Vec::new(), types };
         for resource in ordered(registry.types.resources()) {
             registry.add(resource);
         }

@@ -45,10 +45,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ::http::Request;
 use axum::Router;
 use axum::body::Body;
 use axum::serve::ListenerExt as _;
-use ::http::Request;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::JoinHandle;
 

@@ -18,12 +18,15 @@ pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>
     let metadata = &body["metadata"];
     let mut errors = Vec::new();
     match metadata["name"].as_str().filter(|name| !name.is_empty()) {
-        None => errors
-            .push(FieldError::new("metadata.name", "Required value: name or generateName is required")),
+        None => {
+            errors.push(FieldError::new("metadata.name", "Required value: name or generateName is required"))
+        }
         Some(name) if before.is_none() => {
-            errors.extend(name_errors(resource, name).into_iter().map(|why| {
-                FieldError::new("metadata.name", format!("Invalid value: {name:?}: {why}"))
-            }));
+            errors.extend(
+                name_errors(resource, name)
+                    .into_iter()
+                    .map(|why| FieldError::new("metadata.name", format!("Invalid value: {name:?}: {why}"))),
+            );
         }
         Some(_) => {}
     }
@@ -162,8 +165,7 @@ fn finalizers(metadata: &Value, before: Option<&Value>, errors: &mut Vec<FieldEr
     let Some(before) = before.map(|body| &body["metadata"]) else { return };
     if before["deletionTimestamp"].is_string() {
         let old: Vec<&str> = texts(&before["finalizers"]);
-        let added: Vec<String> =
-            now.iter().filter(|f| !old.contains(f)).map(|f| format!("{f:?}")).collect();
+        let added: Vec<String> = now.iter().filter(|f| !old.contains(f)).map(|f| format!("{f:?}")).collect();
         if !added.is_empty() {
             let message = format!(
                 "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",

@@ -9,10 +9,7 @@ pub(crate) fn json_patch(object: &Value, patch: &[u8]) -> Result<Value, Failure>
     let patch: json_patch::Patch = serde_json::from_slice(patch)
         .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
     if patch.len() > 10_000 {
-        let message = format!(
-            "The allowed maximum operations in a JSON patch is 10000, got {}",
-            patch.len()
-        );
+        let message = format!("The allowed maximum operations in a JSON patch is 10000, got {}", patch.len());
         return Err(Failure::new(413, "RequestEntityTooLarge", message));
     }
     let mut patched = object.clone();

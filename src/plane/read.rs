@@ -115,7 +115,8 @@ impl Call<'_> {
     }
 
     fn check_match(&self) -> Result<(), Failure> {
-        let (matching, revision) = (self.query.get("resourceVersionMatch"), self.query.get("resourceVersion"));
+        let (matching, revision) =
+            (self.query.get("resourceVersionMatch"), self.query.get("resourceVersion"));
         let wrong = |message: String| {
             let errors = [FieldError::new("resourceVersionMatch", message)];
             Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors))
@@ -124,12 +125,14 @@ impl Call<'_> {
             (None, _) => {}
             (Some("Exact" | "NotOlderThan"), None) => {
                 return wrong(
-                    "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided".to_owned(),
+                    "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+                        .to_owned(),
                 );
             }
             (Some("Exact"), Some("0")) => {
                 return wrong(
-                    "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"".to_owned(),
+                    "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""
+                        .to_owned(),
                 );
             }
             (Some("Exact" | "NotOlderThan"), Some(_)) => {}
@@ -142,7 +145,9 @@ impl Call<'_> {
         if let Some(revision) = revision
             && revision.parse::<u64>().is_err()
         {
-            let message = format!("Invalid value: {revision:?}: strconv.ParseUint: parsing {revision:?}: invalid syntax");
+            let message = format!(
+                "Invalid value: {revision:?}: strconv.ParseUint: parsing {revision:?}: invalid syntax"
+            );
             let errors = [FieldError::new("resourceVersion", message)];
             return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors));
         }
@@ -151,7 +156,8 @@ impl Call<'_> {
 
     /// A resourceVersion that was never given out cannot be waited for.
     fn check_not_too_new(&self) -> Result<(), Failure> {
-        let (Some(wanted), current) = (self.query.number("resourceVersion"), self.server.store.revision()) else {
+        let (Some(wanted), current) = (self.query.number("resourceVersion"), self.server.store.revision())
+        else {
             return Ok(());
         };
         if wanted > current {

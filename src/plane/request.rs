@@ -106,7 +106,9 @@ impl Query {
 
     /// `true`, `1` or the key alone.
     pub fn flag(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "True" | "TRUE" | "t" | "T"))
+        self.0
+            .get(key)
+            .is_some_and(|value| matches!(value.as_str(), "true" | "1" | "True" | "TRUE" | "t" | "T"))
     }
 
     pub fn number(&self, key: &str) -> Option<u64> {
@@ -191,8 +193,9 @@ impl Form {
         for media_type in accept.split(',') {
             let mut parts = media_type.split(';').map(str::trim);
             let base = parts.next().unwrap_or_default();
-            let parameter =
-                |key: &str| media_type.split(';').map(str::trim).find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
+            let parameter = |key: &str| {
+                media_type.split(';').map(str::trim).find_map(|p| p.strip_prefix(key)?.strip_prefix('='))
+            };
             if !matches!(base, "application/json" | "*/*" | "application/*" | "") {
                 continue;
             }
@@ -215,16 +218,13 @@ impl Form {
 
 /// Whether aggregated discovery is wanted.
 pub(crate) fn wants_aggregated(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|accept| {
-            accept.split(',').any(|media_type| {
-                ["application/json", "g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
-                    .iter()
-                    .all(|part| media_type.split(';').any(|given| given.trim() == *part))
-            })
+    headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| {
+        accept.split(',').any(|media_type| {
+            ["application/json", "g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
+                .iter()
+                .all(|part| media_type.split(';').any(|given| given.trim() == *part))
         })
+    })
 }
 
 #[cfg(test)]

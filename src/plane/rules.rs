@@ -112,7 +112,8 @@ pub(crate) fn default(resource: &Resource, body: &mut Value) {
 /// `stringData` is written into `data` and never read back.
 fn merge_string_data(body: &mut Value) {
     use base64::Engine as _;
-    let Some(Value::Object(texts)) = body.as_object_mut().and_then(|secret| secret.remove("stringData")) else {
+    let Some(Value::Object(texts)) = body.as_object_mut().and_then(|secret| secret.remove("stringData"))
+    else {
         return;
     };
     if texts.is_empty() {
@@ -216,8 +217,8 @@ pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>
                 errors.push(immutable(field, &at(body), "field is immutable"));
             }
         }
-        let immutable_data = before["immutable"] == true
-            && (resource.is("", "ConfigMap") || resource.is("", "Secret"));
+        let immutable_data =
+            before["immutable"] == true && (resource.is("", "ConfigMap") || resource.is("", "Secret"));
         for field in ["immutable", "data", "binaryData"] {
             if immutable_data && body[field] != before[field] {
                 let message = "Forbidden: field is immutable when `immutable` is set";
@@ -238,7 +239,9 @@ fn immutable_fields(resource: &Resource) -> &'static [&'static str] {
         "deployments.apps" | "daemonsets.apps" | "replicasets.apps" => &["spec.selector"],
         "jobs.batch" => &["spec.selector", "spec.completionMode"],
         "secrets" => &["type"],
-        "storageclasses.storage.k8s.io" => &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"],
+        "storageclasses.storage.k8s.io" => {
+            &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"]
+        }
         "customresourcedefinitions.apiextensions.k8s.io" => {
             &["spec.group", "spec.scope", "spec.names.plural", "spec.names.kind"]
         }

@@ -31,7 +31,12 @@ pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value) -> Result<Value, F
     if replicas < 0 {
         let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
-        return Err(Failure::invalid("autoscaling", "Scale", name, &[FieldError::new("spec.replicas", message)]));
+        return Err(Failure::invalid(
+            "autoscaling",
+            "Scale",
+            name,
+            &[FieldError::new("spec.replicas", message)],
+        ));
     }
     let mut changed = body.clone();
     let mut place = &mut changed;
@@ -72,8 +77,11 @@ mod tests {
     #[test]
     fn a_scale_is_a_view() {
         let path = |text: &str| text.split('.').map(str::to_owned).collect();
-        let paths =
-            Scale { spec_replicas: path("spec.size"), status_replicas: path("status.replicas"), selector: None };
+        let paths = Scale {
+            spec_replicas: path("spec.size"),
+            status_replicas: path("status.replicas"),
+            selector: None,
+        };
         let body = json!({"metadata": {"name": "w"}, "spec": {"size": 2}});
         let mut scale = of(&body, &paths);
         assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(2), &json!(0)));

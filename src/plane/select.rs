@@ -126,9 +126,7 @@ fn field_requirement(text: &str, of: &Resource) -> Result<FieldRequirement, Fail
     } else if let Some((path, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
         (path, value, true)
     } else {
-        return Err(Failure::bad_request(format!(
-            "invalid selector: '{text}'; can't understand '{text}'"
-        )));
+        return Err(Failure::bad_request(format!("invalid selector: '{text}'; can't understand '{text}'")));
     };
     let known = path == "metadata.name"
         || (path == "metadata.namespace" && of.namespaced)
@@ -137,7 +135,11 @@ fn field_requirement(text: &str, of: &Resource) -> Result<FieldRequirement, Fail
     if !known {
         return Err(Failure::bad_request(format!("field label not supported: {path}")));
     }
-    Ok(FieldRequirement { path: path.split('.').map(str::to_owned).collect(), value: value.to_owned(), equal })
+    Ok(FieldRequirement {
+        path: path.split('.').map(str::to_owned).collect(),
+        value: value.to_owned(),
+        equal,
+    })
 }
 
 /// Fields that built-in kinds can be selected by.

@@ -154,14 +154,8 @@ impl Server {
             let registry = self.registry();
             if let Some(resource) = registry.find(crd::GROUP, "v1", "customresourcedefinitions") {
                 let manager = OWN_MANAGER;
-                body = registry.types.update(
-                    resource,
-                    Some(&object.body),
-                    &body,
-                    manager,
-                    Some("status"),
-                    &now,
-                );
+                body =
+                    registry.types.update(resource, Some(&object.body), &body, manager, Some("status"), &now);
             }
             // Whoever wrote in between establishes it himself.
             let _ = self.store.put(key, Some(object), body);

@@ -87,8 +87,11 @@ impl Failure {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Failure {
-        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified()))
-            .with(details(&resource.gvk.group, &resource.plural, name))
+        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).with(details(
+            &resource.gvk.group,
+            &resource.plural,
+            name,
+        ))
     }
 
     pub fn already_exists(resource: &Resource, name: &str) -> Failure {
@@ -97,8 +100,7 @@ impl Failure {
     }
 
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
-        let message =
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
         Failure::new(409, "Conflict", message).with(details(&resource.gvk.group, &resource.plural, name))
     }
 
@@ -206,9 +208,7 @@ pub(crate) fn text_response(code: u16, body: &'static str) -> Response<Body> {
 pub(crate) fn respond(code: u16, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }
 

@@ -151,8 +151,7 @@ impl Store {
         state.check(key, expected)?;
         let (revision, object) = state.stamp(body);
         let place = (key.namespace.clone(), key.name.clone());
-        let before =
-            state.collections.entry(key.resource.clone()).or_default().insert(place, object.clone());
+        let before = state.collections.entry(key.resource.clone()).or_default().insert(place, object.clone());
         state.record(Event { revision, key: key.clone(), before, after: object.clone(), deleted: false });
         self.latest.send_replace(revision);
         Ok(object)
@@ -203,7 +202,8 @@ impl Store {
                 last = Some(place);
             }
         }
-        page.rest = last.filter(|_| more > 0).map(|(namespace, name)| (namespace.clone(), name.clone(), more));
+        page.rest =
+            last.filter(|_| more > 0).map(|(namespace, name)| (namespace.clone(), name.clone(), more));
         Ok(page)
     }
 

@@ -160,7 +160,8 @@ mod tests {
         let ty = Schemas::builtin().type_of(&Gvk::new("apps/v1", "Deployment"));
         let wrap = |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let before = wrap(json!([{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]));
-        let change = wrap(json!([{"name": "a", "image": "z"}, {"name": "b", "$patch": "delete"}, {"name": "c"}]));
+        let change =
+            wrap(json!([{"name": "a", "image": "z"}, {"name": "b", "$patch": "delete"}, {"name": "c"}]));
         let after = patch(ty.as_ref(), &before, &change).unwrap();
         assert_eq!(after, wrap(json!([{"name": "a", "image": "z"}, {"name": "c"}])));
         let change = wrap(json!([{"$patch": "replace"}, {"name": "d"}]));

@@ -140,11 +140,13 @@ fn builtin(resource: &Resource) -> &'static [Builtin] {
         "leases.coordination.k8s.io" => columns! {
             "Holder" "string" |o| o["spec"]["holderIdentity"].clone(),
         },
-        "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => columns! {
-            "Role" "string" |o| {
-                format!("{}/{}", text(&o["roleRef"]["kind"]), text(&o["roleRef"]["name"])).into()
-            },
-        },
+        "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => {
+            columns! {
+                "Role" "string" |o| {
+                    format!("{}/{}", text(&o["roleRef"]["kind"]), text(&o["roleRef"]["name"])).into()
+                },
+            }
+        }
         "serviceaccounts" => columns! { "Secrets" "string" |o| count(&o["secrets"]).into() },
         "events" | "events.events.k8s.io" => columns! {
             "Type" "string" |o| o["type"].clone(),
@@ -277,7 +279,11 @@ fn age(time: Option<&Value>, now: &str) -> Value {
     let (Ok(then), Ok(now)) = (time.parse::<jiff::Timestamp>(), now.parse::<jiff::Timestamp>()) else {
         return "<unknown>".into();
     };
-    human((now - then).get_seconds() + 60 * ((now - then).get_minutes() + 60 * i64::from((now - then).get_hours()))).into()
+    human(
+        (now - then).get_seconds()
+            + 60 * ((now - then).get_minutes() + 60 * i64::from((now - then).get_hours())),
+    )
+    .into()
 }
 
 /// A duration in at most two units.

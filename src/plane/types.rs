@@ -51,7 +51,10 @@ impl Types {
     /// What is wrong with an object by its schema.
     pub fn validate(&self, resource: &Resource, body: &Value) -> Vec<FieldError> {
         let violations = self.schemas.validate(&resource.gvk, body);
-        violations.into_iter().map(|v| FieldError { field: v.path.to_string(), message: v.message, reason: v.reason }).collect()
+        violations
+            .into_iter()
+            .map(|v| FieldError { field: v.path.to_string(), message: v.message, reason: v.reason })
+            .collect()
     }
 
     /// Server-side apply.
@@ -65,13 +68,20 @@ impl Types {
         now: &str,
     ) -> Result<Value, Failure> {
         let ty = self.schemas.type_of(&resource.gvk);
-        let write =
-            Write { manager: &options.manager, now, subresource, schemas: Some(&self.schemas), ..Write::default() };
+        let write = Write {
+            manager: &options.manager,
+            now,
+            subresource,
+            schemas: Some(&self.schemas),
+            ..Write::default()
+        };
         merge::apply_as(ty.as_ref(), live, config, options.force, &write).map_err(|error| match &error {
             ApplyError::Conflicts(conflicts) => Failure::new(409, "Conflict", error.to_string())
                 .with_causes(conflicts.iter().map(merge::Conflict::cause).collect()),
             ApplyError::NotTyped(message) => Failure::internal(message.clone()),
-            ApplyError::ManagedFields | ApplyError::WrongVersion { .. } => Failure::bad_request(error.to_string()),
+            ApplyError::ManagedFields | ApplyError::WrongVersion { .. } => {
+                Failure::bad_request(error.to_string())
+            }
         })
     }
 
@@ -100,7 +110,8 @@ impl Types {
 
 /// A built-in resource.
 fn builtin(kind: &KindInfo) -> Resource {
-    let virtual_kind = !kind.verbs.iter().any(|verb| verb == "create") || !kind.verbs.iter().any(|verb| verb == "get");
+    let virtual_kind =
+        !kind.verbs.iter().any(|verb| verb == "create") || !kind.verbs.iter().any(|verb| verb == "get");
     Resource {
         gvk: kind.gvk.clone(),
         plural: kind.plural.clone(),
@@ -157,7 +168,8 @@ pub(crate) const GROUP_ORDER: [&str; 20] = [
 
 /// Resources in the order of discovery.
 pub(crate) fn ordered(mut resources: Vec<Resource>) -> Vec<Resource> {
-    let rank = |group: &Arc<str>| GROUP_ORDER.iter().position(|g| *g == &**group).unwrap_or(GROUP_ORDER.len());
+    let rank =
+        |group: &Arc<str>| GROUP_ORDER.iter().position(|g| *g == &**group).unwrap_or(GROUP_ORDER.len());
     resources.sort_by(|a, b| {
         (rank(&a.gvk.group), &a.gvk.group, &a.plural).cmp(&(rank(&b.gvk.group), &b.gvk.group, &b.plural))
     });

@@ -62,7 +62,8 @@ impl Call<'_> {
 
     fn revision_of(&self, text: &str) -> Result<u64, Failure> {
         text.parse().map_err(|_| {
-            let message = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            let message =
+                format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
             let errors = [FieldError::new("resourceVersion", message)];
             Failure::invalid("meta.k8s.io", "ListOptions", "", &errors)
         })
@@ -77,7 +78,9 @@ impl Call<'_> {
         };
         match (self.query.get("sendInitialEvents"), matching) {
             (None, None) => Ok(None),
-            (None, Some(_)) => wrong("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+            (None, Some(_)) => {
+                wrong("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            }
             (Some(_), Some("NotOlderThan")) => Ok(Some(self.query.flag("sendInitialEvents"))),
             (Some(_), _) => wrong("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
         }
@@ -107,10 +110,8 @@ impl Watch {
     fn start_with_present(&mut self, marked: bool) {
         let range = Range { namespace: self.scope.as_deref(), ..Range::default() };
         let selection = &self.selection;
-        let page = self
-            .server
-            .store
-            .list(&self.resource.collection, &range, |object| selection.matches(object));
+        let page =
+            self.server.store.list(&self.resource.collection, &range, |object| selection.matches(object));
         let Ok(page) = page else { return };
         self.position = page.revision;
         for object in &page.objects {
@@ -131,7 +132,10 @@ impl Watch {
         let body = stream::unfold(state, |(mut watch, mut changes, mut stopped, end)| async move {
             loop {
                 if let Some(bytes) = watch.queue.pop_front() {
-                    return Some((Ok::<Bytes, std::convert::Infallible>(bytes), (watch, changes, stopped, end)));
+                    return Some((
+                        Ok::<Bytes, std::convert::Infallible>(bytes),
+                        (watch, changes, stopped, end),
+                    ));
                 }
                 if watch.over {
                     return None;

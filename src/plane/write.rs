@@ -17,7 +17,8 @@ use super::{crd, names, rules, scale};
 
 /// How often a request that names no version is tried again.
 const ATTEMPTS: usize = 16;
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
 
 /// How a PATCH changes the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +140,9 @@ impl Call<'_> {
                 }
                 if config["metadata"]["uid"].is_string() {
                     let uid = config["metadata"]["uid"].as_str().unwrap_or_default();
-                    let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                    let why = format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    );
                     return Err(Failure::conflict(&self.resource, self.name(), &why));
                 }
             }
@@ -261,7 +264,8 @@ impl Call<'_> {
 
     /// The `scale` subresource: a small object that shows and sets two fields of the real one.
     fn write_scale(&self, change: impl Fn(&Value) -> Result<Value, Failure>) -> Result<Answer, Failure> {
-        let paths = self.resource.scale.clone().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
+        let paths =
+            self.resource.scale.clone().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
         for _ in 0..ATTEMPTS {
             let live = self.live().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
             let before = self.as_served(&live);
@@ -493,12 +497,7 @@ impl Call<'_> {
                     "metadata.resourceVersion",
                     "Invalid value: 0: must be specified for an update",
                 )];
-                Err(Failure::invalid(
-                    &self.resource.gvk.group,
-                    &self.resource.plural,
-                    self.name(),
-                    &errors,
-                ))
+                Err(Failure::invalid(&self.resource.gvk.group, &self.resource.plural, self.name(), &errors))
             }
             (None, _) => Ok(false),
         }
