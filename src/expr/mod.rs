@@ -13,6 +13,8 @@ pub mod gotext;
 pub mod gotime;
 pub mod image;
 pub mod jmespath;
+pub mod operator;
+pub mod pattern;
 pub mod quantity;
 pub mod semver;
 pub mod wildcard;

@@ -18,6 +18,7 @@ use ast::Ast;
 use interpreter::Interpreter;
 pub(crate) use lexer::slot_char;
 use value::Val;
+pub(crate) use value::equal;
 
 /// Why a text is not an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
