@@ -5,6 +5,8 @@
 //! source or a file: what an expression needs of the outside comes in an [`context::Environment`].
 //!
 //! * [`jmespath::Expression::compile`] and [`jmespath::Expression::search`]
+//! * [`variables::Template::compile`] and [`variables::Template::resolve`] over a [`context::Context`]
+//! * [`pattern::matches`] for scalars, [`operator::Operator`] for conditions
 
 pub mod context;
 pub mod duration;
@@ -17,7 +19,9 @@ pub mod operator;
 pub mod pattern;
 pub mod quantity;
 pub mod semver;
+pub mod variables;
 pub mod wildcard;
 
 pub use context::{Context, Environment, LazyVariable};
 pub use jmespath::{EvalError, ExprError, Expression};
+pub use variables::{ResolveError, Template, TemplateError};

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::context::{Context, Draws, Environment};
 use ast::Ast;
 use interpreter::Interpreter;
-pub(crate) use lexer::slot_char;
+pub(crate) use lexer::{slot_char, slot_of};
 use value::Val;
 pub(crate) use value::equal;
 
