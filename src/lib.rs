@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/architecture.md")]
 
 pub mod cluster;
+pub mod config;
 pub mod expr;
 pub mod finding;
 pub mod merge;

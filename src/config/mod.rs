@@ -1,0 +1,19 @@
+//! What a repository says about itself, and what the daemon is told by those who start it.
+//!
+//! [`Repository`] is `moin.yaml`, read from a snapshot like everything else. [`Settings`] come from flags, `MOIN_*`
+//! variables and the daemon's own file, in this order, and never from the repository: a pull request cannot point
+//! the daemon elsewhere.
+
+mod approval;
+mod fields;
+mod glob;
+mod parse;
+mod protection;
+mod repository;
+
+pub use approval::{Approval, ApprovalAction};
+pub use glob::Glob;
+pub use protection::{KindPattern, Protection};
+pub use repository::{
+    Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, UseCase,
+};
