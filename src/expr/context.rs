@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use super::jmespath::{EvalError, Expression};
 
+/// Reads one YAML document, or says why it is none.
+pub type ReadYaml = fn(&str) -> Result<Value, String>;
+
 /// What functions need of the outside world, handed in so that evaluation is repeatable.
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -16,7 +19,7 @@ pub struct Environment {
     /// Seed of `random`; two evaluations with one seed draw the same texts.
     pub seed: u64,
     /// Reads one YAML document for `parse_yaml`; without it that function fails.
-    pub yaml: Option<fn(&str) -> Result<Value, String>>,
+    pub yaml: Option<ReadYaml>,
     /// Registry that image names without one belong to.
     pub default_registry: String,
     /// Steps after which an evaluation is cut.

@@ -66,25 +66,25 @@ impl Quantity {
     }
 
     /// The sum, written as the first (or, if that is zero, as the second).
-    pub fn add(self, other: Quantity) -> Option<Quantity> {
+    pub fn checked_add(self, other: Quantity) -> Option<Quantity> {
         let format = if self.nanos == 0 { other.format } else { self.format };
         Some(Quantity { nanos: self.nanos.checked_add(other.nanos)?, format })
     }
 
     /// The difference, written as the first (or, if that is zero, as the second).
-    pub fn subtract(self, other: Quantity) -> Option<Quantity> {
+    pub fn checked_sub(self, other: Quantity) -> Option<Quantity> {
         let format = if self.nanos == 0 { other.format } else { self.format };
         Some(Quantity { nanos: self.nanos.checked_sub(other.nanos)?, format })
     }
 
     /// The product with a plain number, rounded away from zero to a billionth.
-    pub fn multiply(self, by: Quantity) -> Option<Quantity> {
+    pub fn checked_mul(self, by: Quantity) -> Option<Quantity> {
         let product = wide_multiply(self.nanos, by.nanos)?;
         Some(Quantity { nanos: product, format: self.format })
     }
 
     /// The quotient by a plain number, cut to as many decimals as the more precise of the two has.
-    pub fn divide(self, by: Quantity) -> Option<Quantity> {
+    pub fn checked_div(self, by: Quantity) -> Option<Quantity> {
         let decimals = self.decimals().max(by.decimals());
         let unit = 10_i128.pow(9 - decimals);
         let quotient = self.nanos.checked_mul(10_i128.pow(decimals))?.checked_div(by.nanos)?;
@@ -245,8 +245,8 @@ mod tests {
         let read = |text| Quantity::parse(text).unwrap();
         assert_eq!(read("1Ki"), read("1024"));
         assert!(read("500m") < read("1") && read("1G") < read("1Gi") && read("-1") < read("0"));
-        assert_eq!(read("1Gi").divide(read("2")).unwrap().to_string(), "512Mi");
-        assert_eq!(read("1").divide(read("3")).unwrap().to_string(), "0");
-        assert_eq!(read("100m").multiply(read("2.5")).unwrap().to_string(), "250m");
+        assert_eq!(read("1Gi").checked_div(read("2")).unwrap().to_string(), "512Mi");
+        assert_eq!(read("1").checked_div(read("3")).unwrap().to_string(), "0");
+        assert_eq!(read("100m").checked_mul(read("2.5")).unwrap().to_string(), "250m");
     }
 }

@@ -320,14 +320,14 @@ impl Parser {
             };
             self.expect(&Token::Colon)?;
             fields.push((name, self.expression(0)?));
-            match self.take() {
-                (Token::Comma, _) => {}
-                (Token::RightBrace, _) => break,
-                (other, offset) => {
-                    return Err(ExprError::new(offset, format!("expected , or }}, found {}", other.name())));
-                }
+            // The reference parser takes fields without a comma between them, and policies rely on it.
+            match self.current() {
+                Token::Comma => self.at += 1,
+                Token::RightBrace => break,
+                _ => {}
             }
         }
+        self.expect(&Token::RightBrace)?;
         self.node(Kind::Hash(fields))
     }
 
