@@ -47,3 +47,41 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
 fn private_folder(path: &Path) -> std::io::Result<()> {
     fs::create_dir_all(path)
 }
+
+/// Each fetch leaves a pack; after so many they are made one.
+const MOST_PACKS: usize = 50;
+
+/// Makes one pack of many, of what the references reach. History that was rewritten away goes with the old packs.
+/// True when the repository must be opened anew.
+pub(super) fn tidy(repository: &Repository) -> Result<bool, git2::Error> {
+    let folder = repository.path().join("objects/pack");
+    let old = packs(&folder);
+    if old.len() <= MOST_PACKS {
+        return Ok(false);
+    }
+    let mut builder = repository.packbuilder()?;
+    let mut walk = repository.revwalk()?;
+    let mut tips: Vec<git2::Oid> = repository.references()?.flatten().filter_map(|r| r.target()).collect();
+    tips.extend(repository.head().ok().and_then(|head| head.target()));
+    for tip in tips {
+        let object = repository.find_object(tip, None)?;
+        // A tag that names a file or folder has no history.
+        if let Ok(commit) = object.peel_to_commit() {
+            walk.push(commit.id())?;
+        }
+        builder.insert_object(tip, None)?;
+    }
+    builder.insert_walk(&mut walk)?;
+    builder.write(&folder, 0o600)?;
+    let kept = builder.name()?.map(|name| format!("pack-{name}")).unwrap_or_default();
+    for pack in old.iter().filter(|pack| pack.file_stem().is_none_or(|stem| stem != kept.as_str())) {
+        // The index goes first: a pack without one is no longer looked at. What cannot be removed is tried again.
+        let _ = fs::remove_file(pack.with_extension("idx")).and_then(|()| fs::remove_file(pack));
+    }
+    Ok(true)
+}
+
+fn packs(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).collect()
+}

@@ -9,7 +9,10 @@ use git2::{
 };
 
 use super::tree::{self, Files, TreeError};
-use super::{CommitInfo, Limits, Reference, RemoteUrl, SourceError, cache, history, url};
+use super::{
+    Access, CommitInfo, Limits, Reference, RemoteUrl, Scheme, SourceError, SourceSettings, cache, history,
+    transport, url,
+};
 use crate::finding::Finding;
 use crate::model::{Revision, Snapshot};
 
@@ -18,6 +21,7 @@ pub struct GitSource {
     url: RemoteUrl,
     reference: Reference,
     cache: PathBuf,
+    access: Access,
     limits: Limits,
     timeout: Duration,
     repository: Option<Repository>,
@@ -31,21 +35,21 @@ impl GitSource {
     pub(super) fn new(
         url: RemoteUrl,
         reference: Reference,
-        cache: PathBuf,
-        limits: Limits,
-        timeout: Duration,
-    ) -> GitSource {
-        GitSource {
+        settings: &SourceSettings,
+    ) -> Result<GitSource, SourceError> {
+        transport::register().map_err(|reason| SourceError::Unreachable { url: url.to_string(), reason })?;
+        Ok(GitSource {
             url,
             reference,
-            cache,
-            limits,
-            timeout,
+            cache: settings.cache.clone(),
+            access: settings.access.clone(),
+            limits: settings.limits,
+            timeout: settings.timeout,
             repository: None,
             damaged: false,
             last: None,
             findings: Vec::new(),
-        }
+        })
     }
 
     /// The remote's URL.
@@ -62,7 +66,11 @@ impl GitSource {
         self.mending(|source| {
             let commit = source.update()?;
             let repository = source.repository()?;
-            repository.set_head_detached(commit).map_err(|e| history::damaged(repository, &e))?;
+            let damaged = |error: git2::Error| history::damaged(repository, &error);
+            repository.set_head_detached(commit).map_err(damaged)?;
+            if cache::tidy(repository).map_err(damaged)? {
+                source.repository = None;
+            }
             if let Some(last) = &source.last
                 && last.revision == history::revision(commit)
             {
@@ -198,9 +206,15 @@ impl GitSource {
         SourceError::ReferenceMissing { url: self.url.to_string(), reference: reference.to_owned() }
     }
 
-    /// Talks to the remote; what one reference points to there, or `None` if it is not there.
+    /// [`GitSource::talk`], with the credentials at hand.
     fn transfer(&mut self, want: Want<'_>) -> Result<Option<Oid>, SourceError> {
         let deadline = Instant::now() + self.timeout;
+        let (url, access) = (self.url.clone(), self.access.clone());
+        transport::with_access(&access, url.userinfo(), deadline, || self.talk(want, deadline))
+    }
+
+    /// Talks to the remote; what one reference points to there, or `None` if it is not there.
+    fn talk(&mut self, want: Want<'_>, deadline: Instant) -> Result<Option<Oid>, SourceError> {
         let (url, timeout) = (self.url.clone(), self.timeout);
         let failed = |error: git2::Error| network_error(&url, &error, deadline, timeout);
         let repository = self.repository()?;
@@ -255,10 +269,13 @@ fn options<'a>(deadline: Instant) -> FetchOptions<'a> {
 
 fn network_error(url: &RemoteUrl, error: &git2::Error, deadline: Instant, timeout: Duration) -> SourceError {
     let reason = url::redact(error.message());
+    // ssh says it in words only.
+    let denied = url.scheme() == Scheme::Ssh
+        && ["Permission denied", "Host key verification failed"].iter().any(|said| reason.contains(said));
     let url = url.to_string();
     if Instant::now() >= deadline {
         SourceError::Timeout { source_name: url, after: timeout }
-    } else if error.code() == ErrorCode::Auth {
+    } else if error.code() == ErrorCode::Auth || denied {
         SourceError::Denied { url, reason }
     } else {
         SourceError::Unreachable { url, reason }
@@ -439,6 +456,24 @@ mod tests {
             if entry.is_dir() { found.extend(walk(&entry)) } else { found.push(entry) }
         }
         found
+    }
+
+    #[test]
+    fn many_fetches_do_not_leave_many_packs() {
+        let (remote, cache) = (TestRepo::new(), tempfile::tempdir().unwrap());
+        let mut source = source(&remote, Reference::Branch("main".into()), &cache);
+        let mut first = None;
+        for n in 0..60 {
+            remote.write("a.yaml", &format!("{n}"));
+            remote.commit(&format!("{n}"));
+            let snapshot = source.fetch().unwrap();
+            first.get_or_insert(snapshot.revision);
+        }
+        let copy = cache::path_of(&cache.path().join("cache"), &remote.url());
+        assert!(walk(&copy.join("objects/pack")).len() < 30);
+        let last = source.fetch().unwrap();
+        assert!(source.is_ancestor(&first.unwrap(), &last.revision).unwrap());
+        assert_eq!(&*source.snapshot("HEAD~59").unwrap().files[&path("a.yaml")].bytes, b"0");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod folder;
 mod git;
 mod history;
 mod shared;
+mod transport;
 mod tree;
 mod url;
 mod watch;
@@ -28,6 +29,7 @@ pub use folder::FolderSource;
 pub use git::GitSource;
 pub use history::CommitInfo;
 pub use shared::SharedSource;
+pub use transport::Access;
 pub use url::{RemoteUrl, Scheme, redact};
 pub use watch::FolderWatch;
 
@@ -103,6 +105,8 @@ pub struct SourceSettings {
     pub place: Place,
     /// Folder for local copies of remote repositories; made with mode 0700.
     pub cache: PathBuf,
+    /// Credentials, and how to get to the remote.
+    pub access: Access,
     /// How long a fetch may take.
     pub timeout: Duration,
     /// How much is read at most.
@@ -115,6 +119,7 @@ impl SourceSettings {
         SourceSettings {
             place,
             cache: cache.into(),
+            access: Access::default(),
             timeout: Duration::from_secs(60),
             limits: Limits::default(),
         }
@@ -144,13 +149,9 @@ impl Source {
         match &settings.place {
             Place::Folder(path) => folder(path, false),
             Place::Worktree(path) => folder(path, true),
-            Place::Git { url, reference } => Ok(Source::Git(GitSource::new(
-                url.clone(),
-                reference.clone(),
-                settings.cache.clone(),
-                settings.limits,
-                settings.timeout,
-            ))),
+            Place::Git { url, reference } => {
+                GitSource::new(url.clone(), reference.clone(), settings).map(Source::Git)
+            }
         }
     }
 

@@ -1,0 +1,268 @@
+//! git over https: the protocol without state, each exchange a request of its own.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use git2::{ErrorClass, ErrorCode};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Proxy, ResponseExt};
+
+use super::{Journey, failure, no_proxy};
+
+/// Some forges answer only programs that call themselves git.
+const USER_AGENT: &str = concat!("git/2.0 (moin ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Connections to one remote.
+pub(super) struct Http {
+    exchange: Arc<Exchange>,
+}
+
+struct Exchange {
+    journey: Journey,
+    /// Where the remote really is, after the first request was redirected.
+    base: Mutex<Option<String>>,
+}
+
+impl Http {
+    pub(super) fn new(journey: Journey) -> Result<Http, git2::Error> {
+        Ok(Http { exchange: Arc::new(Exchange { journey, base: Mutex::default() }) })
+    }
+}
+
+impl SmartSubtransport for Http {
+    fn action(&self, url: &str, action: Service) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        match action {
+            Service::UploadPackLs => {
+                let reader = self.exchange.advertisement(url.trim_end_matches('/'))?;
+                Ok(Box::new(Answer(reader)))
+            }
+            Service::UploadPack => Ok(Box::new(Post {
+                exchange: Arc::clone(&self.exchange),
+                url: url.trim_end_matches('/').to_owned(),
+                request: Vec::new(),
+                answer: None,
+            })),
+            Service::ReceivePackLs | Service::ReceivePack => {
+                Err(git2::Error::from_str("moin never writes to a repository"))
+            }
+        }
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+type Body = Box<dyn Read + Send>;
+
+/// What the remote says unasked.
+struct Answer(Body);
+
+impl Read for Answer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(plain)
+    }
+}
+
+impl Write for Answer {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("this request has no body"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A question that is sent when its answer is wanted.
+struct Post {
+    exchange: Arc<Exchange>,
+    url: String,
+    request: Vec<u8>,
+    answer: Option<Body>,
+}
+
+impl Write for Post {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.request.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Post {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let answer = match &mut self.answer {
+            Some(answer) => answer,
+            None => {
+                let question = std::mem::take(&mut self.request);
+                let answer = self
+                    .exchange
+                    .question(&self.url, &question)
+                    .map_err(|e| io::Error::other(e.message().to_owned()))?;
+                self.answer.insert(answer)
+            }
+        };
+        answer.read(buffer).map_err(plain)
+    }
+}
+
+/// libgit2 takes C strings: a NUL in the text would be a panic.
+fn plain(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string().replace('\0', " "))
+}
+
+impl Exchange {
+    /// The remote's references.
+    fn advertisement(&self, url: &str) -> Result<Body, git2::Error> {
+        let asked = format!("{url}/info/refs?service=git-upload-pack");
+        let mut request = self.agent(url)?.get(&asked).header("Accept", "*/*").header("Pragma", "no-cache");
+        if let Some(value) = self.authorization(url, url)? {
+            request = request.header("Authorization", value);
+        }
+        let answer = request.call().map_err(|e| network(&e))?;
+        check(&answer, "application/x-git-upload-pack-advertisement")?;
+        let reached = answer.get_uri().to_string();
+        let base = reached.split("/info/refs").next().unwrap_or_default();
+        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.to_owned());
+        Ok(Box::new(answer.into_body().into_reader()))
+    }
+
+    /// Asks for objects.
+    fn question(&self, url: &str, question: &[u8]) -> Result<Body, git2::Error> {
+        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let base = base.unwrap_or_else(|| url.to_owned());
+        let mut request = self
+            .agent(&base)?
+            .post(format!("{base}/git-upload-pack"))
+            .header("Content-Type", "application/x-git-upload-pack-request")
+            .header("Accept", "application/x-git-upload-pack-result");
+        if let Some(value) = self.authorization(url, &base)? {
+            request = request.header("Authorization", value);
+        }
+        let answer = request.send(question).map_err(|e| network(&e))?;
+        check(&answer, "application/x-git-upload-pack-result")?;
+        Ok(Box::new(answer.into_body().into_reader()))
+    }
+
+    fn agent(&self, url: &str) -> Result<Agent, git2::Error> {
+        let uri: Uri = url.parse().map_err(|_| git2::Error::from_str("not a URL"))?;
+        let left = self.journey.deadline.saturating_duration_since(Instant::now());
+        let access = &self.journey.access;
+        let proxy = match &access.proxy {
+            Some(proxy) if !no_proxy::matches(&access.no_proxy, uri.host().unwrap_or_default()) => {
+                // The URL of a proxy may hold a password, so the error must not quote it.
+                let proxy =
+                    Proxy::new(proxy).map_err(|_| git2::Error::from_str("the proxy's URL is not valid"))?;
+                Some(proxy)
+            }
+            _ => None,
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::Specific(Arc::new(self.roots()?)))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .proxy(proxy)
+            .https_only(uri.scheme_str() == Some("https"))
+            .http_status_as_error(false)
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .user_agent(USER_AGENT)
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_global(Some(left.max(Duration::from_millis(1))))
+            .build();
+        Ok(config.into())
+    }
+
+    /// The certificates to trust.
+    fn roots(&self) -> Result<Vec<Certificate<'static>>, git2::Error> {
+        let found = match &self.journey.access.ca_file {
+            Some(file) => {
+                let unread = |reason: String| {
+                    let message = format!("no certificates in {}: {reason}", file.display());
+                    failure(ErrorCode::GenericError, ErrorClass::Ssl, &message)
+                };
+                let pem = std::fs::read(file).map_err(|e| unread(e.to_string()))?;
+                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+                let certificates = certificates.map_err(|e| unread(e.to_string()))?;
+                if certificates.is_empty() {
+                    return Err(unread("it is empty".to_owned()));
+                }
+                certificates
+            }
+            // What cannot be read of the system's is left out; if all is, the handshake says so.
+            None => rustls_native_certs::load_native_certs().certs,
+        };
+        Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+    }
+
+    /// The header for a request to `to`; the credentials belong to `of`. Nothing is sent to another host, or in the clear.
+    fn authorization(&self, of: &str, to: &str) -> Result<Option<String>, git2::Error> {
+        let parse = |url: &str| url.parse::<Uri>().map_err(|_| git2::Error::from_str("not a URL"));
+        let (of, to) = (parse(of)?, parse(to)?);
+        if to.scheme_str() != Some("https") || of.authority() != to.authority() {
+            return Ok(None);
+        }
+        let access = &self.journey.access;
+        let (user, secret) = match (&access.token_file, &self.journey.userinfo) {
+            (Some(file), userinfo) => {
+                let token = std::fs::read_to_string(file).map_err(|error| {
+                    let message = format!("the token in {} cannot be read: {error}", file.display());
+                    failure(ErrorCode::Auth, ErrorClass::Http, &message)
+                })?;
+                let of_url = userinfo.as_ref().map(|(user, _)| user.clone());
+                // Forges that look at the token alone take any user that is not empty.
+                let user = access.username.clone().or(of_url).unwrap_or_else(|| "git".to_owned());
+                (user, token.trim().to_owned())
+            }
+            (None, Some((user, password))) => (user.clone(), password.clone()),
+            (None, None) => return Ok(None),
+        };
+        if secret.chars().any(char::is_control) {
+            return Err(failure(ErrorCode::Auth, ErrorClass::Http, "the token is more than one line"));
+        }
+        Ok(Some(if access.bearer {
+            format!("Bearer {secret}")
+        } else {
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}")))
+        }))
+    }
+}
+
+/// Whether an answer is one of git's.
+fn check<B>(answer: &ureq::http::Response<B>, expected: &str) -> Result<(), git2::Error> {
+    let status = answer.status().as_u16();
+    let said = match status {
+        200..300 => {
+            let content =
+                answer.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+            if content.starts_with(expected) {
+                return Ok(());
+            }
+            format!("the answer is {content:?} and not git's: is this the URL of a repository?")
+        }
+        401 | 403 => {
+            return Err(failure(ErrorCode::Auth, ErrorClass::Http, &format!("HTTP status {status}")));
+        }
+        404 => "HTTP status 404: no such repository, or it wants credentials".to_owned(),
+        407 => "HTTP status 407: the proxy wants credentials".to_owned(),
+        _ => format!("HTTP status {status}"),
+    };
+    Err(failure(ErrorCode::GenericError, ErrorClass::Http, &said))
+}
+
+fn network(error: &ureq::Error) -> git2::Error {
+    failure(ErrorCode::GenericError, ErrorClass::Net, &super::super::redact(&error.to_string()))
+}
