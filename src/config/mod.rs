@@ -10,6 +10,7 @@ mod glob;
 mod parse;
 mod protection;
 mod repository;
+mod settings;
 
 pub use approval::{Approval, ApprovalAction};
 pub use glob::Glob;
@@ -17,3 +18,4 @@ pub use protection::{KindPattern, Protection};
 pub use repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, UseCase,
 };
+pub use settings::{Credentials, Flags, NAMES, Reference, RepositoryPlace, Settings, SettingsFile, variable};

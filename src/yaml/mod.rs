@@ -3,7 +3,9 @@
 //! The API server reads YAML 1.1: `yes` is true, `014` is 12, keys that are no text become text, `<<` merges. The
 //! reader here follows its rules to the letter, mistakes included, because a reader that is nicer would show a
 //! plan that the server does not carry out. [`read`] takes a file with many documents and gives each its own
-//! result; [`parse`] takes one document. Input from others is bounded in size, nesting and growth by aliases.
+//! result; [`parse`] takes one document. No library is behind it: `serde_yaml` is no longer maintained, and it,
+//! `yaml-rust2` and the parsers after it read YAML 1.2, where the same text can mean something else or nothing.
+//! Input from others is bounded in size, nesting and growth by aliases.
 
 mod compose;
 mod decode;
