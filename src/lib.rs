@@ -7,6 +7,7 @@ pub mod finding;
 pub mod merge;
 pub mod model;
 pub mod plane;
+pub mod policy;
 pub mod schema;
 pub mod source;
 pub mod yaml;

@@ -1,0 +1,61 @@
+//! Exceptions: objects that named rules leave alone.
+
+use crate::expr::{Context, wildcard};
+
+use super::condition::Conditions;
+use super::matching::{Matching, Subjected};
+use super::reader::{Reader, Result};
+
+/// A compiled `PolicyException`.
+#[derive(Debug, Clone)]
+pub(crate) struct Exception {
+    /// Its name, with the namespace before it if it has one.
+    pub(crate) name: String,
+    rules: Vec<Exempt>,
+    matching: Matching,
+    conditions: Option<Conditions>,
+}
+
+#[derive(Debug, Clone)]
+struct Exempt {
+    /// `name`, or `namespace/name` of a namespaced policy.
+    policy: String,
+    /// Names of rules, with wildcards; rules made for pod controllers are named by their own names.
+    rules: Vec<String>,
+}
+
+impl Exception {
+    pub(crate) fn compile(root: &Reader<'_>, name: String) -> Result<Exception> {
+        let spec = root.field("spec").ok_or_else(|| root.error("spec is missing"))?;
+        if let Some(part) = spec.field("podSecurity") {
+            return Err(part.error("podSecurity of an exception is not evaluated"));
+        }
+        let exempt = |entry: &Reader<'_>| {
+            Ok(Exempt {
+                policy: entry.string("policyName")?.ok_or_else(|| entry.error("policyName is missing"))?,
+                rules: entry.strings("ruleNames")?,
+            })
+        };
+        let rules = spec.list("exceptions")?.iter().map(exempt).collect::<Result<Vec<_>>>()?;
+        let matching = Matching::compile(&spec)?;
+        let conditions = spec.field("conditions").map(|c| Conditions::compile(&c)).transpose()?;
+        Ok(Exception { name, rules, matching, conditions })
+    }
+
+    /// Whether it is about a rule and an object. Conditions that cannot be evaluated exempt nobody.
+    pub(crate) fn exempts(
+        &self,
+        policy: &str,
+        rule: &str,
+        object: &Subjected<'_>,
+        context: &Context<'_>,
+    ) -> bool {
+        let named = |exempt: &Exempt| {
+            exempt.policy == policy && exempt.rules.iter().any(|pattern| wildcard::matches(pattern, rule))
+        };
+        let holds = |conditions: &Conditions| conditions.evaluate(context).is_ok_and(|held| held.holds);
+        self.rules.iter().any(named)
+            && self.matching.matches(object)
+            && self.conditions.as_ref().is_none_or(holds)
+    }
+}

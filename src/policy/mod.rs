@@ -1,0 +1,31 @@
+//! Policies in Kyverno's language (`ClusterPolicy` and `Policy`, kyverno.io v1 and v2beta1), compiled once.
+//!
+//! [`PolicySet::compile`] understands as much as it can and says the rest: a policy that does not compile refuses
+//! every object that it could be about, and a rule that uses a part of the language that is not evaluated is an error
+//! for each object it matches, so that nothing is let through by a policy nobody could obey.
+//! [`PolicySet::evaluate`] judges one object; its cost follows the number of rules that name the object's kind.
+
+mod action;
+mod anchor;
+mod autogen;
+mod condition;
+mod exception;
+mod generate;
+mod images;
+mod index;
+mod kinds;
+mod matching;
+mod mutate;
+mod pattern;
+mod reader;
+mod request;
+mod rule;
+mod selector;
+mod set;
+mod validate;
+mod variables;
+
+pub use generate::CloneSource;
+pub use request::{Operation, Request, UserInfo, Values};
+pub use set::{Generated, PolicySet, RuleOutcome};
+pub use validate::Verdict;

@@ -1,0 +1,154 @@
+//! A rule, compiled.
+
+use serde_json::Value;
+
+use crate::model::FieldPath;
+
+use super::action::Action;
+use super::condition::Conditions;
+use super::generate::{self, Generate};
+use super::matching::Matching;
+use super::mutate::{self, Mutate};
+use super::reader::{CompileError, Reader, Result};
+use super::validate::{self, Validate};
+use super::variables::{self, Entry};
+
+/// A rule of a policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    /// Which policy it belongs to.
+    pub(crate) policy: usize,
+    pub(crate) name: String,
+    /// Where it stands in its policy.
+    pub(crate) path: FieldPath,
+    pub(crate) matching: Matching,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) preconditions: Option<Conditions>,
+    pub(crate) body: Body,
+    pub(crate) action: Action,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Validate(Box<Validate>),
+    Mutate(Box<Mutate>),
+    Generate(Box<Generate>),
+    /// It uses a part of the language that is not evaluated.
+    Unsupported(String),
+    /// It does not compile, and so refuses whatever it could be about.
+    Broken(String),
+}
+
+/// What was found while compiling a rule.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) errors: Vec<CompileError>,
+    pub(crate) unsupported: Vec<CompileError>,
+}
+
+/// What all rules of a policy share.
+pub(crate) struct Shared<'a> {
+    pub(crate) policy: usize,
+    pub(crate) action: &'a Action,
+    pub(crate) generate_existing: bool,
+    /// What the whole policy uses that is not evaluated.
+    pub(crate) unsupported: Option<&'a str>,
+}
+
+impl Rule {
+    /// Compiles a rule; one that does not compile becomes a [`Body::Broken`] one.
+    pub(crate) fn compile(rule: &Reader<'_>, shared: &Shared<'_>, notes: &mut Notes) -> Rule {
+        let name = rule.value["name"].as_str().unwrap_or_default().to_owned();
+        match compile(rule, &name, shared, &mut notes.unsupported) {
+            Ok(rule) => rule,
+            Err(error) => {
+                let broken = Rule {
+                    policy: shared.policy,
+                    path: rule.path.clone(),
+                    matching: Matching::compile(rule).unwrap_or_else(|_| Matching::widest(rule.value)),
+                    entries: Vec::new(),
+                    preconditions: None,
+                    body: Body::Broken(format!("{}: {}", error.path, error.message)),
+                    action: Action::enforced(),
+                    name,
+                };
+                notes.errors.push(error);
+                broken
+            }
+        }
+    }
+}
+
+fn compile(
+    rule: &Reader<'_>,
+    name: &str,
+    shared: &Shared<'_>,
+    unsupported: &mut Vec<CompileError>,
+) -> Result<Rule> {
+    if name.is_empty() {
+        return Err(rule.error("name is missing"));
+    }
+    let matching = Matching::compile(rule)?;
+    let action = match rule.field("validate") {
+        Some(validate) => shared.action.of_rule(&validate)?,
+        None => shared.action.clone(),
+    };
+    let (entries, outside) = variables::entries(rule)?;
+    unsupported.extend(outside);
+    let preconditions = rule.field("preconditions").map(|c| Conditions::compile(&c)).transpose()?;
+    let body = match (shared.unsupported, unsupported_part(rule)) {
+        (Some(why), _) => Body::Unsupported(why.to_owned()),
+        (None, Some(part)) => {
+            let body = Body::Unsupported(part.message.clone());
+            unsupported.push(part);
+            body
+        }
+        (None, None) => compile_body(rule, shared, unsupported)?,
+    };
+    Ok(Rule {
+        policy: shared.policy,
+        name: name.to_owned(),
+        path: rule.path.clone(),
+        matching,
+        entries,
+        preconditions,
+        body,
+        action,
+    })
+}
+
+fn compile_body(
+    rule: &Reader<'_>,
+    shared: &Shared<'_>,
+    unsupported: &mut Vec<CompileError>,
+) -> Result<Body> {
+    if let Some(validate) = rule.field("validate") {
+        let (validate, outside) = Validate::compile(&validate)?;
+        unsupported.extend(outside);
+        return Ok(Body::Validate(Box::new(validate)));
+    }
+    if let Some(mutate) = rule.field("mutate") {
+        let (mutate, outside) = Mutate::compile(&mutate)?;
+        unsupported.extend(outside);
+        return Ok(Body::Mutate(Box::new(mutate)));
+    }
+    let generate = rule
+        .field("generate")
+        .ok_or_else(|| rule.error("one of validate, mutate, generate, verifyImages is missing"))?;
+    Generate::compile(&generate, shared.generate_existing).map(|g| Body::Generate(Box::new(g)))
+}
+
+/// The first part of a rule that is not evaluated.
+fn unsupported_part(rule: &Reader<'_>) -> Option<CompileError> {
+    for name in ["celPreconditions", "verifyImages"] {
+        let part = rule.field(name).filter(|part| *part.value != Value::Array(Vec::new()));
+        if let Some(part) = part {
+            return Some(part.error(format!("{name} is not evaluated")));
+        }
+    }
+    let validate = rule.field("validate").and_then(|validate| validate::unsupported(&validate));
+    let mutate = || rule.field("mutate").and_then(|mutate| mutate::unsupported(&mutate));
+    let generate = || rule.field("generate").and_then(|generate| generate::unsupported(&generate));
+    validate.or_else(mutate).or_else(generate)
+}

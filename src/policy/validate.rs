@@ -1,0 +1,407 @@
+//! `validate` rules: deny conditions, patterns, alternatives of patterns, and both for each element of a list.
+
+use serde_json::Value;
+
+use crate::expr::{Context, Expression, Template};
+use crate::model::FieldPath;
+
+use super::condition::{Conditions, first_read};
+use super::pattern::{Mismatch, Pattern};
+use super::reader::{CompileError, Reader, Result};
+use super::variables::{self, Entry, expression, template};
+
+/// A compiled `validate`.
+#[derive(Debug, Clone)]
+pub(crate) struct Validate {
+    message: Option<Message>,
+    check: Check,
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    text: String,
+    template: Template,
+}
+
+#[derive(Debug, Clone)]
+enum Check {
+    Deny(Conditions),
+    Pattern(Source),
+    AnyPattern(Vec<Source>),
+    ForEach(Vec<ForEach>),
+}
+
+/// A pattern that is compiled once, or each time its variables are known.
+#[derive(Debug, Clone)]
+enum Source {
+    Ready(Pattern),
+    Template(Template),
+}
+
+#[derive(Debug, Clone)]
+struct ForEach {
+    list: Expression,
+    /// Where the list is in the object, if it is a plain path.
+    place: Option<FieldPath>,
+    element_scope: Option<bool>,
+    entries: Vec<Entry>,
+    preconditions: Option<Conditions>,
+    check: Check,
+}
+
+/// What came of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The object satisfies the rule.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It does not, but the policy says that this is not scored.
+    Warn,
+    /// The rule is not about this object after all.
+    Skip,
+    /// The rule could not be evaluated.
+    Error,
+}
+
+/// A verdict with its message and the place in the object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    pub(crate) message: String,
+    pub(crate) path: Option<FieldPath>,
+}
+
+impl Judgement {
+    pub(crate) fn new(verdict: Verdict, message: impl Into<String>) -> Judgement {
+        Judgement { verdict, message: message.into(), path: None }
+    }
+
+    pub(crate) fn error(what: &str, why: impl std::fmt::Display) -> Judgement {
+        Judgement::new(Verdict::Error, format!("{what}: {why}"))
+    }
+}
+
+/// What a check needs to know beside the object.
+struct Scene<'s, 'c> {
+    rule: &'s str,
+    message: Option<&'s Message>,
+    context: &'s Context<'c>,
+    /// Patterns are about what is there, so they say nothing of an object that goes.
+    deleting: bool,
+}
+
+/// The parts of `validate` that decide, in the order in which the first one counts.
+const UNSUPPORTED: &[&str] = &["cel", "podSecurity", "manifests", "assert"];
+
+/// What `validate` uses that is not evaluated.
+pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {
+    let part = UNSUPPORTED.iter().find_map(|name| reader.field(name).map(|part| (name, part)))?;
+    Some(part.1.error(format!("validate.{} is not evaluated", part.0)))
+}
+
+impl Validate {
+    /// Also returns what its `foreach` contexts would have to look up outside.
+    pub(crate) fn compile(reader: &Reader<'_>) -> Result<(Validate, Vec<CompileError>)> {
+        let mut outside = Vec::new();
+        let message = reader.field("message").map(|message| compile_message(&message)).transpose()?;
+        let check = compile_check(reader, &mut outside)?.ok_or_else(|| {
+            reader.error("one of pattern, anyPattern, deny, foreach is missing")
+        })?;
+        Ok((Validate { message, check }, outside))
+    }
+
+    /// Judges an object; `None` when there is nothing to say about it.
+    pub(crate) fn evaluate(
+        &self,
+        rule: &str,
+        object: &Value,
+        context: &Context<'_>,
+        deleting: bool,
+    ) -> Option<Judgement> {
+        let scene = Scene { rule, message: self.message.as_ref(), context, deleting };
+        scene.check(&self.check, object, &FieldPath::default(), 0, deleting)
+    }
+}
+
+fn compile_message(reader: &Reader<'_>) -> Result<Message> {
+    Ok(Message { text: reader.text()?.to_owned(), template: template(reader)? })
+}
+
+fn compile_check(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<Option<Check>> {
+    if let Some(deny) = reader.field("deny") {
+        deny.only(&["conditions"])?;
+        let conditions = deny.field("conditions").map(|c| Conditions::compile(&c)).transpose()?;
+        // Without conditions, everything is denied.
+        let always = || Conditions::compile(&Reader::new(&Value::Array(Vec::new()), deny.path.clone()));
+        return Ok(Some(Check::Deny(conditions.map_or_else(always, Ok)?)));
+    }
+    if let Some(pattern) = reader.field("pattern") {
+        return Ok(Some(Check::Pattern(Source::compile(&pattern)?)));
+    }
+    if let Some(patterns) = reader.field("anyPattern") {
+        let sources = patterns.items()?.iter().map(Source::compile).collect::<Result<_>>()?;
+        return Ok(Some(Check::AnyPattern(sources)));
+    }
+    let Some(list) = reader.field("foreach") else { return Ok(None) };
+    let steps = list.items()?.iter().map(|step| ForEach::compile(step, outside)).collect::<Result<_>>()?;
+    Ok(Some(Check::ForEach(steps)))
+}
+
+impl Source {
+    fn compile(reader: &Reader<'_>) -> Result<Source> {
+        let template = template(reader)?;
+        Ok(match template.as_static() {
+            Some(pattern) => Source::Ready(Pattern::compile(pattern)),
+            None => Source::Template(template),
+        })
+    }
+
+    fn matches(&self, object: &Value, context: &Context<'_>) -> std::result::Result<Option<Mismatch>, String> {
+        let dynamic;
+        let pattern = match self {
+            Source::Ready(pattern) => pattern,
+            Source::Template(template) => {
+                let resolved = template.resolve(context).map_err(|e| e.to_string())?;
+                dynamic = Pattern::compile(&resolved);
+                &dynamic
+            }
+        };
+        Ok(pattern.matches(object).err())
+    }
+}
+
+impl ForEach {
+    fn compile(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<ForEach> {
+        let list = reader.field("list").ok_or_else(|| reader.error("list is missing"))?;
+        let (entries, mut looked_up) = variables::entries(reader)?;
+        outside.append(&mut looked_up);
+        let check = compile_check(reader, outside)?
+            .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
+        Ok(ForEach {
+            list: expression(&list)?,
+            place: plain_path(list.text()?),
+            element_scope: reader.bool("elementScope")?,
+            entries,
+            preconditions: reader.field("preconditions").map(|c| Conditions::compile(&c)).transpose()?,
+            check,
+        })
+    }
+
+    /// The part of an element that patterns are laid over; the whole object unless the element is a mapping.
+    fn scoped(&self, element: &Value) -> std::result::Result<bool, String> {
+        match self.element_scope {
+            Some(true) if !element.is_object() => {
+                Err("cannot use elementScope=true foreach rules for elements that are not maps".into())
+            }
+            Some(scope) => Ok(scope),
+            None => Ok(element.is_object()),
+        }
+    }
+}
+
+/// `request.object.spec.containers` and the like, where the elements keep their places.
+fn plain_path(list: &str) -> Option<FieldPath> {
+    let text = list.trim().trim_end_matches("[]");
+    let plain = text.strip_prefix("request.object.")?;
+    let path = first_read(&Value::String(text.to_owned()))?;
+    (path.to_string() == plain).then_some(path)
+}
+
+impl Scene<'_, '_> {
+    fn check(
+        &self,
+        check: &Check,
+        object: &Value,
+        base: &FieldPath,
+        nesting: usize,
+        deleting: bool,
+    ) -> Option<Judgement> {
+        match check {
+            Check::Deny(conditions) => Some(self.deny(conditions)),
+            Check::ForEach(steps) => Some(self.for_each(steps, object, nesting)),
+            Check::Pattern(_) | Check::AnyPattern(_) if deleting => None,
+            Check::Pattern(source) => Some(self.pattern(source, object, base)),
+            Check::AnyPattern(sources) => Some(self.any_pattern(sources, object, base)),
+        }
+    }
+
+    fn passed(&self) -> Judgement {
+        Judgement::new(Verdict::Pass, format!("validation rule '{}' passed.", self.rule))
+    }
+
+    fn deny(&self, conditions: &Conditions) -> Judgement {
+        let held = match conditions.evaluate(self.context) {
+            Ok(held) => held,
+            Err(error) => return Judgement::error("failed to check deny conditions", error),
+        };
+        if !held.holds {
+            return self.passed();
+        }
+        let own = self.message.map(|message| match message.template.resolve(self.context).as_deref() {
+            Ok(Value::String(text)) => text.clone(),
+            Ok(_) => "the produced message didn't resolve to a string, check your policy definition.".into(),
+            Err(_) => message.text.clone(),
+        });
+        let parts: Vec<&str> = own.as_deref().filter(|m| !m.is_empty()).into_iter().chain(held.messages).collect();
+        let message = match parts.is_empty() {
+            true => format!("validation error: rule {} failed", self.rule),
+            false => parts.join("; "),
+        };
+        Judgement { verdict: Verdict::Fail, message, path: held.reads.cloned() }
+    }
+
+    fn pattern(&self, source: &Source, object: &Value, base: &FieldPath) -> Judgement {
+        match source.matches(object, self.context) {
+            Err(error) => Judgement::error("variable substitution failed", error),
+            Ok(None) => self.passed(),
+            Ok(Some(Mismatch::Skip(why))) => Judgement::new(Verdict::Skip, why),
+            Ok(Some(Mismatch::Error(why))) => {
+                let message = self.describe(&why, &format!("execution error: {why}"));
+                Judgement::new(Verdict::Error, message)
+            }
+            Ok(Some(Mismatch::Fail(path, field))) => Judgement {
+                verdict: Verdict::Fail,
+                message: self.describe(&path, &format!("failed at path {path}")),
+                path: Some(below(base, &field)),
+            },
+        }
+    }
+
+    /// `validation error: MESSAGE. rule NAME failed at path PATH`.
+    fn describe(&self, why: &str, what: &str) -> String {
+        let rule = self.rule;
+        let Some(message) = self.message.filter(|m| !m.text.is_empty()) else {
+            return format!("validation error: rule {rule} {what}");
+        };
+        match message.template.resolve(self.context).as_deref() {
+            Ok(Value::String(text)) => {
+                let stop = if text.ends_with('.') { "" } else { "." };
+                format!("validation error: {text}{stop} rule {rule} {what}")
+            }
+            _ => format!("validation error: variables substitution error in rule {rule} execution error: {why}"),
+        }
+    }
+
+    fn any_pattern(&self, sources: &[Source], object: &Value, base: &FieldPath) -> Judgement {
+        let rule = self.rule;
+        let (mut failed, mut skipped, mut place) = (Vec::new(), Vec::new(), None);
+        for (i, source) in sources.iter().enumerate() {
+            match source.matches(object, self.context) {
+                Err(error) => return Judgement::error("variable substitution failed", error),
+                Ok(None) => {
+                    let message = format!("validation rule '{rule}' anyPattern[{i}] passed.");
+                    return Judgement::new(Verdict::Pass, message);
+                }
+                Ok(Some(Mismatch::Skip(why))) => skipped.push(format!("rule {rule}[{i}] skipped: {why}")),
+                Ok(Some(Mismatch::Error(why))) => failed.push(format!("rule {rule}[{i}] failed: {why}")),
+                Ok(Some(Mismatch::Fail(path, field))) => {
+                    failed.push(format!("rule {rule}[{i}] failed at path {path}"));
+                    place.get_or_insert(field);
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Judgement::new(Verdict::Skip, skipped.join(" "));
+        }
+        let causes = failed.join(" ");
+        // Upstream leaves variables of this message as they are written.
+        let message = match self.message.map_or("", |m| m.text.as_str()) {
+            "" => format!("validation error: {causes}"),
+            text if text.ends_with('.') => format!("validation error: {text} {causes}"),
+            text => format!("validation error: {text}. {causes}"),
+        };
+        Judgement { verdict: Verdict::Fail, message, path: place.map(|field| below(base, &field)) }
+    }
+
+    fn for_each(&self, steps: &[ForEach], object: &Value, nesting: usize) -> Judgement {
+        let mut applied = 0;
+        for step in steps {
+            // A list that is not there has no elements.
+            let Ok(list) = self.context.query(&step.list) else { continue };
+            let elements = match list.as_ref() {
+                Value::Array(elements) => elements.as_slice(),
+                other => std::slice::from_ref(other),
+            };
+            match self.elements(step, elements, object, nesting) {
+                Ok(count) => applied += count,
+                Err(judgement) => return judgement,
+            }
+        }
+        match applied {
+            0 => Judgement::new(Verdict::Skip, "rule skipped"),
+            _ => Judgement::new(Verdict::Pass, "rule passed"),
+        }
+    }
+
+    /// How many elements passed; the judgement of the first that did not.
+    fn elements(
+        &self,
+        step: &ForEach,
+        elements: &[Value],
+        object: &Value,
+        nesting: usize,
+    ) -> std::result::Result<usize, Judgement> {
+        let mut applied = 0;
+        for (index, element) in elements.iter().enumerate().filter(|(_, element)| !element.is_null()) {
+            let Some(judgement) = self.element(step, index, element, object, nesting)? else { continue };
+            match judgement.verdict {
+                Verdict::Skip => {}
+                Verdict::Pass => applied += 1,
+                // An error counts only if nothing comes after it.
+                Verdict::Error if index + 1 < elements.len() => {}
+                verdict => {
+                    let message = format!("validation failure: {}", judgement.message);
+                    return Err(Judgement { verdict, message, path: judgement.path });
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    fn element(
+        &self,
+        step: &ForEach,
+        index: usize,
+        element: &Value,
+        object: &Value,
+        nesting: usize,
+    ) -> std::result::Result<Option<Judgement>, Judgement> {
+        let scoped =
+            step.scoped(element).map_err(|error| Judgement::error("failed to process foreach", error))?;
+        let mut context = self.context.child();
+        bind_element(&mut context, element, index, nesting);
+        variables::bind(&mut context, &step.entries);
+        if let Some(conditions) = &step.preconditions {
+            match conditions.evaluate(&context) {
+                Ok(held) if !held.holds => return Ok(None),
+                Ok(_) => {}
+                Err(error) => return Ok(Some(Judgement::error("failed to evaluate preconditions", error))),
+            }
+        }
+        let scene = Scene { rule: self.rule, message: self.message, context: &context, deleting: self.deleting };
+        let here = step.place.as_ref().map(|place| place.index(index));
+        let (subject, base) = match scoped {
+            true => (element, here.clone().unwrap_or_default()),
+            false => (object, FieldPath::default()),
+        };
+        let judgement = scene.check(&step.check, subject, &base, nesting + 1, self.deleting && !scoped);
+        Ok(judgement.map(|mut judgement| {
+            let known = !scoped || here.is_some() || matches!(step.check, Check::Deny(_));
+            judgement.path = judgement.path.filter(|_| known).or(here);
+            judgement
+        }))
+    }
+}
+
+/// Names an element: `element`, `elementIndex`, and both with the depth of the loop behind.
+pub(crate) fn bind_element<'a>(context: &mut Context<'a>, element: &'a Value, index: usize, nesting: usize) {
+    context.bind("element", element);
+    context.bind(&format!("element{nesting}"), element);
+    context.bind_owned("elementIndex", index.into());
+    context.bind_owned(&format!("elementIndex{nesting}"), index.into());
+}
+
+fn below(base: &FieldPath, path: &FieldPath) -> FieldPath {
+    FieldPath(base.0.iter().chain(&path.0).cloned().collect())
+}
