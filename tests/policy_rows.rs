@@ -1,5 +1,7 @@
 //! Recorded suites: what each rule really says of each object, compared row by row.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,13 +66,17 @@ fn recorded_rows_are_met() {
         println!("{set}: {right} suites right, {right_with_messages} with messages");
         if only.is_empty() {
             assert!(right >= *floor, "{set}: {right} suites are right, {floor} were");
-            assert!(right_with_messages >= *floor_with_messages, "{set}: {right_with_messages} with messages");
+            assert!(
+                right_with_messages >= *floor_with_messages,
+                "{set}: {right_with_messages} with messages"
+            );
         }
     }
 }
 
 fn compare(tally: &mut Tally, expected: &BTreeSet<Row>, found: &BTreeSet<Row>, name: &str) {
-    let without = |rows: &BTreeSet<Row>| -> BTreeSet<Vec<String>> { rows.iter().map(|r| r[..7].to_vec()).collect() };
+    let without =
+        |rows: &BTreeSet<Row>| -> BTreeSet<Vec<String>> { rows.iter().map(|r| r[..7].to_vec()).collect() };
     let (wanted, got) = (without(expected), without(found));
     tally.suites += 1;
     tally.rows += expected.len();
@@ -134,7 +140,9 @@ impl Suite {
     /// Values from a file or from the test itself.
     fn values(&self) -> Value {
         match self.test["variables"].as_str() {
-            Some(file) => documents(&self.folder.join(file)).into_iter().next().map_or(Value::Null, |d| d.value),
+            Some(file) => {
+                documents(&self.folder.join(file)).into_iter().next().map_or(Value::Null, |d| d.value)
+            }
             None => self.test["values"].clone(),
         }
     }
@@ -191,7 +199,8 @@ fn judge(set: &PolicySet, request: &Request<'_>, schemas: &Schemas) -> Vec<Row> 
         [policy, rule, api_version, kind, namespace, name, result.to_owned(), message]
     };
     let (changed, mut outcomes) = set.mutate(request, schemas);
-    outcomes.extend(set.evaluate(&Request { object: changed.as_ref().unwrap_or(request.object), ..*request }));
+    outcomes
+        .extend(set.evaluate(&Request { object: changed.as_ref().unwrap_or(request.object), ..*request }));
     let mut rows: Vec<Row> = outcomes
         .into_iter()
         .map(|outcome| row(outcome.policy, outcome.rule, word(outcome.result), outcome.message))

@@ -58,9 +58,9 @@ fn is_supported(rules: &[Value]) -> bool {
             return false;
         }
         for description in descriptions(rule) {
-            let names_objects = ["name", "names", "selector", "annotations"]
-                .iter()
-                .any(|field| description.get(field).is_some_and(|v| !v.is_null() && *v != json!([]) && v != ""));
+            let names_objects = ["name", "names", "selector", "annotations"].iter().any(|field| {
+                description.get(field).is_some_and(|v| !v.is_null() && *v != json!([]) && v != "")
+            });
             let kinds = texts(&description["kinds"]);
             if names_objects || kinds.len() > 1 && has_kind(&kinds, "Pod") {
                 return false;
@@ -92,7 +92,7 @@ fn has_kind(selectors: &[&str], kind: &str) -> bool {
     })
 }
 
-fn kinds_of<'a>(block: &'a Value) -> Vec<&'a str> {
+fn kinds_of(block: &Value) -> Vec<&str> {
     let filters = ["any", "all"].iter().filter_map(|name| block[name].as_array()).flatten();
     std::iter::once(block).chain(filters).flat_map(|filter| texts(&filter["resources"]["kinds"])).collect()
 }

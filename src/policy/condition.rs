@@ -74,7 +74,8 @@ impl Conditions {
             yes.push(condition);
         }
         let decided = if held.holds { yes } else { no };
-        held.messages = decided.iter().filter_map(|c| c.message.as_deref()).filter(|m| !m.is_empty()).collect();
+        held.messages =
+            decided.iter().filter_map(|c| c.message.as_deref()).filter(|m| !m.is_empty()).collect();
         held.reads = decided.iter().find_map(|c| c.reads.as_ref());
         Ok(held)
     }
@@ -82,9 +83,8 @@ impl Conditions {
 
 impl Condition {
     fn holds(&self, context: &Context<'_>) -> std::result::Result<bool, String> {
-        let failed = |what: &str, e: ResolveError| {
-            format!("failed to substitute variables in condition {what}: {e}")
-        };
+        let failed =
+            |what: &str, e: ResolveError| format!("failed to substitute variables in condition {what}: {e}");
         let key = self.key.resolve(context).map_err(|e| failed("key", e))?;
         let value = self.value.resolve(context).map_err(|e| failed("value", e))?;
         Ok(self.operator.evaluate(&key, &value))
@@ -158,7 +158,8 @@ mod tests {
     fn any_and_all_are_joined() {
         let document = json!({"a": 1, "b": "x"});
         let is = |key: &str, value: Value| json!({"key": format!("{{{{ {key} }}}}"), "operator": "Equals", "value": value});
-        let both = |any: Value, all: Value| holds(json!({"any": [any, is("a", json!(7))], "all": [all]}), &document);
+        let both =
+            |any: Value, all: Value| holds(json!({"any": [any, is("a", json!(7))], "all": [all]}), &document);
         assert_eq!(both(is("a", json!(1)), is("b", json!("x"))), Ok(true));
         assert_eq!(both(is("a", json!(2)), is("b", json!("x"))), Ok(false));
         assert_eq!(both(is("a", json!(1)), is("b", json!("y"))), Ok(false));

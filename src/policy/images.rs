@@ -25,7 +25,8 @@ impl LazyVariable for Images<'_> {
         for list in ["initContainers", "containers", "ephemeralContainers"] {
             let mut found = Map::new();
             for (i, container) in spec[list].as_array().into_iter().flatten().enumerate() {
-                let (Some(name), Some(image)) = (container["name"].as_str(), container["image"].as_str()) else {
+                let (Some(name), Some(image)) = (container["name"].as_str(), container["image"].as_str())
+                else {
                     continue;
                 };
                 let Some(image) = Image::parse(image, registry) else {
@@ -57,7 +58,8 @@ fn pod_spec(object: &Value) -> Option<(&Value, &'static str)> {
 fn describe(image: &Image, pointer: &str) -> Value {
     let base = format!("{}/{}", image.registry, image.path);
     let with_tag = format!("{base}:{}", image.tag.as_deref().unwrap_or_default());
-    let reference = image.digest.as_ref().map_or_else(|| with_tag.clone(), |digest| format!("{base}@{digest}"));
+    let reference =
+        image.digest.as_ref().map_or_else(|| with_tag.clone(), |digest| format!("{base}@{digest}"));
     let mut described = json!({
         "registry": image.registry, "name": image.name, "path": image.path,
         "reference": reference, "referenceWithTag": with_tag, "jsonPointer": pointer,
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn images_are_known_by_the_names_of_their_containers() {
-        let pod = json!({"spec": {"containers": [{"name": "a", "image": "ghcr.io/t/app:v1"}, {"name": "b"}]}});
+        let pod =
+            json!({"spec": {"containers": [{"name": "a", "image": "ghcr.io/t/app:v1"}, {"name": "b"}]}});
         for (kind, known) in [("Pod", true), ("Deployment", false)] {
             let mut object = pod.clone();
             object["kind"] = kind.into();

@@ -77,11 +77,20 @@ mod tests {
 
     #[test]
     fn every_form_of_a_selector() {
-        for selector in ["Deployment", "v1/Deployment", "apps/v1/Deployment", "apps/*/Deployment", "*", "Deploy*", "*/Deployment"] {
+        for selector in [
+            "Deployment",
+            "v1/Deployment",
+            "apps/v1/Deployment",
+            "apps/*/Deployment",
+            "*",
+            "Deploy*",
+            "*/Deployment",
+        ] {
             assert!(matches(selector, "apps/v1", "Deployment", ""), "{selector}");
             assert!(!matches(selector, "apps/v1", "Deployment", "scale"), "{selector}");
         }
-        for selector in ["Deployment/scale", "Deployment.scale", "apps/v1/Deployment/scale", "*/scale", "*/*"] {
+        for selector in ["Deployment/scale", "Deployment.scale", "apps/v1/Deployment/scale", "*/scale", "*/*"]
+        {
             assert!(matches(selector, "apps/v1", "Deployment", "scale"), "{selector}");
         }
         for selector in ["deployment", "v2/Deployment", "batch/v1/Deployment", "Pod"] {

@@ -205,7 +205,9 @@ fn filter(block: &Reader<'_>) -> Result<Filter> {
     for kind in resources.list("kinds")? {
         let selector = KindSelector::parse(kind.text()?);
         filter.kinds.push(selector.ok_or_else(|| {
-            kind.error("not a kind: write Kind, version/Kind, group/version/Kind, each with /subresource behind")
+            kind.error(
+                "not a kind: write Kind, version/Kind, group/version/Kind, each with /subresource behind",
+            )
         })?);
     }
     filter.name = resources.string("name")?;
@@ -280,9 +282,10 @@ impl Filter {
                 })
             })
             && self.selector.as_ref().is_none_or(|s| s.matches(object.labels))
-            && self.namespace_selector.as_ref().is_none_or(|s| {
-                &*object.gvk.kind != "Namespace" && s.matches(&object.namespace_labels)
-            })
+            && self
+                .namespace_selector
+                .as_ref()
+                .is_none_or(|s| &*object.gvk.kind != "Namespace" && s.matches(&object.namespace_labels))
     }
 
     /// Roles, cluster roles and subjects are ANDed.

@@ -246,10 +246,7 @@ impl<'p> Walk<'p> {
             (None | Some(Anchor::AddIfAbsent), value) => self.node(&entry.node, value),
             (Some(Anchor::Negation), Some(_)) => Err(Cause {
                 kind: CauseKind::Negation,
-                message: format!(
-                    "negation anchor matched in resource: {} is not allowed",
-                    text(&self.path)
-                ),
+                message: format!("negation anchor matched in resource: {} is not allowed", text(&self.path)),
                 path: Some(self.path.clone()),
             }),
             (Some(Anchor::Condition), None) => {
@@ -342,10 +339,11 @@ fn effective_key<'a>(
     wild: bool,
     object: &'a Map<String, Value>,
 ) -> std::borrow::Cow<'a, str> {
-    if wild && entry.key.contains(['*', '?']) {
-        if let Some(key) = object.keys().find(|key| wildcard::matches(&entry.key, key)) {
-            return key.as_str().into();
-        }
+    if wild
+        && entry.key.contains(['*', '?'])
+        && let Some(key) = object.keys().find(|key| wildcard::matches(&entry.key, key))
+    {
+        return key.as_str().into();
     }
     entry.key.as_str().into()
 }
@@ -459,7 +457,10 @@ mod tests {
     fn keys_of_labels_may_hold_wildcards() {
         let pattern = json!({"metadata": {"=(annotations)": {"=(c.io/*)": "!bad", "X(x-?)": "null"}}});
         assert_eq!(matches(pattern.clone(), json!({"metadata": {}})), Ok(()));
-        assert_eq!(matches(pattern.clone(), json!({"metadata": {"annotations": {"c.io/a": "good"}}})), Ok(()));
+        assert_eq!(
+            matches(pattern.clone(), json!({"metadata": {"annotations": {"c.io/a": "good"}}})),
+            Ok(())
+        );
         for (key, value) in [("c.io/a", "bad"), ("x-1", "")] {
             let path = failed_at(pattern.clone(), json!({"metadata": {"annotations": {key: value}}}));
             assert_eq!(path.split('/').nth(3), key.split('/').next());

@@ -118,11 +118,7 @@ fn compile(
     })
 }
 
-fn compile_body(
-    rule: &Reader<'_>,
-    shared: &Shared<'_>,
-    unsupported: &mut Vec<CompileError>,
-) -> Result<Body> {
+fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<CompileError>) -> Result<Body> {
     if let Some(validate) = rule.field("validate") {
         let (validate, outside) = Validate::compile(&validate)?;
         unsupported.extend(outside);

@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_wrong_operator_is_refused_where_it_stands() {
-        let error =
-            compile(json!({"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]})).unwrap_err();
+        let error = compile(json!({"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]}))
+            .unwrap_err();
         assert_eq!(error.path.to_string(), "matchExpressions[0]");
     }
 }

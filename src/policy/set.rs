@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::expr::{Context, Environment};
 use crate::finding::{Code, Finding};
-use crate::schema::Schemas;
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment, RuleOrigin, SourceText};
+use crate::schema::Schemas;
 use crate::yaml;
 
 use super::action::Action;
@@ -144,7 +144,8 @@ impl PolicySet {
             match Exception::compile(&root, full_name(&manifest.id)) {
                 Ok(exception) => self.exceptions.push(exception),
                 Err(error) => {
-                    let message = format!("exception {}: {}: {}", manifest.id.name(), error.path, error.message);
+                    let message =
+                        format!("exception {}: {}: {}", manifest.id.name(), error.path, error.message);
                     let place = yaml::locate(&manifest.origin.source, &error.path);
                     findings.push(Finding::error(Code::PolicyInvalid, message).about(&manifest.id).at(place));
                 }
@@ -320,13 +321,14 @@ impl PolicySet {
     }
 
     /// The rules that match, found by the index.
-    fn matching<'s>(&'s self, request: &Request<'_>, object: &Subjected<'_>) -> impl Iterator<Item = &'s Rule> {
+    fn matching<'s>(
+        &'s self,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+    ) -> impl Iterator<Item = &'s Rule> {
         let namespace = request.object["metadata"]["namespace"].as_str();
         let candidates = self.index.candidates(&object.gvk.kind, namespace);
-        candidates
-            .into_iter()
-            .map(|at| &self.rules[at as usize])
-            .filter(|rule| rule.matching.matches(object))
+        candidates.into_iter().map(|at| &self.rules[at as usize]).filter(|rule| rule.matching.matches(object))
     }
 
     fn judge(
@@ -417,7 +419,8 @@ impl PolicySet {
                 source: policy.source.clone(),
             }),
             Err(error) => {
-                let message = format!("policy {}, rule {}, for {}: {error}", policy.name, rule.name, origin.trigger);
+                let message =
+                    format!("policy {}, rule {}, for {}: {error}", policy.name, rule.name, origin.trigger);
                 Err(Finding::error(Code::GenerateFailed, message).about(&policy.id).at(place()))
             }
         })
@@ -612,7 +615,10 @@ spec:
         assert_eq!(made.rule.to_string(), "playgrounds/stack/a-playground");
         assert_eq!(made.line, 15);
         assert_eq!(set.generate(&namespace("team-a")).len(), 0);
-        let (set, _) = compile(&PLAYGROUNDS.replace("owner: '{{request.object.metadata.name}}'", "owner: '{{request.object.spec.x}}'"));
+        let (set, _) = compile(
+            &PLAYGROUNDS
+                .replace("owner: '{{request.object.metadata.name}}'", "owner: '{{request.object.spec.x}}'"),
+        );
         let finding = set.generate(&namespace("a-playground")).remove(0).unwrap_err();
         assert_eq!(finding.code, Code::GenerateFailed);
         assert_eq!(finding.location.unwrap().line, 15);
@@ -620,7 +626,9 @@ spec:
 
     #[test]
     fn a_namespaced_policy_stays_in_its_namespace() {
-        let text = VERSIONS.replace("ClusterPolicy", "Policy").replace("name: versions", "name: versions\n  namespace: team-a");
+        let text = VERSIONS
+            .replace("ClusterPolicy", "Policy")
+            .replace("name: versions", "name: versions\n  namespace: team-a");
         let (set, _) = compile(&text);
         let mut object = cluster("v1.26.0");
         assert_eq!(set.evaluate(&Request::create(&object)).remove(0).policy, "team-a/versions");
@@ -637,9 +645,15 @@ spec:
         assert_eq!(set.add_exceptions(&[manifest(exception)]), []);
         let mut object = cluster("v1.26.0");
         let outcome = set.evaluate(&Request::create(&object)).remove(0);
-        assert_eq!((outcome.result, &*outcome.message), (Verdict::Skip, "rule is skipped due to policy exceptionsns/e"));
+        assert_eq!(
+            (outcome.result, &*outcome.message),
+            (Verdict::Skip, "rule is skipped due to policy exceptionsns/e")
+        );
         object["metadata"]["namespace"] = "team-b".into();
         assert!(set.evaluate(&Request::create(&object)).remove(0).refuses());
-        assert_eq!(set.add_exceptions(&[manifest(&exception.replace("any", "anny"))])[0].code, Code::PolicyInvalid);
+        assert_eq!(
+            set.add_exceptions(&[manifest(&exception.replace("any", "anny"))])[0].code,
+            Code::PolicyInvalid
+        );
     }
 }

@@ -105,9 +105,8 @@ impl Validate {
     pub(crate) fn compile(reader: &Reader<'_>) -> Result<(Validate, Vec<CompileError>)> {
         let mut outside = Vec::new();
         let message = reader.field("message").map(|message| compile_message(&message)).transpose()?;
-        let check = compile_check(reader, &mut outside)?.ok_or_else(|| {
-            reader.error("one of pattern, anyPattern, deny, foreach is missing")
-        })?;
+        let check = compile_check(reader, &mut outside)?
+            .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
         Ok((Validate { message, check }, outside))
     }
 
@@ -157,7 +156,11 @@ impl Source {
         })
     }
 
-    fn matches(&self, object: &Value, context: &Context<'_>) -> std::result::Result<Option<Mismatch>, String> {
+    fn matches(
+        &self,
+        object: &Value,
+        context: &Context<'_>,
+    ) -> std::result::Result<Option<Mismatch>, String> {
         let dynamic;
         let pattern = match self {
             Source::Ready(pattern) => pattern,
@@ -243,7 +246,8 @@ impl Scene<'_, '_> {
             Ok(_) => "the produced message didn't resolve to a string, check your policy definition.".into(),
             Err(_) => message.text.clone(),
         });
-        let parts: Vec<&str> = own.as_deref().filter(|m| !m.is_empty()).into_iter().chain(held.messages).collect();
+        let parts: Vec<&str> =
+            own.as_deref().filter(|m| !m.is_empty()).into_iter().chain(held.messages).collect();
         let message = match parts.is_empty() {
             true => format!("validation error: rule {} failed", self.rule),
             false => parts.join("; "),
@@ -279,7 +283,9 @@ impl Scene<'_, '_> {
                 let stop = if text.ends_with('.') { "" } else { "." };
                 format!("validation error: {text}{stop} rule {rule} {what}")
             }
-            _ => format!("validation error: variables substitution error in rule {rule} execution error: {why}"),
+            _ => format!(
+                "validation error: variables substitution error in rule {rule} execution error: {why}"
+            ),
         }
     }
 
@@ -379,7 +385,8 @@ impl Scene<'_, '_> {
                 Err(error) => return Ok(Some(Judgement::error("failed to evaluate preconditions", error))),
             }
         }
-        let scene = Scene { rule: self.rule, message: self.message, context: &context, deleting: self.deleting };
+        let scene =
+            Scene { rule: self.rule, message: self.message, context: &context, deleting: self.deleting };
         let here = step.place.as_ref().map(|place| place.index(index));
         let (subject, base) = match scoped {
             true => (element, here.clone().unwrap_or_default()),

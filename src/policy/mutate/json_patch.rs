@@ -16,7 +16,9 @@ pub(super) fn apply(object: &Value, patch: &str) -> Result<Value, String> {
 }
 
 fn operate(object: &mut Value, operation: &Value) -> Result<(), String> {
-    let text = |name: &str| operation[name].as_str().ok_or(format!("{name} of an operation is missing: {operation}"));
+    let text = |name: &str| {
+        operation[name].as_str().ok_or(format!("{name} of an operation is missing: {operation}"))
+    };
     let path = pointer(text("path")?)?;
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match text("op")? {
@@ -47,7 +49,10 @@ fn operate(object: &mut Value, operation: &Value) -> Result<(), String> {
 }
 
 fn missing(operation: &Value) -> String {
-    format!("there is nothing at {}", operation["from"].as_str().or(operation["path"].as_str()).unwrap_or_default())
+    format!(
+        "there is nothing at {}",
+        operation["from"].as_str().or(operation["path"].as_str()).unwrap_or_default()
+    )
 }
 
 /// The keys of `/a/b~1c/0`.
@@ -154,7 +159,9 @@ mod tests {
 ";
         assert_eq!(
             apply(&object, patch),
-            Ok(json!({"metadata": {"labels": {"a/b": "2"}}, "l": [0, 2], "spec": {"list": ["x"]}, "one": 1, "uno": 1}))
+            Ok(
+                json!({"metadata": {"labels": {"a/b": "2"}}, "l": [0, 2], "spec": {"list": ["x"]}, "one": 1, "uno": 1})
+            )
         );
         for bad in [
             "- {op: replace, path: /gone, value: 1}",

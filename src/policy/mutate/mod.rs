@@ -123,12 +123,20 @@ type Changed = std::result::Result<Option<Value>, String>;
 
 impl Change {
     /// The changed object; `None` when nothing was to be changed.
-    fn evaluate(&self, object: &Value, ty: Option<&TypeRef>, context: &Context<'_>, nesting: usize) -> Changed {
+    fn evaluate(
+        &self,
+        object: &Value,
+        ty: Option<&TypeRef>,
+        context: &Context<'_>,
+        nesting: usize,
+    ) -> Changed {
         let unresolved = |e: ResolveError| format!("variable substitution failed: {e}");
         let failed = |e: String| format!("failed to patch resource: {e}");
         match self {
             Change::Strategic(patch) => {
-                let patch = prepare::prepare(patch.resolve(context).map_err(unresolved)?.into_owned(), object).map_err(failed)?;
+                let patch =
+                    prepare::prepare(patch.resolve(context).map_err(unresolved)?.into_owned(), object)
+                        .map_err(failed)?;
                 Ok(patch.map(|patch| strategic::merge(object, &patch, ty)))
             }
             Change::JsonPatch(patch) => {
@@ -183,7 +191,14 @@ impl ForEach {
             order.reverse();
         }
         for index in order.into_iter().filter(|index| !elements[*index].is_null()) {
-            let changed = self.element(&elements[index], index, current.as_ref().unwrap_or(object), ty, context, nesting)?;
+            let changed = self.element(
+                &elements[index],
+                index,
+                current.as_ref().unwrap_or(object),
+                ty,
+                context,
+                nesting,
+            )?;
             current = changed.or(current);
         }
         Ok(current.filter(|changed| changed != object))
@@ -232,7 +247,8 @@ mod tests {
     #[test]
     fn a_patch_changes_or_is_skipped() {
         let object = json!({"kind": "A", "metadata": {"name": "x", "namespace": "n"}, "spec": {"size": 1}});
-        let rule = json!({"patchStrategicMerge": {"spec": {"size": 2, "of": "{{ request.object.metadata.name }}"}}});
+        let rule =
+            json!({"patchStrategicMerge": {"spec": {"size": 2, "of": "{{ request.object.metadata.name }}"}}});
         let (judgement, changed) = mutate(&rule, &object);
         assert_eq!(judgement, Judgement::new(Verdict::Pass, "mutated A/x in namespace n"));
         assert_eq!(changed.unwrap()["spec"], json!({"size": 2, "of": "x"}));

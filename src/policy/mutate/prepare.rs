@@ -62,10 +62,10 @@ fn add_if_absent(patch: &mut Map<String, Value>, object: Option<&Value>) -> bool
     let keys: Vec<String> = patch.keys().filter(is_add).cloned().collect();
     for written in &keys {
         let value = patch.remove(written);
-        if let (Some(value), Some((_, key))) = (value, anchor::parse(written)) {
-            if object.is_none_or(|o| o.get(key).is_none()) {
-                patch.insert(key.to_owned(), value);
-            }
+        if let (Some(value), Some((_, key))) = (value, anchor::parse(written))
+            && object.is_none_or(|o| o.get(key).is_none())
+        {
+            patch.insert(key.to_owned(), value);
         }
     }
     !keys.is_empty()
@@ -73,10 +73,10 @@ fn add_if_absent(patch: &mut Map<String, Value>, object: Option<&Value>) -> bool
 
 fn holds(condition: &mut Value, value: Option<&Value>) -> bool {
     let Some(value) = value else { return false };
-    if let Value::Object(map) = condition {
-        if add_if_absent(map, Some(value)) {
-            return true;
-        }
+    if let Value::Object(map) = condition
+        && add_if_absent(map, Some(value))
+    {
+        return true;
     }
     Pattern::compile(&as_text(condition)).matches(&as_text(value)).is_ok()
 }
