@@ -28,7 +28,7 @@ impl Image {
             return None;
         }
         let (registry, rest) = match rest.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+            Some((host, path)) if is_host(host) => (host, path),
             _ => (default_registry, rest),
         };
         let (path, tag) = match rest.rsplit_once(':') {
@@ -47,6 +47,11 @@ impl Image {
             digest: digest.map(str::to_owned),
         })
     }
+}
+
+/// Whether the first part of a name is a registry: no part of a path has these characters or capitals.
+fn is_host(text: &str) -> bool {
+    text.contains(['.', ':']) || text == "localhost" || text.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 fn is_component(text: &str) -> bool {
@@ -70,14 +75,12 @@ fn is_digest(text: &str) -> bool {
 }
 
 impl fmt::Display for Image {
+    /// The digest, where there is one, stands instead of the tag.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.path)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
-        }
-        match &self.digest {
-            Some(digest) => write!(f, "@{digest}"),
-            None => Ok(()),
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => write!(f, "{}/{}@{digest}", self.registry, self.path),
+            (None, Some(tag)) => write!(f, "{}/{}:{tag}", self.registry, self.path),
+            (None, None) => write!(f, "{}/{}", self.registry, self.path),
         }
     }
 }
@@ -95,7 +98,7 @@ mod tests {
             ("ghcr.io/o/a", "ghcr.io/o/a:latest".to_owned()),
             ("o/a:1", "docker.io/o/a:1".to_owned()),
             (&format!("a@{digest}"), format!("docker.io/a@{digest}")),
-            (&format!("a:1@{digest}"), format!("docker.io/a:1@{digest}")),
+            (&format!("a:1@{digest}"), format!("docker.io/a@{digest}")),
         ] {
             assert_eq!(Image::parse(text, "docker.io").unwrap().to_string(), full);
         }

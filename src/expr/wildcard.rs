@@ -5,32 +5,45 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     if !contains(pattern) {
         return pattern == text;
     }
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
+    let (wanted, given) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Where to go on after the last `*` took one more character.
     let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p + 1, t));
+    while t < given.len() {
+        match wanted.get(p) {
+            Some(b'*') => {
                 p += 1;
+                retry = Some((p, t));
             }
-            Some(&c) if c == '?' || c == text[t] => {
+            Some(b'?') => {
+                p += 1;
+                t += width(given[t]);
+            }
+            Some(&byte) if byte == given[t] => {
                 p += 1;
                 t += 1;
             }
             _ => match retry {
                 Some((after_star, from)) => {
-                    retry = Some((after_star, from + 1));
+                    t = from + width(given[from]);
+                    retry = Some((after_star, t));
                     p = after_star;
-                    t = from + 1;
                 }
                 None => return false,
             },
         }
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    wanted[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// How many bytes a character has, by its first.
+fn width(first: u8) -> usize {
+    match first {
+        0xf0.. => 4,
+        0xe0.. => 3,
+        0xc0.. => 2,
+        _ => 1,
+    }
 }
 
 /// Whether a text is a pattern, not just a name.
@@ -54,6 +67,9 @@ mod tests {
             ("a?c", "abc", true),
             ("a?c", "ac", false),
             ("?", "é", true),
+            ("*é?", "aéüx", false),
+            ("*é??", "aéüx", true),
+            ("*a", "é", false),
             ("*:latest", "nginx:latest", true),
             ("a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
         ] {
