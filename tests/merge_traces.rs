@@ -1,6 +1,8 @@
 //! Writes that a real API server was asked for, replayed on `merge` and `schema` without a server: managed fields,
 //! bodies, conflicts and violations must be those that it answered.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test may fail loudly, and says what it skips.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use moin::merge::{self, ApplyError, FieldSet, Write};
 use moin::model::Gvk;
 use moin::schema::{KindInfo, Schemas};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 fn shared(below: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(below);
@@ -29,6 +31,50 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// A step of a trace.
+struct Request<'a> {
+    method: &'a str,
+    content: &'a str,
+    /// Path of the object, without a subresource.
+    object: String,
+    subresource: Option<&'a str>,
+    query: &'a str,
+    body: Value,
+}
+
+impl<'a> Request<'a> {
+    fn of(step: &'a Value) -> Request<'a> {
+        let method = step["method"].as_str().unwrap();
+        let url = step["path"].as_str().unwrap();
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut body = step["body"].clone();
+        let (object, subresource) = match path.rsplit_once('/') {
+            Some((object, last @ ("status" | "scale"))) => (object.to_owned(), Some(last)),
+            _ if method == "POST" => {
+                (format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or("?")), None)
+            }
+            _ => (path.to_owned(), None),
+        };
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut)
+            && object.contains("/namespaces/")
+        {
+            metadata.entry("namespace").or_insert(json!("$NS"));
+        }
+        let content = step["contentType"].as_str().unwrap_or_default();
+        Request { method, content, object, subresource, query, body }
+    }
+
+    /// Whether it writes an object and was not refused for what is no matter of merging.
+    fn writes(&self, answer: &Value) -> bool {
+        let message = answer["body"]["message"].as_str().unwrap_or_default();
+        let refused =
+            matches!(answer["status"].as_u64(), Some(400 | 404 | 415)) || message.starts_with("PatchOptions");
+        let writes = matches!(self.method, "PATCH" | "PUT" | "POST");
+        let tried = self.method == "POST" && self.query.contains("dryRun");
+        writes && !refused && !tried && (self.body.is_object() || self.body.is_array())
+    }
+}
+
 /// What a trace's steps left behind, by path, and what did not come out as recorded.
 struct Replay {
     schemas: Schemas,
@@ -39,66 +85,33 @@ struct Replay {
 
 impl Replay {
     fn step(&mut self, at: &str, step: &Value) {
-        let method = step["method"].as_str().unwrap();
-        let url = step["path"].as_str().unwrap();
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let answer = &step["response"];
         let status = answer["status"].as_u64().unwrap_or(0);
-        let mut body = step["body"].clone();
-        let (main, subresource) = match path.rsplit_once('/') {
-            Some((main, "status")) => (main.to_owned(), Some("status")),
-            Some((main, "scale")) => {
-                self.stored.remove(main);
-                return;
-            }
-            _ if method == "POST" => {
-                (format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or("?")), None)
-            }
-            _ => (path.to_owned(), None),
+        let request = Request::of(step);
+        if request.subresource == Some("scale") {
+            // Its object is another; what it changes is read again.
+            self.stored.remove(&request.object);
+            return;
+        }
+        if request.writes(answer) {
+            self.write(at, &request, answer);
+        }
+        let is_object = answer["body"]["metadata"]["uid"].is_string();
+        let gone = match (request.method, status) {
+            ("DELETE", 200) => answer["body"]["metadata"]["deletionTimestamp"].is_null(),
+            ("GET", 404) => true,
+            _ => false,
         };
-        let message = answer["body"]["message"].as_str().unwrap_or_default();
-        let refused_elsewhere = matches!(status, 400 | 404 | 415)
-            || message.starts_with("PatchOptions")
-            || query.contains("dryRun") && method == "POST";
-        if matches!(method, "PATCH" | "PUT" | "POST")
-            && !refused_elsewhere
-            && body.is_object() | body.is_array()
-        {
-            let content = step["contentType"].as_str().unwrap_or_default();
-            if let Some(object) = body.as_object_mut() {
-                let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
-                if let Some(metadata) = metadata.filter(|m| !m.contains_key("namespace")) {
-                    if main.contains("/namespaces/") {
-                        metadata.insert("namespace".to_owned(), json!("$NS"));
-                    }
-                }
-            }
-            self.write(at, method, content, &main, subresource, query, &body, answer);
-        }
-        if method == "DELETE" && status == 200 && answer["body"]["metadata"]["deletionTimestamp"].is_null() {
-            self.stored.remove(&main);
-        } else if matches!(status, 200 | 201) && answer["body"]["metadata"]["uid"].is_string() {
-            if !query.contains("dryRun") {
-                self.stored.insert(main, answer["body"].clone());
-            }
-        }
-        if method == "GET" && status == 404 {
-            self.stored.remove(path);
+        if gone {
+            self.stored.remove(&request.object);
+        } else if matches!(status, 200 | 201) && is_object && !request.query.contains("dryRun") {
+            self.stored.insert(request.object, answer["body"].clone());
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn write(
-        &mut self,
-        at: &str,
-        method: &str,
-        content: &str,
-        main: &str,
-        subresource: Option<&str>,
-        query: &str,
-        body: &Value,
-        answer: &Value,
-    ) {
+    fn write(&mut self, at: &str, request: &Request<'_>, answer: &Value) {
+        let Request { method, content, subresource, query, body, .. } = request;
+        let (main, subresource) = (&request.object, *subresource);
         let parameter = |name: &str| {
             query.split('&').find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
         };
@@ -327,7 +340,9 @@ fn plain(object: &Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|key, _| !server.contains(&key.as_str()));
     }
-    object.as_object_mut().map(|o: &mut Map<String, Value>| o.retain(|_, v| !v.is_null()));
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
     object
 }
 

@@ -90,6 +90,12 @@ fn combine_lists<'v>(
     over: Option<&'v Value>,
 ) -> Option<Value> {
     let (below, above) = (Indexed::of(shape, base), Indexed::of(shape, over));
+    let count = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, Vec::len);
+    let told_apart = above.by_element.len() == count(over) && below.order.len() == count(base);
+    // An apply has refused these; in a layer nothing may get lost.
+    if over.is_some() && !told_apart {
+        return over.cloned();
+    }
     let mut shared: VecDeque<&PathElement> =
         above.order.iter().map(|(e, _)| e).filter(|e| below.by_element.contains_key(*e)).collect();
     let mut next_shared = shared.pop_front();

@@ -61,6 +61,15 @@ fn is_item(keys: &[(String, Value)], item: &Value) -> bool {
     item.is_object() && !keys.iter().any(differs) && keys.iter().any(|(name, _)| item.get(name).is_some())
 }
 
+fn has_all_keys(element: &PathElement, item: &Value) -> bool {
+    match element {
+        PathElement::Key(keys) => {
+            keys.iter().all(|(name, key)| item.get(name).is_some_and(|is| value::equal(is, key)))
+        }
+        _ => false,
+    }
+}
+
 /// A path of managed fields as a path into an object. Of an item that the object does not have, the key stands in
 /// brackets.
 pub(super) fn locate(object: &Value, path: &Path) -> FieldPath {
@@ -72,9 +81,11 @@ pub(super) fn locate(object: &Value, path: &Path) -> FieldPath {
             PathElement::Index(index) => PathSegment::Index(usize::try_from(*index).unwrap_or_default()),
             item => {
                 let items = at.as_array().map(Vec::as_slice).unwrap_or_default();
-                let is = |(i, child): &(usize, &Value)| names(item, &PathSegment::Index(*i), child);
-                match items.iter().enumerate().find(is) {
-                    Some((index, _)) => PathSegment::Index(index),
+                // An item that has all the keys comes before one that leaves some to their defaults.
+                let exact = items.iter().position(|child| has_all_keys(item, child));
+                let close = || items.iter().position(|child| names(item, &PathSegment::Index(0), child));
+                match exact.or_else(close) {
+                    Some(index) => PathSegment::Index(index),
                     None => PathSegment::Key(item.to_string().trim_matches(['[', ']']).to_owned()),
                 }
             }
@@ -83,4 +94,48 @@ pub(super) fn locate(object: &Value, path: &Path) -> FieldPath {
         found.0.push(segment);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn live() -> Value {
+        json!({
+            "metadata": {"managedFields": [
+                {"manager": "m1", "operation": "Apply", "apiVersion": "v1", "time": "t", "fieldsType": "FieldsV1",
+                 "fieldsV1": {"f:spec": {"f:selector": {}, "f:ports": {
+                     "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}}}},
+                {"manager": "m2", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                 "fieldsV1": {"f:metadata": {"f:finalizers": {"v:\"x\"": {}}}}}]},
+            "spec": {"selector": {"app": "a"}, "ports": [
+                {"port": 53, "protocol": "UDP"}, {"port": 80, "protocol": "TCP", "name": "http"}]},
+        })
+    }
+
+    fn managers(path: &FieldPath) -> Vec<String> {
+        owners_of(&live(), path).into_iter().map(|actor| actor.manager).collect()
+    }
+
+    #[test]
+    fn the_owner_of_an_item_is_found_by_its_key() {
+        let ports = FieldPath::of_keys(["spec", "ports"]);
+        assert_eq!(managers(&ports.index(1).key("name")), ["m1"]);
+        assert_eq!(managers(&ports.index(0)), [""; 0]);
+        assert_eq!(managers(&ports.index(1).key("targetPort")), [""; 0]);
+    }
+
+    #[test]
+    fn who_owns_the_whole_owns_its_parts() {
+        assert_eq!(managers(&FieldPath::of_keys(["spec", "selector", "app"])), ["m1"]);
+    }
+
+    #[test]
+    fn a_field_of_the_set_is_found_in_the_object() {
+        let paths = owned(&live(), "m1").paths();
+        let found: Vec<String> = paths.iter().map(|path| locate(&live(), path).to_string()).collect();
+        assert_eq!(found, ["spec.selector", "spec.ports[1]", "spec.ports[1].name"]);
+    }
 }

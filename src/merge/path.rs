@@ -91,11 +91,11 @@ impl Ord for PathElement {
             (PathElement::Index(a), PathElement::Index(b)) => a.cmp(b),
             (PathElement::Value(a), PathElement::Value(b)) => value::compare(a, b),
             (PathElement::Key(a), PathElement::Key(b)) => {
-                let differs = a
+                let mut differs = a
                     .iter()
                     .zip(b)
                     .map(|((an, av), (bn, bv))| an.cmp(bn).then_with(|| value::compare(av, bv)));
-                differs.filter(|o| o.is_ne()).next().unwrap_or_else(|| a.len().cmp(&b.len()))
+                differs.find(|o| o.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
             }
             _ => self.rank().cmp(&other.rank()),
         }

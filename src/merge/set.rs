@@ -109,6 +109,14 @@ impl FieldSet {
         }
     }
 
+    /// Adds an element, if it is a member, and all paths of a set below it.
+    pub(super) fn insert_whole(&mut self, element: PathElement, member: bool, below: FieldSet) {
+        if member {
+            self.insert_element(element.clone());
+        }
+        self.insert_below(element, below);
+    }
+
     /// Whether a path is in it.
     pub fn contains(&self, path: &[PathElement]) -> bool {
         match path.split_first() {
