@@ -12,6 +12,32 @@ fn root() -> PathBuf {
 }
 
 #[test]
+fn its_settings_are_understood() {
+    let file: moin::model::RepoPath = "moin.yaml".parse().unwrap();
+    let bytes = fs::read(root().join("moin.yaml")).unwrap();
+    let (repository, findings) = moin::config::Repository::read_file(&file, &bytes);
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert_eq!(repository.name.as_deref(), Some("example"));
+    assert!(["dev", "ci", "prod"].iter().all(|name| repository.use_cases.contains_key(*name)));
+}
+
+#[test]
+fn its_kinds_are_understood() {
+    let mut definitions = Vec::new();
+    for entry in fs::read_dir(root().join("common/crds")).unwrap().map(Result::unwrap) {
+        let file: moin::model::RepoPath = entry.file_name().to_str().unwrap().parse().unwrap();
+        for document in moin::yaml::read(&file, &fs::read(entry.path()).unwrap()) {
+            definitions.push(document.expect("a valid document").value);
+        }
+    }
+    definitions.retain(|value| value["kind"] == "CustomResourceDefinition");
+    let (schemas, problems) = moin::schema::Schemas::builtin().with_crds(&definitions);
+    assert!(problems.is_empty(), "{problems:?}");
+    let cluster = moin::model::Gvk::new("cluster.x-k8s.io/v1beta2", "Cluster");
+    assert!(schemas.kind(&cluster).is_some_and(|kind| kind.namespaced));
+}
+
+#[test]
 fn its_policies_are_those_of_the_library() {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     for entry in fs::read_dir(root().join("policies")).unwrap().map(Result::unwrap) {
