@@ -1,5 +1,7 @@
 //! The example repository is what it says.
 
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The policies of the library do what their cases say.
 
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The tests' own kube-apiserver: it answers, counts who asked, and lets a namespace go.
 
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
 mod support;
 
 use std::time::{Duration, Instant};
