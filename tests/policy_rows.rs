@@ -164,9 +164,19 @@ impl Suite {
         let labels = namespace_labels(&values);
         let objects: Vec<Value> =
             self.files("resources").into_iter().map(|d| with_namespace(d.value, &schemas)).collect();
+        let results = self.test["results"].as_array().into_iter().flatten();
+        let sources: Vec<Value> = results
+            .filter_map(|result| result["cloneSourceResource"].as_str())
+            .flat_map(|file| documents(&self.folder.join(file)))
+            .map(|document| document.value)
+            .collect();
         let mut rows = BTreeSet::new();
         for policy in self.files("policies") {
             let Some(manifest) = manifest_of(policy) else { continue };
+            // The recording left namespaced policies out.
+            if manifest.id.namespace().is_some() {
+                continue;
+            }
             let policy = manifest.id.name().to_owned();
             let (mut set, _) = PolicySet::compile(&[manifest]);
             let exceptions: Vec<_> = self.files("exceptions").into_iter().filter_map(manifest_of).collect();
@@ -176,21 +186,24 @@ impl Suite {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 let given = values_for(&values, &policy, name);
                 let operation = given.global.get("request.operation").and_then(Value::as_str);
+                let operation = operation.and_then(Operation::parse).unwrap_or_default();
                 let request = Request {
-                    operation: operation.and_then(Operation::parse).unwrap_or_default(),
+                    operation,
+                    // The recording had nothing else to compare a change with.
+                    old_object: (operation == Operation::Update).then_some(object),
                     namespace_labels: object["metadata"]["namespace"].as_str().and_then(|n| labels.get(n)),
                     user: user.as_ref(),
                     values: Some(&given),
                     ..Request::create(object)
                 };
-                rows.extend(judge(&set, &request, &schemas));
+                rows.extend(judge(&set, &request, &schemas, &sources));
             }
         }
         rows
     }
 }
 
-fn judge(set: &PolicySet, request: &Request<'_>, schemas: &Schemas) -> Vec<Row> {
+fn judge(set: &PolicySet, request: &Request<'_>, schemas: &Schemas, sources: &[Value]) -> Vec<Row> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &request.object["metadata"];
     let row = |policy: String, rule: String, result: &str, message: String| -> Row {
@@ -205,7 +218,9 @@ fn judge(set: &PolicySet, request: &Request<'_>, schemas: &Schemas) -> Vec<Row> 
         .into_iter()
         .map(|outcome| row(outcome.policy, outcome.rule, word(outcome.result), outcome.message))
         .collect();
-    for made in set.generate_from(request, &|_| None) {
+    for made in
+        set.generate_from(request, &|id| sources.iter().find(|s| ObjectId::of(s).as_ref() == Ok(id)).cloned())
+    {
         match made {
             Ok(made) => rows.push(row(made.rule.policy, made.rule.rule, "pass", String::new())),
             Err(finding) => rows.push(row(String::new(), String::new(), "error", finding.message)),

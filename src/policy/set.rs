@@ -108,7 +108,7 @@ const OTHER_KINDS: &[(&str, &[&str])] = &[
 impl RuleOutcome {
     /// Whether the object must not be applied because of it.
     pub fn refuses(&self) -> bool {
-        self.enforce && matches!(self.result, Verdict::Fail | Verdict::Error)
+        self.enforce && matches!(self.result, Verdict::Fail | Verdict::Warn | Verdict::Error)
     }
 }
 
@@ -373,7 +373,7 @@ impl PolicySet {
     fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {
         let policy = &self.policies[rule.policy];
         let result = match judgement.verdict {
-            Verdict::Fail if policy.unscored && !enforce => Verdict::Warn,
+            Verdict::Fail if policy.unscored => Verdict::Warn,
             verdict => verdict,
         };
         RuleOutcome {

@@ -113,10 +113,8 @@ fn walk_list(patch: &mut Vec<Value>, object: Option<&Value>) -> Result<(), Stop>
                 }
             }
         }
-        if existing.is_none() {
-            // Nothing is there that could satisfy it.
-            let _ = walk(&mut pattern.clone(), None);
-        }
+        // Without a list, nothing is there that could satisfy it.
+        failed |= existing.is_none() && matches!(walk(&mut pattern.clone(), None), Err(Stop::Global));
         if failed && !passed {
             return Err(Stop::Global);
         }
@@ -217,6 +215,7 @@ mod tests {
         let global = json!({"spec": {"l": [{"<(image)": "r/*"}], "s": [{"name": "k"}]}});
         let with = |image: &str| json!({"spec": {"l": [{"name": "a", "image": image}]}});
         assert_eq!(patch(global.clone(), with("r/x")), Some(json!({"spec": {"s": [{"name": "k"}]}})));
-        assert_eq!(patch(global, with("q/x")), None);
+        assert_eq!(patch(global.clone(), with("q/x")), None);
+        assert_eq!(patch(global, json!({"spec": {}})), None);
     }
 }
