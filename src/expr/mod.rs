@@ -9,6 +9,7 @@
 //! * [`pattern::matches`] for scalars, [`operator::Operator`] for conditions
 
 pub mod context;
+pub(crate) mod der;
 pub mod duration;
 pub mod goregex;
 pub mod gotext;

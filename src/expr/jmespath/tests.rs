@@ -100,6 +100,15 @@ fn an_explosion_is_cut_off() {
 }
 
 #[test]
+fn all_functions_are_there() {
+    assert_eq!(function_names().count(), 25 + 51, "25 of the standard, and 51 with their own sum");
+    let mut names: Vec<&str> = function_names().collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 76);
+}
+
+#[test]
 fn errors_say_where() {
     for (text, offset) in [("a.b ||", 6), ("a[?b==`x`]", 6), ("a b", 2), ("foo(", 4), ("{a 1}", 3)] {
         assert_eq!(Expression::compile(text).unwrap_err().offset, offset, "{text}");

@@ -35,6 +35,7 @@ pub(super) const TABLE: &[Function] = &[
     row("lookup", &[CONTAINER, PLACE], lookup),
     row("items", &[CONTAINER, TEXT, TEXT], items),
     row("object_from_lists", &[ARRAY, ARRAY], object_from_lists),
+    row("x509_decode", &[TEXT], super::x509::decode),
 ];
 
 fn lookup<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {

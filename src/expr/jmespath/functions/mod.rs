@@ -9,6 +9,7 @@ mod random;
 mod select;
 mod text;
 mod time;
+mod x509;
 
 use super::EvalError;
 use super::interpreter::Interpreter;
