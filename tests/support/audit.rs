@@ -24,6 +24,10 @@ pub struct AuditEvent {
     pub user_agent: String,
     /// What it was about; absent for discovery.
     pub object_ref: Option<ObjectRef>,
+    /// When the request came in, in RFC 3339.
+    pub request_received_timestamp: String,
+    /// When it was answered.
+    pub stage_timestamp: String,
     /// The answer.
     pub response_status: Option<ResponseStatus>,
 }
@@ -59,6 +63,16 @@ pub struct ResponseStatus {
 }
 
 impl AuditEvent {
+    /// When the request came in.
+    pub fn received(&self) -> jiff::Timestamp {
+        self.request_received_timestamp.parse().expect("the API server writes RFC 3339")
+    }
+
+    /// When it was answered.
+    pub fn answered(&self) -> jiff::Timestamp {
+        self.stage_timestamp.parse().expect("the API server writes RFC 3339")
+    }
+
     /// Whether it asked to change something that is stored; a dry run did not.
     pub fn is_write(&self) -> bool {
         ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
