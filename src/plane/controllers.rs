@@ -102,7 +102,7 @@ fn release(server: &Arc<Server>, key: &Key, finalizer: &str) {
     while let Some(live) = call.live() {
         let mut body = call.as_served(&live);
         remove_finalizer(&mut body, finalizer);
-        match call.replace(&live, body.clone(), Some(body["metadata"]["managedFields"].clone())) {
+        match call.replace(&live, body, true) {
             Ok(Ok(_)) | Err(_) => return,
             Ok(Err(_)) => {}
         }
@@ -192,7 +192,7 @@ fn disown(server: &Arc<Server>, key: &Key, owner: &str) {
                 metadata.remove("ownerReferences");
             }
         }
-        match call.replace(&live, body, None) {
+        match call.replace(&live, body, false) {
             Ok(Ok(_)) | Err(_) => return,
             Ok(Err(_)) => {}
         }

@@ -53,7 +53,7 @@ pub(crate) fn initial_status(body: &Value) -> Value {
     json!({
         "acceptedNames": {"kind": "", "plural": ""},
         "conditions": null,
-        "storedVersions": storage_versions(body),
+        "storedVersions": storage_versions(body).first().into_iter().collect::<Vec<_>>(),
     })
 }
 
@@ -167,14 +167,51 @@ pub(crate) fn validate(body: &Value) -> Vec<FieldError> {
         let message = format!("Unsupported value: {scope:?}: supported values: \"Cluster\", \"Namespaced\"");
         errors.push(FieldError::new("spec.scope", message));
     }
+    let several = versions(body).count() > 1;
     for (index, version) in versions(body).enumerate() {
-        if !version["schema"]["openAPIV3Schema"].is_object() {
+        let schema = &version["schema"]["openAPIV3Schema"];
+        if !schema.is_object() {
             let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
             errors.push(FieldError::new(field, "Required value"));
+            continue;
         }
+        // A single version's schema is shown where all versions' common one used to be.
+        let field = if several {
+            format!("spec.versions[{index}].schema.openAPIV3Schema")
+        } else {
+            "spec.validation.openAPIV3Schema".to_owned()
+        };
+        structural(schema, &field, "at the root", &mut errors);
     }
     stored_versions(body, &mut errors);
     errors
+}
+
+/// Whether a schema says the type of everything it specifies.
+fn structural(schema: &Value, field: &str, place: &str, errors: &mut Vec<FieldError>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let field = format!("{field}.properties[{name}]");
+        structural(property, &field, "for specified object fields", errors);
+    }
+    if schema["items"].is_object() {
+        structural(&schema["items"], &format!("{field}.items"), "for specified array items", errors);
+    }
+    if schema["additionalProperties"].is_object() {
+        let field = format!("{field}.additionalProperties");
+        structural(&schema["additionalProperties"], &field, "for specified object fields", errors);
+    }
+    let free = schema["x-kubernetes-int-or-string"] == true
+        || (schema["x-kubernetes-preserve-unknown-fields"] == true && place != "at the root");
+    let kind = schema["type"].as_str().unwrap_or_default();
+    if kind.is_empty() && !free {
+        errors.push(FieldError::new(
+            format!("{field}.type"),
+            format!("Required value: must not be empty {place}"),
+        ));
+    } else if place == "at the root" && kind != "object" {
+        let message = format!("Invalid value: {kind:?}: must be object at the root");
+        errors.push(FieldError::new(format!("{field}.type"), message));
+    }
 }
 
 fn stored_versions(body: &Value, errors: &mut Vec<FieldError>) {

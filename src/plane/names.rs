@@ -34,6 +34,10 @@ pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>
     annotations(&metadata["annotations"], &mut errors);
     finalizers(metadata, before, &mut errors);
     owners(&metadata["ownerReferences"], &mut errors);
+    if before.is_some() {
+        // Both the storage and the kind's own strategy look at an update's metadata.
+        errors.extend(errors.clone());
+    }
     errors
 }
 

@@ -128,15 +128,69 @@ fn merge_string_data(body: &mut Value) {
     }
 }
 
+/// Why the kind's struct cannot hold a merged object.
+pub(crate) fn undecodable(resource: &Resource, body: &Value) -> Option<String> {
+    if !resource.is("", "Secret") && !resource.is("", "ConfigMap") {
+        return None;
+    }
+    let field = if resource.is("", "Secret") { "data" } else { "binaryData" };
+    let values = body[field].as_object()?.values();
+    values.filter_map(Value::as_str).find_map(base64_error)
+}
+
+/// The first byte that no base64 has, as Go's decoder counts.
+fn base64_error(text: &str) -> Option<String> {
+    use base64::Engine as _;
+    let bytes: Vec<(usize, u8)> =
+        text.bytes().enumerate().filter(|(_, byte)| !matches!(byte, b'\n' | b'\r')).collect();
+    let joined: Vec<u8> = bytes.iter().map(|(_, byte)| *byte).collect();
+    base64::engine::general_purpose::STANDARD.decode(&joined).err()?;
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    let wrong = bytes.iter().find(|(_, byte)| !valid(*byte)).map_or(text.len(), |(at, _)| *at);
+    Some(format!("illegal base64 data at input byte {wrong}"))
+}
+
 /// What the server sets on a new object; it belongs to nobody.
 pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
     if resource.is("", "Namespace") {
         body["spec"]["finalizers"] = json!(["kubernetes"]);
         body["status"] = json!({"phase": "Active"});
     }
+    if resource.is("", "Service") {
+        addresses(body);
+    }
     if resource.is(crd::GROUP, crd::KIND) {
         body["status"] = crd::initial_status(body);
     }
+}
+
+/// What the server allocates for a service: one family, and an address of the service network.
+fn addresses(body: &mut Value) {
+    let name = format!("{}/{}", body["metadata"]["namespace"], body["metadata"]["name"]);
+    let spec = &mut body["spec"];
+    if spec["type"] == "ExternalName" || !spec.is_object() {
+        return;
+    }
+    if spec["clusterIP"].as_str().unwrap_or_default().is_empty() {
+        spec["clusterIP"] = address(&name).into();
+    }
+    if !spec["clusterIPs"].is_array() {
+        spec["clusterIPs"] = json!([spec["clusterIP"]]);
+    }
+    if !spec["ipFamilies"].is_array() {
+        let six = spec["clusterIP"].as_str().is_some_and(|address| address.contains(':'));
+        spec["ipFamilies"] = json!([if six { "IPv6" } else { "IPv4" }]);
+    }
+    if spec["ipFamilyPolicy"].is_null() {
+        spec["ipFamilyPolicy"] = "SingleStack".into();
+    }
+}
+
+/// An address of 10.96.0.0/12 that follows from the name.
+fn address(name: &str) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(name.as_bytes());
+    format!("10.{}.{}.{}", 96 + digest[0] % 16, digest[1], 1 + digest[2] % 254)
 }
 
 /// What the server sets on a changed object: above all its generation.
@@ -148,6 +202,14 @@ pub(crate) fn prepare_update(
 ) {
     if resource.is("", "Namespace") && subresource != Some(&Subresource::Finalize) {
         set_or_remove(body, "spec", before["spec"].clone());
+    }
+    if resource.is("", "Service") && body["spec"]["type"] != "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if body["spec"][field].is_null() {
+                set_or_remove(&mut body["spec"], field, before["spec"][field].clone());
+            }
+        }
+        addresses(body);
     }
     let generation = before["metadata"]["generation"].as_i64();
     if subresource == Some(&Subresource::Status) || !has_generation(resource) {

@@ -127,7 +127,13 @@ impl Failure {
 
     /// Fields that are wrong in an object of a kind.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Failure {
-        let shown: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
+        let mut shown: Vec<String> = Vec::new();
+        for text in errors.iter().map(|e| format!("{}: {}", e.field, e.message)) {
+            // An error that was found twice is said once.
+            if !shown.contains(&text) {
+                shown.push(text);
+            }
+        }
         let what = match &shown[..] {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

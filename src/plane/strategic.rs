@@ -46,19 +46,29 @@ fn map(ty: Option<&TypeRef>, mut into: Map<String, Value>, patch: &Map<String, V
             into.insert(key.clone(), clean(value));
         } else {
             let old = into.remove(key);
-            into.insert(key.clone(), merged(child, old, value));
+            let order = order_of(patch, key, value.as_array().map_or(&[], Vec::as_slice));
+            into.insert(key.clone(), merged(child, old, value, order));
         }
     }
-    for (key, order) in patch.iter().filter_map(|(key, v)| key.strip_prefix(ORDER).map(|list| (list, v))) {
+    for key in patch.keys().filter_map(|key| key.strip_prefix(ORDER)).filter(|key| !patch.contains_key(*key))
+    {
+        // Only the order of a list is given.
         let list = ty.and_then(|ty| ty.get().map.as_ref()?.value_type(key)?.get().list.as_ref());
-        if let (Some(Value::Array(items)), Some(order)) = (into.get_mut(key), order.as_array()) {
-            reorder(items, order, list.and_then(|list| list.patch_key.as_deref()));
+        if let (Some(Value::Array(items)), Some(list)) = (into.get_mut(key), list) {
+            let server = items.clone();
+            *items =
+                ordered(std::mem::take(items), &server, order_of(patch, key, &[]), list.patch_key.as_deref());
         }
     }
     into
 }
 
-fn merged(ty: Option<&TypeRef>, old: Option<Value>, patch: &Value) -> Value {
+/// The order that a patch wants a list in: said in so many words, or that of its own items.
+fn order_of<'a>(patch: &'a Map<String, Value>, key: &str, items: &'a [Value]) -> &'a [Value] {
+    patch.get(&format!("{ORDER}{key}")).and_then(Value::as_array).map_or(items, Vec::as_slice)
+}
+
+fn merged(ty: Option<&TypeRef>, old: Option<Value>, patch: &Value, order: &[Value]) -> Value {
     match (old, patch) {
         (Some(Value::Object(old)), Value::Object(patch)) => Value::Object(map(ty, old, patch)),
         (None | Some(Value::Null), Value::Object(patch)) => Value::Object(map(ty, Map::new(), patch)),
@@ -68,21 +78,23 @@ fn merged(ty: Option<&TypeRef>, old: Option<Value>, patch: &Value) -> Value {
                 Some(Value::Array(old)) => old,
                 _ => Vec::new(),
             };
-            Value::Array(items(list, old, patch))
+            Value::Array(items(list, old, patch, order))
         }
         (_, other) => clean(other),
     }
 }
 
-fn items(list: Option<&ListType>, old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
+fn items(list: Option<&ListType>, old: Vec<Value>, patch: &[Value], order: &[Value]) -> Vec<Value> {
     let directive = |item: &Value, word: &str| item.get(DIRECTIVE).is_some_and(|d| d == word);
     let replaces = patch.iter().any(|item| directive(item, "replace"));
     let Some(list) = list.filter(|list| list.patch_merge && !replaces) else {
         return patch.iter().filter(|item| !is_directive_alone(item)).map(clean).collect();
     };
     let Some(key) = list.patch_key.as_deref() else {
-        return scalars(old, patch);
+        let server = old.clone();
+        return ordered(scalars(old, patch), &server, order, None);
     };
+    let server = old.clone();
     let mut out = old;
     for item in patch {
         let place = out.iter().position(|there| there.get(key).is_some() && there.get(key) == item.get(key));
@@ -94,12 +106,12 @@ fn items(list: Option<&ListType>, old: Vec<Value>, patch: &[Value]) -> Vec<Value
             }
             (Some(place), Value::Object(_)) => {
                 let there = out[place].take();
-                out[place] = merged(list.items.as_ref(), Some(there), item);
+                out[place] = merged(list.items.as_ref(), Some(there), item, &[]);
             }
-            (_, item) => out.push(merged(list.items.as_ref(), None, item)),
+            (_, item) => out.push(merged(list.items.as_ref(), None, item, &[])),
         }
     }
-    out
+    ordered(out, &server, order, Some(key))
 }
 
 /// Lists of scalars that are merged hold each value once.
@@ -112,19 +124,30 @@ fn scalars(mut old: Vec<Value>, patch: &[Value]) -> Vec<Value> {
     old
 }
 
-/// Puts the named items into the given order; items that the patch does not know stay where they were.
-fn reorder(items: &mut Vec<Value>, order: &[Value], key: Option<&str>) {
-    let rank = |item: &Value| {
-        order.iter().position(|wanted| match key {
-            Some(key) => wanted.get(key) == item.get(key),
-            None => wanted == item,
-        })
+/// Brings a merged list into order: items that the patch names in its order, the others as the server had them, and
+/// between the two what the server knows of both; what it does not know goes first.
+fn ordered(items: Vec<Value>, server: &[Value], order: &[Value], key: Option<&str>) -> Vec<Value> {
+    let same = |a: &Value, b: &Value| match key {
+        Some(key) => a.get(key) == b.get(key),
+        None => a == b,
     };
-    let places: Vec<usize> = (0..items.len()).filter(|i| rank(&items[*i]).is_some()).collect();
-    let mut named: Vec<Value> = places.iter().map(|place| items[*place].clone()).collect();
-    named.sort_by_key(|item| rank(item));
-    for (place, item) in places.into_iter().zip(named) {
-        items[place] = item;
+    let rank = |list: &[Value], item: &Value| list.iter().position(|there| same(there, item));
+    let (mut named, mut kept): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|item| rank(order, item).is_some());
+    named.sort_by_key(|item| rank(order, item));
+    kept.sort_by_key(|item| rank(server, item));
+    let mut out = Vec::with_capacity(named.len() + kept.len());
+    let (mut named, mut kept) = (named.into_iter().peekable(), kept.into_iter().peekable());
+    loop {
+        let keep = match (kept.peek(), named.peek()) {
+            (None, None) => return out,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(kept), Some(named)) => {
+                matches!((rank(server, kept), rank(server, named)), (Some(kept), Some(named)) if kept < named)
+            }
+        };
+        out.extend(if keep { kept.next() } else { named.next() });
     }
 }
 
@@ -164,6 +187,8 @@ mod tests {
             wrap(json!([{"name": "a", "image": "z"}, {"name": "b", "$patch": "delete"}, {"name": "c"}]));
         let after = patch(ty.as_ref(), &before, &change).unwrap();
         assert_eq!(after, wrap(json!([{"name": "a", "image": "z"}, {"name": "c"}])));
+        let added = patch(ty.as_ref(), &before, &wrap(json!([{"name": "c"}]))).unwrap();
+        assert_eq!(added["spec"]["template"]["spec"]["containers"][0]["name"], "c");
         let change = wrap(json!([{"$patch": "replace"}, {"name": "d"}]));
         assert_eq!(patch(ty.as_ref(), &before, &change).unwrap(), wrap(json!([{"name": "d"}])));
     }

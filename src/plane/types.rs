@@ -1,5 +1,6 @@
 //! The seam to `schema` and `merge`: what the types of kinds mean for a request.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,16 +16,43 @@ use crate::schema::{KindInfo, Schemas};
 #[derive(Clone)]
 pub(crate) struct Types {
     schemas: Schemas,
+    /// Custom kinds that have validation rules.
+    with_rules: Arc<HashSet<Gvk>>,
 }
+
+/// Errors that keep the server from evaluating a kind's rules, and what it says then.
+const BLOCKING: [&str; 5] = [
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+];
+const NOT_CHECKED: &str = "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 impl Types {
     pub fn builtin() -> Types {
-        Types { schemas: Schemas::builtin() }
+        Types { schemas: Schemas::builtin(), with_rules: Arc::default() }
     }
 
     /// These types and those of definitions.
     pub fn with(&self, definitions: &[&Value]) -> Types {
-        Types { schemas: self.schemas.with_crds(definitions.iter().copied()).0 }
+        let mut with_rules = HashSet::new();
+        for definition in definitions {
+            let spec = &definition["spec"];
+            for version in spec["versions"].as_array().into_iter().flatten() {
+                if has_rules(&version["schema"]) {
+                    let text = |value: &Value| value.as_str().unwrap_or_default().into();
+                    with_rules.insert(Gvk {
+                        group: text(&spec["group"]),
+                        version: text(&version["name"]),
+                        kind: text(&spec["names"]["kind"]),
+                    });
+                }
+            }
+        }
+        let schemas = self.schemas.with_crds(definitions.iter().copied()).0;
+        Types { schemas, with_rules: Arc::new(with_rules) }
     }
 
     /// The built-in resources.
@@ -38,23 +66,37 @@ impl Types {
         fields.into_iter().map(|path| path.to_string()).collect()
     }
 
-    /// Takes out what the kind does not know, fills in its defaults, and writes empty fields as the server does.
-    pub fn normalise(&self, resource: &Resource, body: &mut Value) {
+    /// An object as the server decodes it: without what the kind does not know, with its defaults, and written as
+    /// the server writes it. `null` goes only from what a client sent (`sent`), not from what was merged here.
+    pub fn normalise(&self, resource: &Resource, body: &mut Value, sent: bool) {
         self.schemas.prune(&resource.gvk, body);
-        if resource.custom {
+        self.schemas.fill_defaults(&resource.gvk, body);
+        if sent {
             self.schemas.drop_nulls(&resource.gvk, body);
-            self.schemas.fill_defaults(&resource.gvk, body);
         }
         self.schemas.drop_empty(&resource.gvk, body);
+    }
+
+    /// The status of a new object: of a built-in kind the struct with its zero values.
+    pub fn zero_status(&self, resource: &Resource) -> Value {
+        match self.schemas.type_of(&resource.gvk) {
+            Some(ty) if !resource.custom => ty.zero()["status"].clone(),
+            _ => Value::Null,
+        }
     }
 
     /// What is wrong with an object by its schema.
     pub fn validate(&self, resource: &Resource, body: &Value) -> Vec<FieldError> {
         let violations = self.schemas.validate(&resource.gvk, body);
-        violations
+        let blocking = violations.iter().any(|violation| BLOCKING.contains(&violation.reason));
+        let mut errors: Vec<FieldError> = violations
             .into_iter()
             .map(|v| FieldError { field: v.path.to_string(), message: v.message, reason: v.reason })
-            .collect()
+            .collect();
+        if blocking && self.with_rules.contains(&resource.gvk) {
+            errors.push(FieldError::new("<nil>", NOT_CHECKED));
+        }
+        errors
     }
 
     /// Server-side apply.
@@ -108,6 +150,18 @@ impl Types {
     }
 }
 
+/// Whether a schema has validation rules at any depth.
+fn has_rules(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            map.get("x-kubernetes-validations").is_some_and(|rules| rules.is_array())
+                || map.values().any(has_rules)
+        }
+        Value::Array(items) => items.iter().any(has_rules),
+        _ => false,
+    }
+}
+
 /// A built-in resource.
 fn builtin(kind: &KindInfo) -> Resource {
     let virtual_kind =
@@ -121,7 +175,7 @@ fn builtin(kind: &KindInfo) -> Resource {
         categories: kind.categories.clone(),
         namespaced: kind.namespaced,
         status: kind.has_status,
-        scale: kind.subresources.iter().any(|s| s == "scale").then(|| workload_scale(&kind.gvk)),
+        scale: kind.subresources.iter().any(|s| s == "scale").then(|| workload_scale()),
         custom: false,
         storage_version: kind.gvk.version.clone(),
         collection: collection(&kind.plural, &kind.gvk.group),
@@ -132,9 +186,8 @@ fn builtin(kind: &KindInfo) -> Resource {
     }
 }
 
-fn workload_scale(gvk: &Gvk) -> Scale {
+fn workload_scale() -> Scale {
     let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let _ = gvk;
     Scale {
         spec_replicas: path("spec.replicas"),
         status_replicas: path("status.replicas"),

@@ -38,7 +38,7 @@ impl Call<'_> {
         self.check_strict(&body, &mut noticed)?;
         let generated = generate_name(&mut body);
         self.reset(&mut body, None);
-        self.normalise(&mut body);
+        self.normalise(&mut body, true);
         let managed = self.server.registry().types.update(
             &self.resource,
             None,
@@ -80,7 +80,7 @@ impl Call<'_> {
                 return Err(Failure::not_found(&self.resource, self.name()));
             };
             let named = self.check_revision(&body, Some(&live))?;
-            match self.replace(&live, body.clone(), None)? {
+            match self.replace(&live, body.clone(), false)? {
                 Ok(answer) => return Ok(answer.with_warnings(noticed)),
                 Err(Raced::Changed) if named => return Err(self.modified()),
                 Err(Raced::Changed) => {}
@@ -106,7 +106,7 @@ impl Call<'_> {
             self.check_strict(&body, &mut noticed)?;
             let named = body["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"];
             self.check_revision(&body, Some(&live))?;
-            match self.replace(&live, body, None)? {
+            match self.replace(&live, body, false)? {
                 Ok(answer) => return Ok(answer.with_warnings(noticed)),
                 Err(Raced::Changed) if named => return Err(self.modified()),
                 Err(Raced::Changed) => {}
@@ -171,15 +171,17 @@ impl Call<'_> {
             let Some(live) = live else {
                 let mut body = merged;
                 self.reset(&mut body, None);
-                self.normalise(&mut body);
+                self.check_decodes(&body)?;
+                self.normalise(&mut body, false);
                 match self.insert(body) {
                     Ok(object) => return Ok(Answer::object(201, object).with_warnings(noticed)),
                     Err(failure) if failure.reason == "AlreadyExists" => continue,
                     Err(failure) => return Err(failure),
                 }
             };
-            let managed = merged["metadata"]["managedFields"].clone();
-            if let Ok(answer) = self.replace(&live, merged, Some(managed))? {
+            let mut merged = merged;
+            self.note_last_applied(&mut merged, &config);
+            if let Ok(answer) = self.replace(&live, merged, true)? {
                 return Ok(answer.with_warnings(noticed));
             }
         }
@@ -215,18 +217,21 @@ impl Call<'_> {
         Ok(object)
     }
 
-    /// Stores what an update, patch or apply made of `live`. `managed` is set when the field managers are known.
+    /// Stores what an update, patch or apply made of `live`. Of what was `applied` the field managers are known.
     pub(super) fn replace(
         &self,
         live: &Arc<Object>,
         mut body: Value,
-        managed: Option<Value>,
+        applied: bool,
     ) -> Result<Result<Answer, Raced>, Failure> {
         let before = self.as_served(live);
         self.check_uid(&body, live)?;
         self.reset(&mut body, Some(&before));
-        self.normalise(&mut body);
-        if managed.is_none() {
+        if applied {
+            self.check_decodes(&body)?;
+        }
+        self.normalise(&mut body, !applied);
+        if !applied {
             body = self.server.registry().types.update(
                 &self.resource,
                 Some(&before),
@@ -235,6 +240,9 @@ impl Call<'_> {
                 self.subresource.as_ref().map(Subresource::name),
                 &self.now,
             );
+            if self.subresource == Some(Subresource::Scale) {
+                forget_time(&mut body, &self.options.manager);
+            }
         }
         rules::prepare_update(&self.resource, self.subresource.as_ref(), &mut body, &before);
         let emptied = live.is_deleting() && rules::finalized(&self.resource, &body);
@@ -272,7 +280,7 @@ impl Call<'_> {
             let wanted = change(&scale::of(&before, &paths))?;
             let named = self.check_revision(&wanted, Some(&live))?;
             let body = scale::set(&before, &paths, &wanted)?;
-            match self.replace(&live, body, None)? {
+            match self.replace(&live, body, false)? {
                 Ok(answer) => return Ok(answer.map_body(|body| scale::of(body, &paths))),
                 Err(Raced::Changed) if named => return Err(self.modified()),
                 Err(Raced::Changed) => {}
@@ -293,7 +301,10 @@ impl Call<'_> {
             return;
         }
         if self.subresource.is_none() && self.resource.status {
-            let status = before.map(|before| before["status"].clone()).unwrap_or_default();
+            let status = match before {
+                Some(before) => before["status"].clone(),
+                None => self.server.registry().types.zero_status(&self.resource),
+            };
             set_or_remove(body, "status", status);
         }
         let nothing = Value::Null;
@@ -334,12 +345,12 @@ impl Call<'_> {
     }
 
     /// Prunes what the schema does not know, fills in defaults, writes values in their canonical form.
-    fn normalise(&self, body: &mut Value) {
+    fn normalise(&self, body: &mut Value, sent: bool) {
         if self.resource.is(crd::GROUP, crd::KIND) {
             crd::default(body);
         }
         rules::default(&self.resource, body);
-        self.server.registry().types.normalise(&self.resource, body);
+        self.server.registry().types.normalise(&self.resource, body, sent);
     }
 
     fn validate(&self, body: &Value, before: Option<&Value>) -> Result<(), Failure> {
@@ -420,6 +431,29 @@ impl Call<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Who applies with kubectl's name where client-side apply left its note goes on keeping the note.
+    fn note_last_applied(&self, merged: &mut Value, config: &Value) {
+        const NOTE: &str = "kubectl.kubernetes.io/last-applied-configuration";
+        if self.options.manager != "kubectl" || self.subresource.is_some() {
+            return;
+        }
+        if let Some(note) = merged["metadata"]["annotations"].as_object_mut().and_then(|a| a.get_mut(NOTE)) {
+            *note = format!("{config}\n").into();
+        }
+    }
+
+    /// What merges as text and yet is no value of the field: only the kind's own struct can tell.
+    fn check_decodes(&self, body: &Value) -> Result<(), Failure> {
+        let Some(why) = rules::undecodable(&self.resource, body) else { return Ok(()) };
+        let gvk = &self.resource.gvk;
+        let what = format!("{}/{}, Kind={}", gvk.group, gvk.version, gvk.kind);
+        Err(Failure::internal(format!(
+            "failed to convert new object ({}/{}; {what}) to proper version: unable to convert unstructured object to {what}: error decoding from json: {why}",
+            self.namespace(),
+            self.name(),
+        )))
     }
 
     /// What an applied configuration must be before it is looked at.
@@ -585,6 +619,15 @@ fn without_times(body: &Value) -> Value {
     }
     set_or_remove(&mut body["metadata"], "resourceVersion", Value::Null);
     body
+}
+
+/// What is written through `scale` has no time.
+fn forget_time(body: &mut Value, manager: &str) {
+    for entry in body["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+        if entry["manager"] == manager && entry["subresource"] == "scale" {
+            entry.as_object_mut().map(|entry| entry.remove("time"));
+        }
+    }
 }
 
 /// A name for an object that only says how its name begins. Whether one was made up.

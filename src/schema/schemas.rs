@@ -10,7 +10,7 @@ use super::kinds::KindInfo;
 use super::table;
 use super::types::TypeRef;
 use super::validate::{self, Violation};
-use super::{fill, prune};
+use super::{builtin, fill, prune};
 use crate::model::{FieldPath, GroupKind, Gvk, ObjectId};
 
 /// All kinds that a cluster has: the built-in ones and those of CustomResourceDefinitions. Cheap to clone.
@@ -102,11 +102,12 @@ impl Schemas {
         self.prune(gvk, &mut object.clone())
     }
 
-    /// Fills in the defaults that the schema of a custom kind gives. Those of built-in kinds are no part of their
-    /// schema.
+    /// Fills in the defaults that the schema of a custom kind gives, or those of a built-in kind.
     pub fn fill_defaults(&self, gvk: &Gvk, object: &mut Value) {
         if let Some(custom) = self.custom.get(gvk) {
             fill::fill(&custom.ty, object);
+        } else if let Some(ty) = self.type_of(gvk) {
+            builtin::fill(gvk, &ty, object);
         }
     }
 

@@ -111,19 +111,8 @@ impl Walk {
         self.add(path, "FieldValueNotSupported", message);
     }
 
-    fn map(&mut self, map: &MapType, value: &Value, path: &FieldPath) {
-        for name in &map.required {
-            let has = match value.get(&**name) {
-                None => false,
-                Some(value) => !(self.nulls && value.is_null()),
-            };
-            // A field that is never left out has its zero value.
-            let zero = self.nulls && map.fields.get(name).is_some_and(|f| f.default == Some(Value::from(0)));
-            if !has && !zero {
-                self.add(&path.key(name), "FieldValueRequired", "Required value".to_owned());
-            }
-        }
-        for (key, value) in value.as_object().into_iter().flatten() {
+    fn map(&mut self, map: &MapType, object: &Value, path: &FieldPath) {
+        for (key, value) in object.as_object().into_iter().flatten() {
             match (map.fields.get(key.as_str()), &map.others) {
                 (Some(field), _) => {
                     let nulls = self.nulls;
@@ -133,6 +122,17 @@ impl Walk {
                 }
                 (None, Others::Typed(ty)) => self.node(ty.get(), value, &path.key(key)),
                 _ => {}
+            }
+        }
+        for name in &map.required {
+            let has = match object.get(&**name) {
+                None => false,
+                Some(value) => !(self.nulls && value.is_null()),
+            };
+            // A field that is never left out has its zero value.
+            let zero = self.nulls && map.fields.get(name).is_some_and(|f| f.default == Some(Value::from(0)));
+            if !has && !zero {
+                self.add(&path.key(name), "FieldValueRequired", "Required value".to_owned());
             }
         }
     }
