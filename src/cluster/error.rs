@@ -150,6 +150,10 @@ impl ClusterError {
             404 => ClusterError::NotFound { what: message },
             409 if reason == "AlreadyExists" => ClusterError::AlreadyExists { message },
             409 => conflict(details, message),
+            // What a precondition on the uid in an applied object comes to, when the object is another one.
+            422 if items(details).any(|cause| cause["field"] == "metadata.uid") => {
+                ClusterError::Stale { message }
+            }
             429 | 502 | 503 | 504 => ClusterError::Retry { after, message },
             // A webhook or an aggregated server that fails answers 500 through the API server; it passes.
             500.. => ClusterError::Retry { after, message },

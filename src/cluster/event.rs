@@ -41,7 +41,7 @@ impl Cluster {
             "metadata": {
                 // Events of cluster-scoped objects lie in `default`, where kubectl looks for them.
                 "namespace": metadata["namespace"].as_str().unwrap_or("default"),
-                "generateName": format!("{}.", shortened(name, 200)),
+                "generateName": format!("{}-", plain_name(name)),
             },
             "eventTime": event.time,
             "type": if event.warning { "Warning" } else { "Normal" },
@@ -61,6 +61,14 @@ impl Cluster {
         });
         self.create(&kind, &body, false).await.map(|_| ())
     }
+}
+
+/// The name as one that an Event may have: names of roles, for example, may have a colon.
+fn plain_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' { c } else { '-' };
+    let name: String = name.chars().take(200).map(plain).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "object".to_owned() } else { name.to_owned() }
 }
 
 /// At most so many bytes, cut between characters.

@@ -153,6 +153,16 @@ impl Call<'_> {
             {
                 return Err(self.modified());
             }
+            // An apply that means another object of the same name must not touch this one.
+            let uid = config["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
+            if let (Some(live), Some(uid)) = (&live, uid)
+                && uid != live.uid()
+            {
+                let why = format!("Invalid value: {uid:?}: field is immutable");
+                let errors = [FieldError::new("metadata.uid", &why)];
+                let (group, kind) = (&self.resource.gvk.group, &self.resource.gvk.kind);
+                return Err(Failure::invalid(group, kind, self.name(), &errors));
+            }
             let mut owned = config.clone();
             if let Some(metadata) = owned["metadata"].as_object_mut() {
                 for server_owned in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
