@@ -110,6 +110,9 @@ catalog! {
     414 LayerFolderMissing "A layer or stage names a folder that does not exist",
         "Nothing comes from it; perhaps the name is misspelt.",
         "Correct the name in moin.yaml.";
+    415 LayerDirective "A layer says something that cannot be followed",
+        "`$moin: delete` removes an object of an earlier layer. It stands alone in its document, and means nothing without layers or without such an object.",
+        "Remove the document, or correct its kind, namespace and name.";
     501 PolicyInvalid "A policy does not compile",
         "A policy that cannot be understood cannot be obeyed, so every object that it could match is refused.",
         "Correct the policy at the place that the message shows.";
