@@ -29,7 +29,8 @@ mod units;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-pub use place::place;
+pub(crate) use memo::Memo;
+pub use place::{place, place_in_document};
 use place::place_in;
 
 pub use pipeline::Renderer;

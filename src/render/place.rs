@@ -20,6 +20,11 @@ pub fn place(manifest: &Manifest, path: &FieldPath) -> Location {
     place_in(source, &manifest.id, path)
 }
 
+/// The place of a field in a document, or of the nearest thing that is there.
+pub fn place_in_document(source: &SourceText, path: &FieldPath) -> Location {
+    yaml::locate(source, path)
+}
+
 /// The place of a field of an object in a document, which may be a list that holds the object.
 pub(super) fn place_in(source: &SourceText, id: &ObjectId, path: &FieldPath) -> Location {
     let Some(value) = parsed(source) else {

@@ -1,0 +1,239 @@
+//! What may be applied: every rendered object, judged by the policies, its schema, and what Cluster API itself demands.
+//!
+//! Input: [`Manifests`], and the ones of the applied revision, whose policies still judge a change that weakens them.
+//! Output: a [`Review`]: [`Admitted`] objects, which only this module can make, the blocked ones, and findings.
+//! Reviewing cannot fail; what cannot be judged by an enforced policy is blocked.
+//!
+//! Guarantees: an object with an error among its findings is never admitted; what is blocked is still described, so
+//! that nobody deletes it. Cost: one look-up for each object, and a judgement for each new pair of object and policies.
+
+mod cluster_api;
+mod judge;
+mod weakened;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::finding::{Finding, Severity};
+use crate::model::{Manifest, ObjectId, Unit};
+use crate::policy::PolicySet;
+use crate::render::{LiveTriggers, Manifests, Memo};
+
+/// What may be applied. Only a review makes it.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    manifests: Vec<Arc<Manifest>>,
+    units: Vec<Unit>,
+    described: Arc<HashSet<ObjectId>>,
+    complete: bool,
+}
+
+/// An object that must not be applied.
+#[derive(Debug, Clone)]
+pub struct Blocked {
+    /// The object.
+    pub manifest: Arc<Manifest>,
+    /// Why, and what else there is to say about it.
+    pub findings: Vec<Finding>,
+}
+
+/// A judgement on a rendered repository.
+#[derive(Debug, Clone)]
+pub struct Review {
+    /// What may be applied.
+    pub admitted: Admitted,
+    /// What may not.
+    pub blocked: Vec<Blocked>,
+    /// All findings of the review; those of rendering stand beside the manifests.
+    pub findings: Vec<Finding>,
+}
+
+/// What a review may know beside the manifests.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The applied revision: its policies still judge.
+    pub applied: Option<&'a Manifests>,
+    /// Namespaces of the cluster, for rules that select by their labels.
+    pub live: LiveTriggers<'a>,
+}
+
+impl Surroundings<'static> {
+    /// Nothing is known.
+    pub fn none() -> Surroundings<'static> {
+        Surroundings { applied: None, live: LiveTriggers::none() }
+    }
+}
+
+impl Admitted {
+    /// The objects, by unit and identity.
+    pub fn manifests(&self) -> &[Arc<Manifest>] {
+        &self.manifests
+    }
+
+    /// The units, each behind those it depends on.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// Everything that the repository describes, admitted or not. Nothing of it may be deleted.
+    pub fn described(&self) -> &HashSet<ObjectId> {
+        &self.described
+    }
+
+    /// Whether the repository was understood so far that what it does not describe may be deleted.
+    pub fn may_delete_the_rest(&self) -> bool {
+        self.complete
+    }
+}
+
+/// What was found about one object, by its address and those of its namespace and policies.
+type Verdicts = Memo<(usize, usize, usize, u64), Known>;
+
+/// A verdict, with what it was made of, so that the addresses stay theirs.
+#[derive(Debug, Clone)]
+struct Known {
+    findings: Arc<[Finding]>,
+    _from: (Arc<Manifest>, Option<Arc<Manifest>>, Arc<PolicySet>),
+}
+
+/// Reviews again and again, at the cost of what changed.
+#[derive(Debug, Default)]
+pub struct Reviewer {
+    verdicts: Verdicts,
+}
+
+/// Reviews once.
+pub fn review(manifests: &Manifests, surroundings: &Surroundings<'_>) -> Review {
+    Reviewer::default().review(manifests, surroundings)
+}
+
+impl Reviewer {
+    /// Judges what was rendered.
+    pub fn review(&mut self, rendered: &Manifests, surroundings: &Surroundings<'_>) -> Review {
+        self.verdicts.begin();
+        let mut found = self.judge(rendered, &rendered.policy_set, surroundings, true);
+        let mut findings = Vec::new();
+        if let Some(applied) = surroundings.applied {
+            findings.extend(weakened::weakened(applied, rendered));
+            if !Arc::ptr_eq(&applied.policy_set, &rendered.policy_set) {
+                let before = self.judge(rendered, &applied.policy_set, surroundings, false);
+                for (findings, before) in found.iter_mut().zip(before) {
+                    add_missing(findings, &before);
+                }
+            }
+        }
+        let mut admitted = Vec::with_capacity(rendered.manifests.len());
+        let mut blocked = Vec::new();
+        for (manifest, found) in rendered.manifests.iter().zip(found) {
+            if found.iter().any(|finding| finding.severity == Severity::Error) {
+                blocked.push(Blocked { manifest: manifest.clone(), findings: found.to_vec() });
+            } else {
+                admitted.push(manifest.clone());
+            }
+            findings.extend(found.iter().cloned());
+        }
+        let admitted = Admitted {
+            manifests: admitted,
+            units: rendered.units.clone(),
+            described: Arc::new(rendered.described()),
+            complete: rendered.is_complete(),
+        };
+        Review { admitted, blocked, findings }
+    }
+
+    /// What one set of policies finds about each object; with `built_in`, what moin itself knows as well.
+    fn judge(
+        &mut self,
+        rendered: &Manifests,
+        policies: &Arc<PolicySet>,
+        surroundings: &Surroundings<'_>,
+        built_in: bool,
+    ) -> Vec<Arc<[Finding]>> {
+        let namespaces = Namespaces::of(rendered, surroundings);
+        let generation = if built_in { rendered.schemas_generation } else { 0 };
+        let key = |manifest: &Arc<Manifest>| {
+            let namespace = namespaces.in_git(manifest);
+            let address = |known: &Arc<Manifest>| Arc::as_ptr(known) as usize;
+            (address(manifest), namespace.map_or(0, address), Arc::as_ptr(policies) as usize, generation)
+        };
+        let verdicts = &self.verdicts;
+        let judged: Vec<(Arc<[Finding]>, bool)> = rendered
+            .manifests
+            .par_iter()
+            .map(|manifest| match verdicts.peek(&key(manifest)) {
+                Some(known) if !namespaces.only_lives(manifest) => (known.findings.clone(), false),
+                _ => (judge::judge(rendered, manifest, policies, &namespaces, built_in).into(), true),
+            })
+            .collect();
+        for (manifest, (findings, _)) in rendered.manifests.iter().zip(&judged) {
+            let namespace = namespaces.in_git(manifest).cloned();
+            let from = (manifest.clone(), namespace, policies.clone());
+            self.verdicts.keep(key(manifest), Known { findings: findings.clone(), _from: from });
+        }
+        judged.into_iter().map(|(findings, _)| findings).collect()
+    }
+}
+
+/// Adds what only the policies of the applied revision say.
+fn add_missing(findings: &mut Arc<[Finding]>, before: &[Finding]) {
+    let missing: Vec<Finding> =
+        before.iter().filter(|finding| !findings.contains(finding)).cloned().collect();
+    if !missing.is_empty() {
+        *findings = findings.iter().cloned().chain(missing).collect();
+    }
+}
+
+/// Namespaces by name: those in git, and labels of those that only live in the cluster.
+struct Namespaces<'a> {
+    git: FxHashMap<&'a str, &'a Arc<Manifest>>,
+    labels: FxHashMap<&'a str, BTreeMap<String, String>>,
+}
+
+impl<'a> Namespaces<'a> {
+    fn of(rendered: &'a Manifests, surroundings: &Surroundings<'a>) -> Namespaces<'a> {
+        let git: FxHashMap<&str, &Arc<Manifest>> = rendered
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.id.kind() == "Namespace" && manifest.id.group().is_empty())
+            .map(|manifest| (manifest.id.name(), manifest))
+            .collect();
+        let mut labels: FxHashMap<&str, BTreeMap<String, String>> = FxHashMap::default();
+        for (name, object) in surroundings.live.namespaces {
+            labels.insert(name, labels_of(&object.body));
+        }
+        for (name, manifest) in &git {
+            labels.insert(name, labels_of(&manifest.body));
+        }
+        Namespaces { git, labels }
+    }
+
+    /// The namespace of an object, as git describes it.
+    fn in_git(&self, manifest: &Manifest) -> Option<&'a Arc<Manifest>> {
+        self.git.get(manifest.id.namespace()?).copied()
+    }
+
+    /// Whether the object's namespace lives without being in git, so that its labels may change at any time.
+    fn only_lives(&self, manifest: &Manifest) -> bool {
+        manifest.id.namespace().is_some_and(|name| self.labels.contains_key(name) && !self.git.contains_key(name))
+    }
+
+    /// Labels of an object's namespace, if known.
+    fn labels(&self, manifest: &Manifest) -> Option<&BTreeMap<String, String>> {
+        self.labels.get(manifest.id.namespace()?)
+    }
+}
+
+fn labels_of(namespace: &serde_json::Value) -> BTreeMap<String, String> {
+    let labels = namespace["metadata"]["labels"].as_object();
+    labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

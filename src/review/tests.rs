@@ -1,0 +1,122 @@
+//! What a review promises, on small repositories and on the real one.
+
+use super::*;
+use crate::finding::Code;
+use crate::render::testing::{Repo, repo};
+
+fn reviewed(repo: &Repo) -> Review {
+    review(&repo.render(), &Surroundings::none())
+}
+
+fn said(review: &Review) -> String {
+    review.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+}
+
+fn cluster(name: &str, class: &str, version: &str) -> String {
+    format!(
+        "apiVersion: cluster.x-k8s.io/v1beta1\nkind: Cluster\nmetadata: {{name: {name}, namespace: team-a}}\nspec:\n  topology:\n    \
+         class: {class}\n    version: {version}\n"
+    )
+}
+
+const NO_LATEST: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: no-latest}
+spec:
+  validationFailureAction: Enforce
+  rules:
+  - name: tag
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate:
+      message: the tag must not be latest
+      pattern:
+        data:
+          tag: '!latest'
+";
+
+fn config_map(name: &str, tag: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: a}}\ndata:\n  tag: {tag}\n")
+}
+
+#[test]
+fn class_and_version_must_be_of_one_minor() {
+    let v1beta2 = "apiVersion: cluster.x-k8s.io/v1beta2\nkind: Cluster\nmetadata: {name: new, namespace: team-a}\nspec:\n  topology:\n    \
+                   classRef: {name: openstack-scs2-1-34-v1}\n    version: v1.33.1\n";
+    let repo = repo()
+        .file("a.yaml", &cluster("fits", "openstack-scs-1-27-v4", "v1.27.14"))
+        .file("b.yaml", &cluster("old", "openstack-scs-1-27-v4", "v1.29.3"))
+        .file("c.yaml", v1beta2)
+        .file("d.yaml", &cluster("own", "my-class", "v1.29.3"));
+    let review = reviewed(&repo);
+    let names: Vec<&str> = review.admitted.manifests().iter().map(|manifest| manifest.id.name()).collect();
+    assert_eq!(names, ["fits", "own"]);
+    insta::assert_snapshot!(said(&review));
+}
+
+#[test]
+fn what_the_topology_controller_makes_is_not_applied() {
+    let text = "apiVersion: cluster.x-k8s.io/v1beta1\nkind: MachineDeployment\nmetadata:\n  name: md\n  namespace: a\n  labels:\n    \
+                topology.cluster.x-k8s.io/owned: \"\"\n";
+    let review = reviewed(&repo().file("a.yaml", text));
+    assert!(review.admitted.manifests().is_empty());
+    insta::assert_snapshot!(said(&review));
+}
+
+#[test]
+fn an_enforced_policy_blocks_and_an_audit_reports() {
+    let policy = NO_LATEST.to_owned();
+    let base = repo().file("x.yaml", &config_map("bad", "latest")).file("y.yaml", &config_map("good", "v1"));
+    let enforced = reviewed(&base.clone().file("policy.yaml", &policy));
+    assert_eq!(enforced.blocked.len(), 1);
+    assert!(enforced.admitted.described().contains(&enforced.blocked[0].manifest.id));
+    insta::assert_snapshot!(said(&enforced));
+    let audit = reviewed(&base.file("policy.yaml", &policy.replace("Enforce", "Audit")));
+    assert!(audit.blocked.is_empty());
+    assert_eq!(audit.findings[0].code, Code::PolicyAudit);
+}
+
+#[test]
+fn a_policy_that_is_removed_still_judges_the_change() {
+    let before = repo().file("policy.yaml", NO_LATEST).file("y.yaml", &config_map("good", "v1"));
+    let after = repo().file("y.yaml", &config_map("good", "v1")).file("x.yaml", &config_map("bad", "latest"));
+    let applied = before.render();
+    let surroundings = Surroundings { applied: Some(&applied), ..Surroundings::none() };
+    let review = review(&after.render(), &surroundings);
+    assert_eq!(review.blocked.len(), 1);
+    insta::assert_snapshot!(said(&review));
+}
+
+#[test]
+fn a_verdict_is_made_once_for_each_object() {
+    let repo = repo().file("policy.yaml", NO_LATEST).file("x.yaml", &config_map("bad", "latest"));
+    let mut renderer = crate::render::Renderer::default();
+    let mut reviewer = Reviewer::default();
+    let mut once = || {
+        let rendered = renderer.render(&repo.snapshot, &repo.options, &LiveTriggers::none());
+        reviewer.review(&rendered, &Surroundings::none())
+    };
+    let (first, second) = (once(), once());
+    assert_eq!(said(&first), said(&second));
+    assert!(Arc::ptr_eq(&first.blocked[0].manifest, &second.blocked[0].manifest));
+}
+
+#[test]
+fn the_real_policy_refuses_an_unsupported_version() {
+    let Some(repo) = Repo::shared("moin-cluster-config") else { return };
+    let repo = repo
+        .file("kyverno/config/kustomization.yaml", "resources: [k8s-version.yaml, per-playground-resources.yaml, web.yaml, ns.yaml]\n")
+        .file("kyverno/config/web.yaml", &cluster("web", "openstack-scs-1-26-v4", "v1.26.0"))
+        .file("kyverno/config/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: kaas-playground0}\n")
+        .path("flux/config");
+    let rendered = repo.render();
+    let generated: Vec<String> = rendered
+        .manifests
+        .iter()
+        .filter(|manifest| manifest.origin.rule.is_some())
+        .map(|manifest| format!("{} {}", manifest.id, manifest.origin))
+        .collect();
+    insta::assert_snapshot!(generated.join("\n"));
+    let review = review(&rendered, &Surroundings::none());
+    assert_eq!(review.blocked.len(), 1);
+    insta::assert_snapshot!(said(&review));
+}

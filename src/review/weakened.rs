@@ -1,0 +1,101 @@
+//! Which guards a change removes or loosens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::finding::{Code, Finding, Location};
+use crate::model::{FieldPath, Manifest, OWNER_LABEL, ObjectId};
+use crate::render::{Manifests, place};
+
+/// What of the guards of the applied revision the new one removes, loosens or rewrites.
+pub(super) fn weakened(applied: &Manifests, rendered: &Manifests) -> Vec<Finding> {
+    let by_id = |policies: &[Arc<Manifest>]| -> BTreeMap<ObjectId, Arc<Manifest>> {
+        policies.iter().map(|policy| (policy.id.clone(), policy.clone())).collect()
+    };
+    let old = by_id(&applied.policies);
+    let new = by_id(&rendered.policies);
+    let mut findings = Vec::new();
+    for (id, before) in old.iter().filter(|(id, _)| !is_exception(id)) {
+        match new.get(id) {
+            None => {
+                let message = "the policy is removed; it still judges this change";
+                let place = Location::in_source(&before.origin.source, before.origin.line, 1);
+                findings.push(Finding::warning(Code::PolicyWeakened, message).about(id).at(place));
+            }
+            Some(after) if Arc::ptr_eq(before, after) => {}
+            Some(after) => findings.extend(changed(before, after)),
+        }
+    }
+    for (id, exception) in new.iter().filter(|(id, _)| is_exception(id)) {
+        if old.get(id).is_none_or(|before| before.body != exception.body) {
+            let message = "an exception from policies is added or changed";
+            let place = Location::in_source(&exception.origin.source, exception.origin.line, 1);
+            findings.push(Finding::warning(Code::PolicyWeakened, message).about(id).at(place));
+        }
+    }
+    findings
+}
+
+fn is_exception(id: &ObjectId) -> bool {
+    id.kind() == "PolicyException"
+}
+
+/// What a changed policy no longer demands, or demands in other words.
+fn changed(before: &Manifest, after: &Manifest) -> Vec<Finding> {
+    let weaker = |message: String, path: FieldPath| {
+        Finding::warning(Code::PolicyWeakened, message).about(&after.id).at(place(after, &path))
+    };
+    let spec = FieldPath::of_keys(["spec"]);
+    let mut findings = Vec::new();
+    if enforces(&before.body["spec"]) && !enforces(&after.body["spec"]) {
+        let message = "the policy only reports from now on; its enforced form still judges this change";
+        findings.push(weaker(message.to_owned(), spec.key("validationFailureAction")));
+    }
+    let old = rules(&before.body);
+    let new = rules(&after.body);
+    for (name, (_, rule)) in &old {
+        match new.get(name) {
+            None => findings.push(weaker(
+                format!("the rule {name} is removed; it still judges this change"),
+                spec.key("rules"),
+            )),
+            Some((index, now)) if now != rule => findings.push(weaker(
+                format!("the rule {name} is changed; its former wording still judges this change"),
+                spec.key("rules").index(*index),
+            )),
+            Some(_) => {}
+        }
+    }
+    if findings.is_empty() && rest(&before.body) != rest(&after.body) {
+        let message = "the policy is changed; its former wording still judges this change";
+        findings.push(weaker(message.to_owned(), spec));
+    }
+    findings
+}
+
+/// Whether a policy refuses; nothing else is known of policies that are not Kyverno's classic ones.
+fn enforces(spec: &Value) -> bool {
+    spec["validationFailureAction"].as_str().is_some_and(|action| action.eq_ignore_ascii_case("enforce"))
+}
+
+fn rules(policy: &Value) -> BTreeMap<&str, (usize, &Value)> {
+    let rules = policy["spec"]["rules"].as_array();
+    rules
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .map(|(index, rule)| (rule["name"].as_str().unwrap_or_default(), (index, rule)))
+        .collect()
+}
+
+/// A policy without its rules and without what says nothing about what it demands.
+fn rest(policy: &Value) -> Value {
+    let mut spec = policy["spec"].clone();
+    if let Some(map) = spec.as_object_mut() {
+        map.remove("rules");
+    }
+    debug_assert!(spec.get(OWNER_LABEL).is_none());
+    spec
+}
