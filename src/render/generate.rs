@@ -1,5 +1,6 @@
 //! Objects that generate rules make, for namespaces in git and for those that live only in the cluster.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::memo::Memo;
 use super::{LiveTriggers, Withheld};
 use crate::finding::{Code, Finding, Location};
 use crate::model::{GENERATED_BY, Gvk, LiveObject, Manifest, ObjectId, Origin, UnitName};
-use crate::policy::{Generated, PolicySet};
+use crate::policy::{Generated, PolicySet, Request};
 
 /// Annotation values for an object that its rule makes once and then leaves to others.
 const ONCE: [(&str, &str); 2] =
@@ -25,6 +26,8 @@ pub(super) type GenerateMemo = Memo<(usize, usize, UnitName, Arc<str>), Made>;
 pub(super) struct Made {
     manifests: Arc<[Arc<Manifest>]>,
     findings: Arc<[Finding]>,
+    /// It holds copies of other objects.
+    copies: bool,
     _from: (Arc<PolicySet>, Arc<Value>),
 }
 
@@ -72,10 +75,17 @@ pub(super) fn generate(
     memo: &mut GenerateMemo,
 ) -> AllMade {
     let mut all = AllMade::default();
+    let sources = Sources { manifests, asked: Cell::new(false) };
     for trigger in triggers(manifests, live).into_values() {
         let unit_key = trigger.unit.clone().unwrap_or_else(|| units.fallback.clone());
         let key = (address(policies), address(&trigger.body), unit_key, owner.clone());
-        let made = memo.get(key, || make(policies, &trigger, owner, units));
+        let made = match memo.peek(&key) {
+            Some(made) => made.clone(),
+            None => make(policies, &trigger, owner, units, &sources),
+        };
+        if !made.copies {
+            memo.keep(key, made.clone());
+        }
         all.manifests.extend(made.manifests.iter().cloned());
         for finding in made.findings.iter() {
             all.findings.push(finding.clone());
@@ -110,10 +120,31 @@ fn is_going(namespace: &LiveObject) -> bool {
     namespace.is_deleting() || namespace.body["status"]["phase"] == "Terminating"
 }
 
-fn make(policies: &Arc<PolicySet>, trigger: &Trigger, owner: &str, units: &Units<'_>) -> Made {
+/// Objects that a rule may copy: those in git.
+struct Sources<'a> {
+    manifests: &'a [Arc<Manifest>],
+    /// Whether any was asked for: what came of it then depends on more than policies and trigger.
+    asked: Cell<bool>,
+}
+
+impl Sources<'_> {
+    fn find(&self, id: &ObjectId) -> Option<Value> {
+        self.asked.set(true);
+        self.manifests.iter().find(|manifest| manifest.id == *id).map(|manifest| (*manifest.body).clone())
+    }
+}
+
+fn make(
+    policies: &Arc<PolicySet>,
+    trigger: &Trigger,
+    owner: &str,
+    units: &Units<'_>,
+    sources: &Sources<'_>,
+) -> Made {
     let mut manifests = Vec::new();
     let mut findings = Vec::new();
-    for made in policies.generate(&trigger.body) {
+    sources.asked.set(false);
+    for made in policies.generate_from(&Request::create(&trigger.body), &|id| sources.find(id)) {
         let made = made.and_then(|generated| manifest_of(generated, trigger, owner, units));
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),
@@ -126,6 +157,7 @@ fn make(policies: &Arc<PolicySet>, trigger: &Trigger, owner: &str, units: &Units
     Made {
         manifests: manifests.into(),
         findings: findings.into(),
+        copies: sources.asked.get(),
         _from: (policies.clone(), trigger.body.clone()),
     }
 }

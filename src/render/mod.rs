@@ -30,8 +30,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) use memo::Memo;
-pub use place::{place, place_in_document};
 use place::place_in;
+pub use place::{place, place_in_document};
 
 pub use pipeline::Renderer;
 

@@ -65,7 +65,7 @@ fn a_folder_with_a_kustomization_brings_only_its_resources() {
 #[test]
 fn a_kustomization_that_is_not_understood_refuses_its_unit() {
     let repo = repo()
-        .file("a/kustomization.yaml", "resources:\n- x.yaml\nnamePrefix: dev-\n")
+        .file("a/kustomization.yaml", "kind: Kustomization\nresources:\n- x.yaml\nnamePrefix: dev-\n")
         .file("a/x.yaml", &config_map("one"))
         .path("a");
     let made = repo.render();
@@ -412,4 +412,93 @@ fn the_real_repository() {
        |
        = at prod/velero/installation/secret.yaml:9:1
     "#);
+}
+
+mod order {
+    use proptest::prelude::*;
+
+    use super::{config_map, repo, unit};
+    use crate::render::Manifests;
+
+    /// What a rendering says, without where it says it.
+    fn content(made: &Manifests) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let objects = made.manifests.iter().map(|m| format!("{} {} {}", m.unit, m.id, m.body)).collect();
+        let units = made.units.iter().map(|unit| format!("{unit:?}").replace("a.yaml", "")).collect();
+        let mut findings: Vec<String> =
+            made.findings.iter().map(|f| format!("{} {:?} {}", f.code, f.object, f.message)).collect();
+        findings.sort();
+        (objects, units, findings)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_order_of_documents_and_files_never_matters(
+            places in proptest::collection::vec((0usize..4, 0usize..100), 12),
+        ) {
+            let mut documents: Vec<String> = (0..9).map(|n| config_map(&format!("cm{}", n % 8)).replace("namespace: a", &format!("namespace: n{}", n % 3))).collect();
+            documents.push(config_map("cm1") + "data: {differs: yes}\n");
+            documents.push("a: b\n".to_owned());
+            documents.push("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nowhere}\n".to_owned());
+            let render = |placed: Vec<(usize, usize, &String)>| {
+                let mut placed = placed;
+                placed.sort_by_key(|(_, order, _)| *order);
+                let mut files = [const { String::new() }; 4];
+                for (file, _, document) in placed {
+                    files[file] += &format!("---\n{document}");
+                }
+                let mut repo = repo().file("flux/a.yaml", &unit("apps", "apps", ""));
+                for (n, text) in files.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
+                    repo = repo.file(&format!("apps/{}/f{}.yaml", n % 2, 9 - n), text);
+                }
+                content(&repo.path("flux").render())
+            };
+            let one_file = documents.iter().enumerate().map(|(n, document)| (0, n, document)).collect();
+            let spread = documents.iter().zip(&places).map(|(document, (file, order))| (*file, *order, document)).collect();
+            prop_assert_eq!(render(one_file), render(spread));
+        }
+    }
+}
+
+#[test]
+fn only_what_changed_is_made_anew() {
+    let before = repo().file("a.yaml", &config_map("one")).file("b.yaml", &config_map("two"));
+    let after = before.clone().file("b.yaml", &(config_map("two") + "data: {a: b}\n"));
+    let mut renderer = super::Renderer::default();
+    let mut render =
+        |repo: &Repo| renderer.render(&repo.snapshot, &repo.options, &super::LiveTriggers::none()).manifests;
+    let (first, second) = (render(&before), render(&after));
+    assert!(std::sync::Arc::ptr_eq(&first[0], &second[0]));
+    assert!(!std::sync::Arc::ptr_eq(&first[1], &second[1]));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn ten_thousand_objects() {
+    let mut big = repo();
+    for n in 0..10_000 {
+        let text = config_map(&format!("cm-{n}")).replace("namespace: a", &format!("namespace: n{}", n % 50));
+        big = big.file(
+            &format!("apps/{}/{n}.yaml", n % 100),
+            &(text + "data:\n  a: b\n  c: d\n  e: |\n    text\n    more\n"),
+        );
+    }
+    let mut renderer = super::Renderer::default();
+    let mut reviewer = crate::review::Reviewer::default();
+    let mut once = |repo: &Repo| {
+        let start = std::time::Instant::now();
+        let made = renderer.render(&repo.snapshot, &repo.options, &super::LiveTriggers::none());
+        let rendered = start.elapsed();
+        let review = reviewer.review(&made, &crate::review::Surroundings::none());
+        eprintln!(
+            "{} objects: render {rendered:?}, review {:?}",
+            review.admitted.manifests().len(),
+            start.elapsed() - rendered
+        );
+    };
+    once(&big);
+    once(&big);
+    let big = big.file("apps/7/7.yaml", &config_map("changed"));
+    once(&big);
 }

@@ -18,7 +18,8 @@ pub(super) fn judge(manifest: &Manifest, findings: &mut Vec<Finding>) {
 
 fn topology_owned(manifest: &Manifest) -> Option<Finding> {
     manifest.body["metadata"]["labels"].get(TOPOLOGY_OWNED)?;
-    let message = format!("it is labelled {TOPOLOGY_OWNED}: Cluster API's topology controller makes and changes it");
+    let message =
+        format!("it is labelled {TOPOLOGY_OWNED}: Cluster API's topology controller makes and changes it");
     Some(at_field(Code::TopologyOwned, message, manifest, &["metadata", "labels", TOPOLOGY_OWNED]))
 }
 
@@ -38,7 +39,8 @@ fn version_disagrees(manifest: &Manifest) -> Option<Finding> {
         return None;
     }
     let (major, minor) = wanted;
-    let message = format!("the class {class} is for Kubernetes {major}.{minor}, but the version is {version}");
+    let message =
+        format!("the class {class} is for Kubernetes {major}.{minor}, but the version is {version}");
     Some(
         at_field(Code::VersionDisagrees, message, manifest, &["spec", "topology", "version"])
             .related(place(manifest, &FieldPath::of_keys(path.iter().copied())))
@@ -50,7 +52,9 @@ fn version_disagrees(manifest: &Manifest) -> Option<Finding> {
 /// (`v0-sha.11930ee`).
 fn minor_of_class(class: &str) -> Option<(u64, u64)> {
     let parts: Vec<&str> = class.split('-').collect();
-    let is_release = |part: &str| part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let is_release = |part: &str| {
+        part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
     parts.windows(3).skip(2).find_map(|window| {
         let [major, minor, release] = window else { return None };
         is_release(release).then_some(())?;

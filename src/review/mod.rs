@@ -217,7 +217,10 @@ impl<'a> Namespaces<'a> {
 
     /// Whether the object's namespace lives without being in git, so that its labels may change at any time.
     fn only_lives(&self, manifest: &Manifest) -> bool {
-        manifest.id.namespace().is_some_and(|name| self.labels.contains_key(name) && !self.git.contains_key(name))
+        manifest
+            .id
+            .namespace()
+            .is_some_and(|name| self.labels.contains_key(name) && !self.git.contains_key(name))
     }
 
     /// Labels of an object's namespace, if known.

@@ -35,7 +35,9 @@ spec:
 ";
 
 fn config_map(name: &str, tag: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: a}}\ndata:\n  tag: {tag}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: a}}\ndata:\n  tag: {tag}\n"
+    )
 }
 
 #[test]
@@ -104,9 +106,15 @@ fn a_verdict_is_made_once_for_each_object() {
 fn the_real_policy_refuses_an_unsupported_version() {
     let Some(repo) = Repo::shared("moin-cluster-config") else { return };
     let repo = repo
-        .file("kyverno/config/kustomization.yaml", "resources: [k8s-version.yaml, per-playground-resources.yaml, web.yaml, ns.yaml]\n")
+        .file(
+            "kyverno/config/kustomization.yaml",
+            "resources: [k8s-version.yaml, per-playground-resources.yaml, web.yaml, ns.yaml]\n",
+        )
         .file("kyverno/config/web.yaml", &cluster("web", "openstack-scs-1-26-v4", "v1.26.0"))
-        .file("kyverno/config/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: kaas-playground0}\n")
+        .file(
+            "kyverno/config/ns.yaml",
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: kaas-playground0}\n",
+        )
         .path("flux/config");
     let rendered = repo.render();
     let generated: Vec<String> = rendered
