@@ -7,6 +7,7 @@ use crate::finding::{Code, Finding, Location};
 use crate::model::{FieldPath, Manifest};
 use crate::policy::{PolicySet, Request, RuleOutcome, Verdict};
 use crate::render::{Manifests, place, place_in_document};
+use crate::schema::Schemas;
 
 /// Everything there is to say about one object.
 pub(super) fn judge(
@@ -19,6 +20,7 @@ pub(super) fn judge(
     let mut findings = Vec::new();
     if built_in {
         cluster_api::judge(manifest, &mut findings);
+        by_schema(&rendered.schemas, manifest, &mut findings);
     }
     let request =
         Request { namespace_labels: namespaces.labels(manifest), ..Request::create(&manifest.body) };
@@ -35,6 +37,28 @@ pub(super) fn judge(
         }
     }
     findings
+}
+
+/// What the API server would refuse, and what it would drop without a word. Kinds without a schema are not judged.
+fn by_schema(schemas: &Schemas, manifest: &Manifest, findings: &mut Vec<Finding>) {
+    let Some(ty) = schemas.type_of(&manifest.gvk) else { return };
+    let violations = if ty.is_builtin() {
+        schemas.validate(&manifest.gvk, &manifest.body)
+    } else {
+        let mut stored = (*manifest.body).clone();
+        schemas.drop_nulls(&manifest.gvk, &mut stored);
+        schemas.fill_defaults(&manifest.gvk, &mut stored);
+        schemas.validate(&manifest.gvk, &stored)
+    };
+    for violation in violations {
+        let message = format!("{}: {}", violation.path, violation.message);
+        let finding = Finding::error(Code::SchemaViolation, message);
+        findings.push(finding.about(&manifest.id).at(place(manifest, &violation.path)));
+    }
+    for path in schemas.unknown_fields(&manifest.gvk, &manifest.body) {
+        let finding = Finding::warning(Code::SchemaViolation, format!("{path} is no field of a {}", manifest.id.kind()));
+        findings.push(finding.about(&manifest.id).at(place(manifest, &path)));
+    }
 }
 
 /// What a rule's verdict means for the object.

@@ -128,3 +128,23 @@ fn the_real_policy_refuses_an_unsupported_version() {
     assert_eq!(review.blocked.len(), 1);
     insta::assert_snapshot!(said(&review));
 }
+
+#[test]
+fn what_does_not_fit_its_schema_is_blocked_and_what_would_be_dropped_is_said() {
+    let review = reviewed(
+        &repo()
+            .file("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one, namespace: a}\ndata:\n  count: 7\n")
+            .file("b.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: two, namespace: a}\ndatta: {}\n"),
+    );
+    assert_eq!(review.blocked.len(), 1);
+    insta::assert_snapshot!(said(&review));
+}
+
+#[test]
+fn the_real_repository_passes_its_schemas() {
+    let Some(repo) = Repo::shared("moin-cluster-config") else { return };
+    for path in ["flux/config", "prod/flux/config"] {
+        let review = reviewed(&repo.clone().path(path));
+        assert_eq!(said(&review), "", "{path}");
+    }
+}
