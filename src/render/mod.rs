@@ -120,4 +120,6 @@ impl Manifests {
 }
 
 #[cfg(test)]
+mod layer_tests;
+#[cfg(test)]
 mod tests;

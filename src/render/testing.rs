@@ -59,18 +59,23 @@ impl Repo {
             eprintln!("skipped: ../shared/{folder} is not here");
             return None;
         }
+        Some(Repo::on_disk(&root))
+    }
+
+    /// The text files below a folder.
+    pub fn on_disk(root: &std::path::Path) -> Repo {
         let mut repo = repo();
-        let mut folders = vec![root.clone()];
+        let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
                     folders.push(entry);
                 } else if let Ok(text) = std::fs::read_to_string(&entry) {
-                    repo = repo.file(entry.strip_prefix(&root).unwrap().to_str().unwrap(), &text);
+                    repo = repo.file(entry.strip_prefix(root).unwrap().to_str().unwrap(), &text);
                 }
             }
         }
-        Some(repo)
+        repo
     }
 }
 
