@@ -8,6 +8,8 @@ pub mod merge;
 pub mod model;
 pub mod plane;
 pub mod policy;
+pub mod render;
+pub mod review;
 pub mod schema;
 pub mod source;
 pub mod yaml;

@@ -145,12 +145,15 @@ fn make(
     let mut findings = Vec::new();
     sources.asked.set(false);
     for made in policies.generate_from(&Request::create(&trigger.body), &|id| sources.find(id)) {
-        let made = made.and_then(|generated| manifest_of(generated, trigger, owner, units));
+        let made = match made {
+            Ok(generated) => manifest_of(generated, trigger, owner, units),
+            Err(finding) => Err(Box::new(finding)),
+        };
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),
             Err(mut finding) => {
                 finding.related = finding.related.or_else(|| trigger.place.clone());
-                findings.push(finding);
+                findings.push(*finding);
             }
         }
     }
@@ -167,11 +170,11 @@ fn manifest_of(
     trigger: &Trigger,
     owner: &str,
     units: &Units<'_>,
-) -> Result<Manifest, Finding> {
+) -> Result<Manifest, Box<Finding>> {
     let Generated { object: mut body, rule, synchronize, source, line, .. } = generated;
     let failed = |error: crate::model::IdError| {
-        Finding::error(Code::GenerateFailed, format!("{rule} made no Kubernetes object: {error}"))
-            .at(Location::in_source(&source, line, 1))
+        let message = format!("{rule} made no Kubernetes object: {error}");
+        Box::new(Finding::error(Code::GenerateFailed, message).at(Location::in_source(&source, line, 1)))
     };
     let id = ObjectId::of(&body).map_err(failed)?;
     let gvk = Gvk::of(&body).map_err(failed)?;

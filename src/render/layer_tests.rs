@@ -4,7 +4,8 @@ use super::testing::{Repo, repo};
 use super::{LiveTriggers, Renderer};
 use crate::model::LiveObject;
 
-const HEAD: &str = "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata: {name: example}\nspec:\n";
+const HEAD: &str =
+    "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata: {name: example}\nspec:\n";
 
 fn moin(spec: &str) -> Repo {
     repo().file("moin.yaml", &format!("{HEAD}{spec}"))
@@ -51,7 +52,8 @@ fn a_later_layer_changes_removes_and_adds() {
 
 #[test]
 fn a_layer_that_says_nonsense_is_told_so() {
-    let wrong = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: a}\ndata: {}\n$moin: delete\n";
+    let wrong =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: a}\ndata: {}\n$moin: delete\n";
     let never = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: never, namespace: a}\n$moin: delete\n";
     let made = two_layers()
         .file("common/x.yaml", &config_map("x", "{}"))
@@ -127,7 +129,13 @@ fn stages_follow_each_other_with_their_hooks() {
     let units: Vec<String> = made
         .units
         .iter()
-        .map(|unit| format!("{} after {:?}", unit.name, unit.depends_on.iter().map(|n| n.as_str()).collect::<Vec<_>>()))
+        .map(|unit| {
+            format!(
+                "{} after {:?}",
+                unit.name,
+                unit.depends_on.iter().map(|n| n.as_str()).collect::<Vec<_>>()
+            )
+        })
         .collect();
     assert_eq!(
         units,
@@ -214,7 +222,11 @@ fn policies_of_a_folder_judge_and_generate_but_are_not_applied() {
         let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "status": {"phase": phase}});
         (name.to_owned(), LiveObject::new(body))
     };
-    let live = [namespace("team-live", "Active"), namespace("team-going", "Terminating"), namespace("other", "Active")];
+    let live = [
+        namespace("team-live", "Active"),
+        namespace("team-going", "Terminating"),
+        namespace("other", "Active"),
+    ];
     let namespaces = live.into_iter().collect();
     let live = LiveTriggers { namespaces: &namespaces };
     let mut renderer = Renderer::default();
@@ -243,7 +255,9 @@ fn a_policy_that_cannot_be_read_stops_everything() {
 #[test]
 fn the_example() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config");
-    for (use_case, cluster) in [(Some("dev"), None), (Some("ci"), None), (None, Some("mgmt1")), (None, Some("mgmt2"))] {
+    for (use_case, cluster) in
+        [(Some("dev"), None), (Some("ci"), None), (None, Some("mgmt1")), (None, Some("mgmt2"))]
+    {
         let mut repo = Repo::on_disk(&root);
         repo.options.use_case = use_case.map(str::to_owned);
         repo.options.cluster = cluster.map(str::to_owned);

@@ -108,12 +108,17 @@ impl Choice<'_> {
                 if *self.base == self.options.path {
                     return wanted;
                 }
-                format!("moin.yaml has layers, so the path must be its folder ({}), not {}", self.base, self.options.path)
+                format!(
+                    "moin.yaml has layers, so the path must be its folder ({}), not {}",
+                    self.base, self.options.path
+                )
             }
             Some(name) if known.is_empty() => format!("there is no use case {name}: moin.yaml has none"),
             Some(name) => format!("there is no use case {name}; moin.yaml has {}", names()),
             None if known.is_empty() => return None,
-            None if known.len() == 1 && *self.base == self.options.path => return known.keys().next().cloned(),
+            None if known.len() == 1 && *self.base == self.options.path => {
+                return known.keys().next().cloned();
+            }
             None => format!("moin.yaml has several use cases, and none was chosen: {}", names()),
         };
         let help = "choose one with --use-case, or a management cluster with --cluster";
@@ -150,7 +155,8 @@ impl Choice<'_> {
     fn layer(&mut self, folder: &RepoPath, way: &FieldPath) -> Option<RepoPath> {
         let path = self.base.join(folder.as_str()).ok()?;
         if !self.snapshot.has_folder(&path) {
-            let finding = Finding::warning(Code::LayerFolderMissing, format!("the folder {folder} does not exist"));
+            let finding =
+                Finding::warning(Code::LayerFolderMissing, format!("the folder {folder} does not exist"));
             let place = self.place(way);
             self.findings.push(match place {
                 Some(place) => finding.at(place),
@@ -166,7 +172,8 @@ impl Choice<'_> {
         for (index, folder) in self.repository.policies.iter().enumerate() {
             let Ok(path) = self.base.join(folder.as_str()) else { continue };
             if !self.snapshot.has_folder(&path) {
-                let message = format!("the folder of policies {folder} does not exist, so nothing can be judged");
+                let message =
+                    format!("the folder of policies {folder} does not exist, so nothing can be judged");
                 let finding = Finding::error(Code::LayerFolderMissing, message);
                 let place = self.place(&FieldPath::of_keys(["spec", "policies"]).index(index));
                 self.refuse(match place {
@@ -185,7 +192,8 @@ impl Choice<'_> {
             for (index, folder) in stage.folders.iter().enumerate() {
                 let mut paths = layout.layers.iter().filter_map(|layer| layer.join(folder.as_str()).ok());
                 if !paths.any(|path| self.snapshot.has_folder(&path)) {
-                    let way = FieldPath::of_keys(["spec", "stages"]).index(number).key("folders").index(index);
+                    let way =
+                        FieldPath::of_keys(["spec", "stages"]).index(number).key("folders").index(index);
                     let message = format!("stage {}: no layer has the folder {folder}", stage.name);
                     let finding = Finding::note(Code::LayerFolderMissing, message);
                     let place = self.place(&way);

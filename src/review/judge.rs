@@ -56,7 +56,10 @@ fn by_schema(schemas: &Schemas, manifest: &Manifest, findings: &mut Vec<Finding>
         findings.push(finding.about(&manifest.id).at(place(manifest, &violation.path)));
     }
     for path in schemas.unknown_fields(&manifest.gvk, &manifest.body) {
-        let finding = Finding::warning(Code::SchemaViolation, format!("{path} is no field of a {}", manifest.id.kind()));
+        let finding = Finding::warning(
+            Code::SchemaViolation,
+            format!("{path} is no field of a {}", manifest.id.kind()),
+        );
         findings.push(finding.about(&manifest.id).at(place(manifest, &path)));
     }
 }
