@@ -78,7 +78,8 @@ impl<'a> Subjected<'a> {
         let object = request.object;
         let metadata = &object["metadata"];
         let text = |value: &'a Value| value.as_str().unwrap_or_default();
-        let gvk = Gvk::new(text(&object["apiVersion"]), text(&object["kind"]));
+        let own = || Gvk::new(text(&object["apiVersion"]), text(&object["kind"]));
+        let gvk = request.parent.cloned().unwrap_or_else(own);
         let mut name = text(&metadata["name"]);
         if name.is_empty() {
             name = text(&metadata["generateName"]);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value, json};
 
 use crate::expr::{Context, Environment};
+use crate::model::Gvk;
 
 /// What is done with the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +77,8 @@ pub struct Request<'a> {
     pub user: Option<&'a UserInfo>,
     /// The subresource, if it is about one.
     pub subresource: Option<&'a str>,
+    /// The kind that the subresource belongs to, if the object is not of it: a `Scale` of a Deployment.
+    pub parent: Option<&'a Gvk>,
     /// Values that stand in for a cluster's answers.
     pub values: Option<&'a Values>,
 }
@@ -90,6 +93,7 @@ impl<'a> Request<'a> {
             namespace_labels: None,
             user: None,
             subresource: None,
+            parent: None,
             values: None,
         }
     }

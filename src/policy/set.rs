@@ -54,6 +54,8 @@ pub struct RuleOutcome {
     pub rule: String,
     /// The verdict.
     pub result: Verdict,
+    /// Whether reports count a failure; else it is a warning there.
+    pub scored: bool,
     /// The policy's message, or why there is no verdict.
     pub message: String,
     /// The place in the object, where it is known.
@@ -106,9 +108,17 @@ const OTHER_KINDS: &[(&str, &[&str])] = &[
 ];
 
 impl RuleOutcome {
+    /// The verdict as reports show it.
+    pub fn reported(&self) -> Verdict {
+        match self.result {
+            Verdict::Fail if !self.scored => Verdict::Warn,
+            verdict => verdict,
+        }
+    }
+
     /// Whether the object must not be applied because of it.
     pub fn refuses(&self) -> bool {
-        self.enforce && matches!(self.result, Verdict::Fail | Verdict::Warn | Verdict::Error)
+        self.enforce && matches!(self.result, Verdict::Fail | Verdict::Error)
     }
 }
 
@@ -372,14 +382,11 @@ impl PolicySet {
 
     fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {
         let policy = &self.policies[rule.policy];
-        let result = match judgement.verdict {
-            Verdict::Fail if policy.unscored => Verdict::Warn,
-            verdict => verdict,
-        };
         RuleOutcome {
             policy: policy.name.clone(),
             rule: rule.name.clone(),
-            result,
+            result: judgement.verdict,
+            scored: !policy.unscored,
             message: judgement.message,
             path: judgement.path,
             enforce,
@@ -544,6 +551,17 @@ spec:
         other["spec"] = json!({});
         let error = set.evaluate(&Request::create(&other)).remove(0);
         assert!(error.refuses() && error.result == Verdict::Error, "{error:?}");
+    }
+
+    #[test]
+    fn what_is_not_scored_is_reported_as_a_warning() {
+        let text = VERSIONS.replace(
+            "name: versions",
+            "name: versions\n  annotations: {policies.kyverno.io/scored: 'false'}",
+        );
+        let (set, _) = compile(&text);
+        let outcome = set.evaluate(&Request::create(&cluster("v1.26.0"))).remove(0);
+        assert!(outcome.refuses() && outcome.reported() == Verdict::Warn);
     }
 
     #[test]

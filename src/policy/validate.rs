@@ -56,7 +56,7 @@ pub enum Verdict {
     Pass,
     /// It does not.
     Fail,
-    /// It does not, and the policy says that reports do not score this; where it is enforced, it is enforced.
+    /// It does not, but reports do not score it.
     Warn,
     /// The rule is not about this object after all.
     Skip,
