@@ -8,6 +8,7 @@ use super::last_applied;
 use super::managers::{self, BEFORE_FIRST_APPLY, Identity};
 use super::path::PathElement;
 use super::set::FieldSet;
+use super::update::zero;
 use super::value;
 use super::write::{Context, Write};
 use crate::model::Gvk;
@@ -48,7 +49,7 @@ pub fn apply_as(
     managers::strip(&mut old);
     if managers.is_empty() && !made {
         let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
-        managers = context.update(&nothing(config), &old, managers, &before);
+        managers = context.update(&zero(ty, config), &old, managers, &before);
     }
     context.refresh(&mut managers);
     let config = match write.reset {

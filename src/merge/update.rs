@@ -43,7 +43,7 @@ fn is_zero(value: &Value) -> bool {
 }
 
 /// What an API server compares a new object with: of a built-in kind the struct with its zero values.
-fn zero(ty: Option<&TypeRef>, like: &Value) -> Value {
+pub(super) fn zero(ty: Option<&TypeRef>, like: &Value) -> Value {
     let mut zero = match ty {
         Some(ty) if ty.is_builtin() => ty.zero(),
         _ => json!({}),

@@ -111,8 +111,11 @@ impl<'a> Context<'a> {
         let last = managers.get(&me).cloned();
         let time = last.as_ref().and_then(|last| last.time.clone());
         managers.insert(me.clone(), Entry { api_version: self.api_version.clone(), time, set });
+        let keeps_all = |last: &Entry| {
+            last.api_version == self.api_version && last.set.difference(&managers[&me].set).is_empty()
+        };
         let new = match last {
-            Some(last) if !last.set.is_empty() => self.prune(merged, &managers, &last),
+            Some(last) if !keeps_all(&last) => self.prune(merged, &managers, &last),
             _ => merged,
         };
         self.settle_owners(old, &new, &mut managers, &me, force)?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::types::{Others, TypeRef};
+use super::types::{Others, Scalar, TypeRef};
 
 /// Fills in the defaults of a schema: absent fields, and `null` where it is no value of the field.
 pub(super) fn fill(ty: &TypeRef, value: &mut Value) {
@@ -63,21 +63,28 @@ pub(super) fn drop_nulls(ty: &TypeRef, value: &mut Value) {
 }
 
 /// Takes out what the API server does not hold in built-in types (of custom kinds that is metadata alone): `null`,
-/// and lists and dictionaries without content where they may be absent.
-pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value) {
+/// and lists and dictionaries without content where they may be absent. `builtin`: the value is part of one.
+pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value, builtin: bool) {
+    let builtin = builtin || ty.is_builtin();
     match value {
         Value::Object(object) => {
             let Some(map) = &ty.get().map else { return };
             for (key, value) in object.iter_mut() {
                 if let Some(ty) = map.value_type(key) {
-                    drop_empty(ty, value);
+                    drop_empty(ty, value, builtin);
                 }
             }
-            if !ty.is_builtin() {
+            if !builtin {
                 return;
             }
             object.retain(|key, value| {
-                let Some(field) = map.fields.get(key.as_str()) else { return true };
+                let Some(field) = map.fields.get(key.as_str()) else {
+                    let text = map.value_type(key).is_some_and(|ty| ty.get().scalar == Some(Scalar::String));
+                    if value.is_null() && text {
+                        *value = Value::String(String::new());
+                    }
+                    return true;
+                };
                 let empty = match value {
                     Value::Null => true,
                     Value::Array(items) => items.is_empty(),
@@ -89,7 +96,7 @@ pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
-                items.iter_mut().for_each(|item| drop_empty(ty, item));
+                items.iter_mut().for_each(|item| drop_empty(ty, item, builtin));
             }
         }
         _ => {}

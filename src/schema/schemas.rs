@@ -17,6 +17,8 @@ use crate::model::{FieldPath, GroupKind, Gvk, ObjectId};
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
     custom: Arc<HashMap<Gvk, CustomKind>>,
+    /// Whether objects of custom kinds live in namespaces.
+    scopes: Arc<HashMap<GroupKind, bool>>,
 }
 
 impl Schemas {
@@ -49,7 +51,8 @@ impl Schemas {
                 }
             }
         }
-        (Schemas { custom: Arc::new(custom) }, refused)
+        let scopes = custom.values().map(|kind| (kind.info.gvk.group_kind(), kind.info.namespaced)).collect();
+        (Schemas { custom: Arc::new(custom), scopes: Arc::new(scopes) }, refused)
     }
 
     /// What discovery says about a kind in a version.
@@ -68,8 +71,8 @@ impl Schemas {
 
     /// Whether objects of a kind live in namespaces; `None` for an unknown kind.
     pub fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
-        let of_kind = |gvk: &Gvk| gvk.group == kind.group && gvk.kind == kind.kind;
-        self.kinds().find(|info| of_kind(&info.gvk)).map(|info| info.namespaced)
+        let custom = self.scopes.get(kind).copied();
+        custom.or_else(|| table::scopes().get(kind).copied())
     }
 
     /// The type of a kind in a version; `None` for an unknown kind.
@@ -122,7 +125,141 @@ impl Schemas {
     /// metadata: the API server does not hold them.
     pub fn drop_empty(&self, gvk: &Gvk, object: &mut Value) {
         if let Some(ty) = self.type_of(gvk) {
-            fill::drop_empty(&ty, object);
+            fill::drop_empty(&ty, object, false);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn crd(schema: Value) -> Value {
+        json!({"metadata": {"name": "things.test"}, "spec": {
+            "group": "test", "scope": "Namespaced",
+            "names": {"kind": "Thing", "plural": "things", "shortNames": ["th"]},
+            "versions": [
+                {"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+                 "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": schema}}}},
+                {"name": "v0", "served": false, "storage": false}]}})
+    }
+
+    fn with(schema: Value) -> (Schemas, Gvk) {
+        let (schemas, refused) = Schemas::builtin().with_crds([&crd(schema)]);
+        assert!(refused.is_empty(), "{refused:?}");
+        (schemas, Gvk::new("test/v1", "Thing"))
+    }
+
+    fn thing(spec: Value) -> Value {
+        json!({"apiVersion": "test/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec})
+    }
+
+    #[test]
+    fn every_built_in_kind_has_a_type() {
+        let schemas = Schemas::builtin();
+        for info in schemas.kinds() {
+            let ty = schemas.type_of(&info.gvk).unwrap_or_else(|| panic!("{}", info.gvk));
+            let map = ty.get().map.as_ref().unwrap();
+            assert!(map.fields.contains_key("apiVersion") && map.fields.contains_key("kind"), "{}", info.gvk);
+        }
+        let service = schemas.kind(&Gvk::new("v1", "Service")).unwrap();
+        assert_eq!((&*service.plural, &service.short_names[..]), ("services", &["svc".to_owned()][..]));
+        assert!(service.namespaced && service.has_status);
+    }
+
+    #[test]
+    fn a_custom_kind_is_served_in_its_served_versions() {
+        let (schemas, gvk) = with(json!({"type": "object"}));
+        let info = schemas.kind(&gvk).unwrap();
+        assert!(info.has_status && info.namespaced && !info.builtin);
+        assert_eq!((&*info.singular, &*info.list_kind), ("thing", "ThingList"));
+        assert!(schemas.kind(&Gvk::new("test/v0", "Thing")).is_none());
+        assert_eq!(schemas.namespaced(&gvk.group_kind()), Some(true));
+        let namespace = Gvk::new("v1", "Namespace").group_kind();
+        assert_eq!(schemas.namespaced(&namespace), Some(false));
+    }
+
+    #[test]
+    fn a_definition_without_names_is_refused_and_the_others_are_taken() {
+        let broken = json!({"metadata": {"name": "x"}, "spec": {"group": "test", "names": {"plural": "x"}}});
+        let (schemas, refused) = Schemas::builtin().with_crds([&broken, &crd(json!({"type": "object"}))]);
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].1, "spec.names.kind is missing, empty or not text");
+        assert!(schemas.kind(&Gvk::new("test/v1", "Thing")).is_some());
+    }
+
+    #[test]
+    fn defaults_fill_what_is_absent_also_in_what_they_filled() {
+        let (schemas, gvk) = with(json!({"type": "object", "properties": {
+            "a": {"type": "object", "default": {}, "properties": {"b": {"type": "integer", "default": 1}}},
+            "c": {"type": "string", "nullable": true, "default": "x"},
+            "d": {"type": "array", "items": {"type": "object", "properties": {"e": {"type": "string", "default": "f"}}}}}}));
+        let mut object = thing(json!({"c": null, "d": [{}, {"e": "g"}]}));
+        schemas.fill_defaults(&gvk, &mut object);
+        assert_eq!(object["spec"], json!({"a": {"b": 1}, "c": null, "d": [{"e": "f"}, {"e": "g"}]}));
+    }
+
+    #[test]
+    fn pruning_leaves_what_is_declared_or_kept() {
+        let (schemas, gvk) = with(json!({"type": "object", "properties": {
+            "empty": {"type": "object"},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                     "properties": {"shut": {"type": "object", "properties": {"a": {"type": "string"}}}}},
+            "texts": {"type": "object", "additionalProperties": {"type": "string"}}}}));
+        let mut object = thing(json!({
+            "empty": {"x": 1}, "open": {"x": 1, "shut": {"a": "b", "x": 1}}, "texts": {"x": "y"}, "no": 1}));
+        let gone = schemas.prune(&gvk, &mut object);
+        assert_eq!(
+            object["spec"],
+            json!({"empty": {}, "open": {"x": 1, "shut": {"a": "b"}}, "texts": {"x": "y"}})
+        );
+        let gone: Vec<String> = gone.iter().map(FieldPath::to_string).collect();
+        assert_eq!(gone, ["spec.no", "spec.empty.x", "spec.open.shut.x"]);
+    }
+
+    #[test]
+    fn violations_are_in_the_words_of_the_api_server() {
+        let (schemas, gvk) = with(json!({"type": "object", "required": ["name"], "properties": {
+            "name": {"type": "string"},
+            "size": {"type": "integer", "minimum": 1, "maximum": 3, "exclusiveMaximum": true},
+            "mode": {"type": "string", "enum": ["a", "b"]},
+            "text": {"type": "string", "minLength": 2, "maxLength": 3, "pattern": "^x"},
+            "either": {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": true},
+            "list": {"type": "array", "minItems": 1, "x-kubernetes-list-type": "set", "items": {"type": "string"}}}}));
+        let wrong = |spec: Value| -> Vec<String> {
+            let found = schemas.validate(&gvk, &thing(spec)).into_iter();
+            found.map(|v| format!("{}: {}", v.path, v.message)).collect()
+        };
+        assert_eq!(wrong(json!({"name": "a", "either": "1", "size": 1})), [""; 0]);
+        assert_eq!(wrong(json!({})), ["spec.name: Required value"]);
+        assert_eq!(
+            wrong(
+                json!({"name": "a", "size": 3, "mode": "c", "text": "y", "either": true, "list": ["a", "a"]})
+            ),
+            [
+                r#"spec.either: Invalid value: "boolean": spec.either in body must be of type integer,string: "boolean""#,
+                r#"spec.list[1]: Duplicate value: "a""#,
+                r#"spec.mode: Unsupported value: "c": supported values: "a", "b""#,
+                "spec.size: Invalid value: 3: spec.size in body should be less than 3",
+                r#"spec.text: Invalid value: "y": spec.text in body should be at least 2 chars long"#,
+                r#"spec.text: Invalid value: "y": spec.text in body should match '^x'"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_built_in_kind_null_is_nothing() {
+        let schemas = Schemas::builtin();
+        let gvk = Gvk::new("v1", "ConfigMap");
+        let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"x": null}, "binaryData": {},
+            "metadata": {"name": "a", "labels": null, "annotations": {}}});
+        assert!(schemas.validate(&gvk, &object).is_empty());
+        schemas.drop_empty(&gvk, &mut object);
+        assert_eq!(
+            object,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"x": ""}, "metadata": {"name": "a"}})
+        );
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::kinds::KindInfo;
 use super::openapi::{self, Names};
 use super::types::{Type, TypeRef};
-use crate::model::Gvk;
+use crate::model::{GroupKind, Gvk};
 
 struct Row {
     name: &'static str,
@@ -72,5 +72,13 @@ pub(super) fn kinds() -> &'static HashMap<Gvk, Builtin> {
                 (info.gvk.clone(), Builtin { info: Arc::new(info), ty })
             })
             .collect()
+    })
+}
+
+/// Whether objects of built-in kinds live in namespaces.
+pub(super) fn scopes() -> &'static HashMap<GroupKind, bool> {
+    static SCOPES: OnceLock<HashMap<GroupKind, bool>> = OnceLock::new();
+    SCOPES.get_or_init(|| {
+        kinds().values().map(|kind| (kind.info.gvk.group_kind(), kind.info.namespaced)).collect()
     })
 }

@@ -81,7 +81,9 @@ impl Walk {
         if let (Some(name), Value::String(text)) = (&rules.format, value)
             && !format::is(name, text)
         {
-            let message = format!("Invalid value: {value}: {path} in body must be of type {name}: {value}");
+            // What is encoded may be secret.
+            let shown = if &**name == "byte" { &Value::String("...".to_owned()) } else { value };
+            let message = format!("Invalid value: {shown}: {path} in body must be of type {name}: {shown}");
             self.add(path, "FieldValueTypeInvalid", message);
         }
         if let Some(values) = &rules.values
