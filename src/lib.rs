@@ -6,6 +6,7 @@ pub mod expr;
 pub mod finding;
 pub mod merge;
 pub mod model;
+pub mod observe;
 pub mod plane;
 pub mod policy;
 pub mod render;
