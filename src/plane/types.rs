@@ -175,7 +175,7 @@ fn builtin(kind: &KindInfo) -> Resource {
         categories: kind.categories.clone(),
         namespaced: kind.namespaced,
         status: kind.has_status,
-        scale: kind.subresources.iter().any(|s| s == "scale").then(|| workload_scale()),
+        scale: kind.subresources.iter().any(|s| s == "scale").then(workload_scale),
         custom: false,
         storage_version: kind.gvk.version.clone(),
         collection: collection(&kind.plural, &kind.gvk.group),
