@@ -1,5 +1,7 @@
 //! The cluster module against API servers: the embedded one, and a real one where there is one.
 
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
 mod support;
 
 use std::time::Duration;
@@ -9,7 +11,7 @@ use moin::cluster::{
     Preconditions, Watches,
 };
 use moin::model::{GroupKind, Gvk, LiveObject, OWNER_LABEL, ObjectId, ServedKind};
-use moin::plane::Plane;
+use moin::plane::{Fault, Plane};
 use serde_json::{Value, json};
 use support::eventually;
 use support::real_server::RealServer;
@@ -270,4 +272,87 @@ async fn watches_of_a_real_server() {
     let Some(server) = RealServer::shared() else { return };
     let cluster = Cluster::connect(Some(&server.kubeconfig("moin")), None).await.unwrap();
     watches(&cluster, "watches").await;
+}
+
+/// Watches on a server of which we hold both ends, with one object of ours.
+async fn watched(plane: &Plane, cluster: &Cluster) -> (Watches, UnboundedReceiver<Change>) {
+    let writer = Cluster::from_client(plane.client());
+    let namespaces = served(&writer, "v1", "Namespace").await;
+    let maps = served(&writer, "v1", "ConfigMap").await;
+    writer.apply(&namespaces, &namespace("n"), &ApplyOptions::default()).await.unwrap();
+    writer.apply(&maps, &map("n", "a", "1"), &ApplyOptions::default()).await.unwrap();
+    let (watches, changes) = Watches::start(cluster.clone(), "n").await.unwrap();
+    watches.follow([maps.gvk.clone()]);
+    watches.settled().await;
+    assert_eq!(watches.problems(), Default::default());
+    (watches, changes)
+}
+
+#[tokio::test]
+async fn nothing_is_asked_while_nothing_changes() {
+    let plane = Plane::new();
+    let (watches, _changes) = watched(&plane, &Cluster::from_client(plane.client())).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    plane.clear_requests();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(plane.requests().len(), 0);
+    drop(watches);
+}
+
+#[tokio::test]
+async fn what_happened_while_the_server_was_away_is_seen_when_it_is_back() {
+    let plane = Plane::new();
+    // On a runtime of its own, whose end cuts all connections.
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime();
+    let served_by = plane.clone();
+    let address =
+        first.spawn(async move { served_by.serve("127.0.0.1:0").await.unwrap().address() }).await.unwrap();
+    let kubeconfig = plane.kubeconfig(&format!("http://{address}"));
+    let cluster = Cluster::connect_with_text(&kubeconfig, None).await.unwrap();
+    let (watches, mut changes) = watched(&plane, &cluster).await;
+    first.shutdown_background();
+    let writer = Cluster::from_client(plane.client());
+    let maps = served(&writer, "v1", "ConfigMap").await;
+    let id = |name: &str| ObjectId::new("", "ConfigMap", Some("n"), name);
+    eventually("the loss is reported", Duration::from_secs(20), async || {
+        watches.problems().contains_key(&maps.gvk.group_kind()).then_some(())
+    })
+    .await;
+    assert!(watches.snapshot().objects.contains_key(&id("a")), "what was known stays");
+    writer.delete(&maps, &id("a"), &DeleteOptions::default()).await.unwrap();
+    writer.apply(&maps, &map("n", "b", "1"), &ApplyOptions::default()).await.unwrap();
+    plane.compact();
+    let _again = plane.serve(address).await.unwrap();
+    next(&mut changes, &Change::Object { id: id("a"), what: ChangeKind::Deleted }).await;
+    let state = watches.snapshot();
+    assert!(state.objects.contains_key(&id("b")) && !state.objects.contains_key(&id("a")));
+    eventually("all is well", Duration::from_secs(20), async || watches.problems().is_empty().then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn passing_troubles_are_told_from_lasting_ones() {
+    let plane = Plane::new();
+    let cluster = Cluster::from_client(plane.client()).with_timeout(Duration::from_millis(200));
+    let namespaces = served(&cluster, "v1", "Namespace").await;
+    let apply = async || cluster.apply(&namespaces, &namespace("n"), &ApplyOptions::default()).await;
+    plane.fault(Fault::status(503).on("PATCH", "/namespaces/"));
+    assert!(matches!(apply().await, Err(ClusterError::Retry { .. })));
+    plane.fault(Fault::status(429).on("PATCH", "/namespaces/"));
+    assert!(matches!(apply().await, Err(ClusterError::Retry { .. })));
+    plane.fault(Fault::hang().on("PATCH", "/namespaces/"));
+    assert!(matches!(apply().await, Err(ClusterError::Timeout { .. })));
+    plane.fault(Fault::lose_answer().on("PATCH", "/namespaces/"));
+    let lost = apply().await.unwrap_err();
+    assert!(lost.is_retryable(), "{lost:?}");
+    let id = ObjectId::new("", "Namespace", None, "n");
+    assert!(cluster.get(&namespaces, &id).await.unwrap().is_some(), "it was carried out all the same");
+    plane.clear_requests();
+    apply().await.unwrap();
+    assert_eq!(plane.requests().len(), 1, "each request is sent once");
+    plane.fault(Fault::status(403).on("PATCH", "/namespaces/"));
+    let refused = apply().await.unwrap_err();
+    assert!(matches!(refused, ClusterError::Refused { status: 403, .. }) && !refused.is_retryable());
 }

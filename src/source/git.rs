@@ -91,17 +91,28 @@ impl GitSource {
         })
     }
 
-    /// The commit that a name stands for; asks the remote for all branches and tags when it is not here.
+    /// The commit that a name stands for. Branches and tags other than the followed one may have moved since they were
+    /// last seen, so the remote is asked for them.
     pub(super) fn resolve(&mut self, rev: &str) -> Result<Revision, SourceError> {
         let here = history::resolve(self.repository()?, rev);
         let commit = match here {
-            Err(SourceError::NoSuchRevision { .. }) => {
+            Ok(commit) if self.is_settled(rev) => commit,
+            Err(error @ SourceError::Cache { .. }) => return Err(error),
+            _ => {
                 self.fetch_all()?;
                 history::resolve(self.repository()?, rev)?
             }
-            other => other?,
         };
         Ok(history::revision(commit))
+    }
+
+    /// Whether the name means the same as at the last fetch.
+    fn is_settled(&self, rev: &str) -> bool {
+        let base = rev.split(['~', '^', '@', ':']).next().unwrap_or_default();
+        let followed =
+            matches!(&self.reference, Reference::Branch(name) | Reference::Tag(name) if name == base);
+        let is_id = base.len() >= 7 && base.bytes().all(|b| b.is_ascii_hexdigit());
+        base == "HEAD" || followed || is_id
     }
 
     pub(super) fn is_ancestor(&mut self, old: &Revision, new: &Revision) -> Result<bool, SourceError> {
