@@ -16,12 +16,22 @@ use serde_json::{Map, Value};
 /// Suites whose rows must all be right, with or without the messages: a number that only grows.
 const RATCHET: &[(&str, usize, usize)] = &[("policy-tests", 130, 130), ("policy-tests-engine", 46, 46)];
 
+/// Changed and generated objects that are equal to what suites say; it only grows.
+const OBJECTS: usize = 72;
+
 /// policy, rule, apiVersion, kind, namespace, name, result, message.
 type Row = [String; 8];
 
 struct Suite {
     folder: PathBuf,
     test: Value,
+}
+
+/// Results that name an object to compare with: what came out, and what was wrong.
+#[derive(Default)]
+struct Compared {
+    equal: usize,
+    different: Vec<String>,
 }
 
 #[derive(Default)]
@@ -158,18 +168,79 @@ impl Suite {
         })
     }
 
+    /// Compares what the policies make of the objects with the objects that results name.
+    fn compare_objects(&self, name: &str, compared: &mut Compared) {
+        let schemas = Schemas::builtin();
+        let values = self.values();
+        let policies: Vec<_> = self.files("policies").into_iter().filter_map(manifest_of).collect();
+        let (objects, sources) = (self.files("resources"), self.sources());
+        let of_kyverno = |m: &Arc<Manifest>| matches!(m.id.kind(), "ClusterPolicy" | "Policy");
+        for result in self.test["results"].as_array().into_iter().flatten() {
+            let files = ["patchedResources", "patchedResource", "generatedResource"];
+            let Some((field, file)) = files.iter().find_map(|f| Some((*f, result[*f].as_str()?))) else {
+                continue;
+            };
+            let policy = result["policy"].as_str().unwrap_or_default();
+            let at = policies.iter().position(|m| of_kyverno(m) && m.id.name() == policy);
+            let Some(at) = at.filter(|at| policies[*at].id.namespace().is_none()) else { continue };
+            // A policy sees what the ones before it made of the object.
+            let (set, _) = PolicySet::compile(&policies[..=at]);
+            let policy = &policies[at];
+            let wanted = documents(&self.folder.join(file));
+            for target in texts(&result["resources"]) {
+                let target = target.rsplit('/').next().unwrap_or_default();
+                let Some(object) = objects.iter().find(|o| o.value["metadata"]["name"] == target) else {
+                    continue;
+                };
+                let object = with_namespace(object.value.clone(), &schemas);
+                let given = values_for(&values, policy.id.name(), target);
+                let request = Request { values: Some(&given), ..Request::create(&object) };
+                let made: Vec<Value> = match field {
+                    "generatedResource" => {
+                        let find = |id: &ObjectId| {
+                            sources.iter().find(|s| ObjectId::of(s).as_ref() == Ok(id)).cloned()
+                        };
+                        set.generate_from(&request, &find).into_iter().flatten().map(|m| m.object).collect()
+                    }
+                    _ => set.mutate(&request, &schemas).0.into_iter().collect(),
+                };
+                let made: Vec<Value> = made.iter().map(tidy).collect();
+                let wanted = wanted.iter().map(|d| tidy(&with_namespace(d.value.clone(), &schemas)));
+                let wanted: Vec<Value> = wanted
+                    .filter(|w| field == "generatedResource" || w["metadata"]["name"] == target)
+                    .collect();
+                if made.is_empty() || wanted.is_empty() {
+                    continue;
+                }
+                match wanted.iter().all(|w| made.contains(w)) {
+                    true => compared.equal += 1,
+                    false => compared.different.push(format!(
+                        "{name} {target}:\n  wanted {}\n  made   {}",
+                        serde_json::to_string(&wanted).unwrap(),
+                        serde_json::to_string(&made).unwrap()
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Objects that generate rules copy.
+    fn sources(&self) -> Vec<Value> {
+        let results = self.test["results"].as_array().into_iter().flatten();
+        results
+            .filter_map(|result| result["cloneSourceResource"].as_str())
+            .flat_map(|file| documents(&self.folder.join(file)))
+            .map(|document| document.value)
+            .collect()
+    }
+
     fn run(&self) -> BTreeSet<Row> {
         let schemas = Schemas::builtin();
         let (values, user) = (self.values(), self.user());
         let labels = namespace_labels(&values);
         let objects: Vec<Value> =
             self.files("resources").into_iter().map(|d| with_namespace(d.value, &schemas)).collect();
-        let results = self.test["results"].as_array().into_iter().flatten();
-        let sources: Vec<Value> = results
-            .filter_map(|result| result["cloneSourceResource"].as_str())
-            .flat_map(|file| documents(&self.folder.join(file)))
-            .map(|document| document.value)
-            .collect();
+        let sources = self.sources();
         let mut rows = BTreeSet::new();
         for policy in self.files("policies") {
             let Some(manifest) = manifest_of(policy) else { continue };
@@ -203,6 +274,50 @@ impl Suite {
             }
         }
         rows
+    }
+}
+
+#[test]
+fn changed_and_generated_objects_are_as_the_suites_say() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let mut compared = Compared::default();
+    for (set, ..) in RATCHET {
+        let Ok(text) = fs::read_to_string(shared.join(set).join("expected.jsonl")) else {
+            println!("skipped: ../shared/{set} is not here");
+            return;
+        };
+        for line in text.lines() {
+            let expected: Value = serde_json::from_str(line).unwrap();
+            let name = expected["test"].as_str().unwrap();
+            Suite::load(&shared.join(set).join(name)).compare_objects(name, &mut compared);
+        }
+    }
+    println!("{} objects equal, {} different", compared.equal, compared.different.len());
+    println!("{}", compared.different.join("\n"));
+    assert!(compared.equal >= OBJECTS, "{} objects are equal, {OBJECTS} were", compared.equal);
+}
+
+/// Without what is empty, and without the labels that generating adds.
+fn tidy(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, _)| !key.starts_with("generate.kyverno.io/"));
+            let kept = kept.filter(|(key, _)| *key != "app.kubernetes.io/managed-by" && *key != "status");
+            let kept =
+                kept.map(|(key, value)| (key.clone(), tidy(value))).filter(|(_, value)| !is_empty(value));
+            Value::Object(kept.collect())
+        }
+        Value::Array(list) => list.iter().map(tidy).filter(|value| !is_empty(value)).collect(),
+        other => other.clone(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }
 

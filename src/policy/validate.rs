@@ -412,3 +412,122 @@ pub(crate) fn bind_element<'a>(context: &mut Context<'a>, element: &'a Value, in
 fn below(base: &FieldPath, path: &FieldPath) -> FieldPath {
     FieldPath(base.0.iter().chain(&path.0).cloned().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Environment;
+    use serde_json::json;
+
+    fn judge(rule: &Value, object: &Value) -> Judgement {
+        let (rule, _) = Validate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
+        let mut context = Context::new(Environment::default());
+        context.bind("request.object", object);
+        rule.evaluate("r", object, &context, false).unwrap()
+    }
+
+    fn pod(images: &[&str]) -> Value {
+        let containers: Vec<Value> = images
+            .iter()
+            .enumerate()
+            .map(|(i, image)| json!({"name": format!("c{i}"), "image": image}))
+            .collect();
+        json!({"kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": containers}})
+    }
+
+    #[test]
+    fn a_pattern_failure_says_what_where_and_why() {
+        let mut rule = json!({"message": "no tag in {{ request.object.metadata.name }}",
+            "pattern": {"spec": {"containers": [{"image": "*:*"}]}}});
+        assert_eq!(judge(&rule, &pod(&["a:1"])).message, "validation rule 'r' passed.");
+        let failed = judge(&rule, &pod(&["a:1", "b"]));
+        assert_eq!(failed.verdict, Verdict::Fail);
+        assert_eq!(
+            failed.message,
+            "validation error: no tag in web. rule r failed at path /spec/containers/1/image/"
+        );
+        assert_eq!(failed.path.unwrap().to_string(), "spec.containers[1].image");
+        rule.as_object_mut().unwrap().remove("message");
+        let failed = judge(&rule, &pod(&["b"]));
+        assert_eq!(failed.message, "validation error: rule r failed at path /spec/containers/0/image/");
+        // The pattern itself may hold variables.
+        rule["pattern"]["spec"]["containers"][0]["image"] = json!("{{ request.object.metadata.name }}:*");
+        assert_eq!(judge(&rule, &pod(&["web:1"])).verdict, Verdict::Pass);
+        assert_eq!(judge(&rule, &pod(&["db:1"])).verdict, Verdict::Fail);
+        rule["pattern"]["spec"]["containers"][0]["image"] = json!("{{ request.object.metadata.gone }}");
+        assert_eq!(judge(&rule, &pod(&["web:1"])).verdict, Verdict::Error);
+    }
+
+    #[test]
+    fn one_of_several_patterns_is_enough() {
+        let rule = json!({"message": "m", "anyPattern": [
+            {"spec": {"containers": [{"image": "a:*"}]}}, {"metadata": {"name": "db"}}]});
+        assert_eq!(judge(&rule, &pod(&["a:1"])).message, "validation rule 'r' anyPattern[0] passed.");
+        let failed = judge(&rule, &pod(&["b:1"]));
+        assert_eq!(
+            failed.message,
+            "validation error: m. rule r[0] failed at path /spec/containers/0/image/ rule r[1] failed at path /metadata/name/"
+        );
+        assert_eq!(failed.path.unwrap().to_string(), "spec.containers[0].image");
+        let skipping =
+            json!({"anyPattern": [{"spec": {"<(replicas)": ">1"}}, {"metadata": {"(name)": "db"}}]});
+        assert_eq!(judge(&skipping, &pod(&[])).verdict, Verdict::Pass);
+        let skipping = json!({"anyPattern": [{"metadata": {"(name)": "db"}}]});
+        assert_eq!(judge(&skipping, &pod(&[])).verdict, Verdict::Skip);
+    }
+
+    #[test]
+    fn each_element_is_judged_at_its_place() {
+        let with = |check: Value| {
+            let mut step = json!({"list": "request.object.spec.containers"});
+            step.as_object_mut().unwrap().extend(check.as_object().unwrap().clone());
+            json!({"message": "{{ request.object.metadata.name }} is wrong", "foreach": [step]})
+        };
+        let rules = [
+            with(
+                json!({"deny": {"conditions": [{"key": "{{ element.image }}", "operator": "Equals", "value": "*:latest"}]}}),
+            ),
+            with(json!({"pattern": {"image": "!*:latest"}})),
+            with(
+                json!({"elementScope": false, "pattern": {"spec": {"containers": [{"image": "!*:latest"}]}}}),
+            ),
+        ];
+        for (i, rule) in rules.iter().enumerate() {
+            assert_eq!(judge(rule, &pod(&["a:1", "b:1"])), Judgement::new(Verdict::Pass, "rule passed"));
+            let failed = judge(rule, &pod(&["a:1", "b:latest"]));
+            assert!(failed.message.starts_with("validation failure: "), "{failed:?}");
+            assert!(failed.message.contains("web is wrong"), "{failed:?}");
+            let place = ["spec.containers[1]", "spec.containers[1].image", "spec.containers[1].image"][i];
+            assert_eq!(failed.path.unwrap().to_string(), place);
+            assert_eq!(judge(rule, &pod(&[])), Judgement::new(Verdict::Skip, "rule skipped"));
+        }
+    }
+
+    #[test]
+    fn preconditions_choose_elements_and_loops_nest() {
+        let rule = json!({"foreach": [{
+            "list": "request.object.spec.containers",
+            "preconditions": {"all": [{"key": "{{ element.name }}", "operator": "Equals", "value": "c1"}]},
+            "foreach": [{"list": "element.ports", "deny": {"conditions": [
+                {"key": "{{ element0.name }}-{{ element1 }}-{{ elementIndex }}", "operator": "Equals", "value": "c1-80-0"}]}}]
+        }]});
+        let mut object = pod(&["a", "b"]);
+        for (container, port, verdict) in
+            [(0, 80, Verdict::Skip), (1, 80, Verdict::Fail), (1, 81, Verdict::Pass)]
+        {
+            object["spec"]["containers"][container]["ports"] = json!([port]);
+            assert_eq!(judge(&rule, &object).verdict, verdict, "{container} {port}");
+        }
+    }
+
+    #[test]
+    fn a_rule_without_a_check_is_refused() {
+        for rule in
+            [json!({"message": "m"}), json!({"foreach": [{"list": "a"}]}), json!({"foreach": [{"deny": {}}]})]
+        {
+            assert!(Validate::compile(&Reader::new(&rule, FieldPath::default())).is_err(), "{rule}");
+        }
+        // Without conditions, everything is denied.
+        assert_eq!(judge(&json!({"deny": {}}), &pod(&[])).message, "validation error: rule r failed");
+    }
+}
