@@ -78,7 +78,6 @@ pub fn apply_as(
     if write.manager == last_applied::KUBECTL {
         last_applied::renew(&mut new, &config);
     }
-    managers::cap_updaters(&mut managers);
     managers::write(&mut new, &managers);
     Ok(new)
 }
@@ -168,4 +167,111 @@ fn refuse(context: &Context<'_>, live: &Value, config: &Value) -> Result<(), App
         "failed to create typed patch object ({namespace}/{name}; {}/{}, Kind={}): {wrong}",
         gvk.group, gvk.version, gvk.kind
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{owned, update};
+    use super::*;
+    use crate::schema::Schemas;
+
+    fn map(data: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}, "data": data})
+    }
+
+    fn config_map() -> Option<TypeRef> {
+        Schemas::builtin().type_of(&Gvk::new("v1", "ConfigMap"))
+    }
+
+    #[test]
+    fn conflicts_are_told_as_the_api_server_tells_them() {
+        let ty = config_map();
+        let live = apply(ty.as_ref(), None, &map(json!({"x": "1", "y": "1"})), "m1", false, "1").unwrap();
+        let one = apply(ty.as_ref(), Some(&live), &map(json!({"x": "2"})), "m2", false, "2").unwrap_err();
+        assert_eq!(one.to_string(), r#"Apply failed with 1 conflict: conflict with "m1": .data.x"#);
+        let ApplyError::Conflicts(conflicts) = &one else { panic!("{one}") };
+        assert_eq!(conflicts[0].path.to_string(), "data.x");
+        let two = apply(ty.as_ref(), Some(&live), &map(json!({"x": "2", "y": "2"})), "m2", false, "2");
+        let two = two.unwrap_err();
+        assert_eq!(
+            two.to_string(),
+            "Apply failed with 2 conflicts: conflicts with \"m1\":\n- .data.x\n- .data.y"
+        );
+    }
+
+    #[test]
+    fn what_was_there_before_the_first_apply_is_owned_by_nobody_who_applies() {
+        let ty = config_map();
+        let old = map(json!({"x": "1", "y": "1"}));
+        let live = apply(ty.as_ref(), Some(&old), &map(json!({"x": "1"})), "me", false, "1").unwrap();
+        assert_eq!(live["data"], json!({"x": "1", "y": "1"}));
+        let before = owned(&live, BEFORE_FIRST_APPLY).to_fields_v1();
+        assert_eq!(before, json!({"f:data": {".": {}, "f:x": {}, "f:y": {}}}));
+        let refused = apply(ty.as_ref(), Some(&old), &map(json!({"x": "2"})), "me", false, "1").unwrap_err();
+        let told = r#"Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .data.x"#;
+        assert_eq!(refused.to_string(), told);
+    }
+
+    #[test]
+    fn of_an_unknown_kind_mappings_merge_and_lists_are_one_value() {
+        let object =
+            |spec: Value| json!({"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "a"}, "spec": spec});
+        let first = object(json!({"a": {"b": 1}, "list": [{"name": "a"}]}));
+        let live = apply(None, None, &first, "m1", false, "1").unwrap();
+        let second = object(json!({"a": {"c": 2}, "list": [{"name": "b"}]}));
+        let refused = apply(None, Some(&live), &second, "m2", false, "2").unwrap_err();
+        assert_eq!(refused.to_string(), r#"Apply failed with 1 conflict: conflict with "m1": .spec.list"#);
+        let live = apply(None, Some(&live), &second, "m2", true, "2").unwrap();
+        assert_eq!(live["spec"], json!({"a": {"b": 1, "c": 2}, "list": [{"name": "b"}]}));
+    }
+
+    #[test]
+    fn who_wrote_in_a_version_that_is_gone_owns_nothing() {
+        let schemas = Schemas::builtin();
+        let ty = config_map();
+        let mut live = apply(ty.as_ref(), None, &map(json!({"x": "1"})), "old", false, "1").unwrap();
+        live["metadata"]["managedFields"][0]["apiVersion"] = json!("v0");
+        let write = Write { manager: "me", now: "2", schemas: Some(&schemas), ..Write::default() };
+        let live = apply_as(ty.as_ref(), Some(&live), &map(json!({"x": "2"})), false, &write).unwrap();
+        assert!(owned(&live, "old").is_empty());
+        assert_eq!(live["data"]["x"], "2");
+    }
+
+    #[test]
+    fn only_so_many_updates_are_told_apart() {
+        let ty = config_map();
+        let mut data = serde_json::Map::new();
+        let mut live: Option<Value> = None;
+        for i in 10..25 {
+            data.insert(format!("k{i}"), json!("v"));
+            let (manager, now) = (format!("m{i}"), format!("2026-01-01T00:00:{i}Z"));
+            let write = Write { manager: &manager, now: &now, ..Write::default() };
+            live = Some(update(ty.as_ref(), live.as_ref(), &map(json!(data)), &write));
+        }
+        let live = live.unwrap();
+        let entries = live["metadata"]["managedFields"].as_array().unwrap();
+        assert_eq!(entries.len(), 10);
+        assert_eq!(entries[0]["manager"], "ancient-changes");
+        assert_eq!(entries[0]["time"], "2026-01-01T00:00:15Z");
+        assert_eq!(owned(&live, "ancient-changes").len(), 7);
+    }
+
+    #[test]
+    fn a_configuration_of_another_type_or_version_is_refused() {
+        let ty = config_map();
+        let refused = |config: Value| {
+            let live = map(json!({}));
+            apply(ty.as_ref(), Some(&live), &config, "me", true, "1").unwrap_err().to_string()
+        };
+        let mut owned = map(json!({}));
+        owned["metadata"]["managedFields"] = json!([]);
+        assert_eq!(refused(owned), "metadata.managedFields must be nil");
+        let mut other = map(json!({}));
+        other["apiVersion"] = json!("v2");
+        assert!(refused(other).starts_with("Incorrect version specified in apply patch."));
+        let mut wrong = map(json!([]));
+        wrong["datum"] = json!(1);
+        let told = "failed to create typed patch object (n/a; /v1, Kind=ConfigMap): errors:\n  .data: expected map, got &{[]}\n  .datum: field not declared in schema";
+        assert_eq!(refused(wrong), told);
+    }
 }

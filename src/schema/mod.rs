@@ -18,5 +18,5 @@ mod zero;
 
 pub use kinds::KindInfo;
 pub use schemas::Schemas;
-pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Rules, Scalar, Type, TypeRef};
+pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef};
 pub use validate::Violation;

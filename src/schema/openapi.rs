@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::table;
-use super::types::{Bounds, Field, ListKind, ListType, MapType, Others, Rules, Scalar, Type, TypeRef};
+use super::types::{
+    Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef,
+};
 
 /// Where a schema stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -178,7 +179,7 @@ fn bounds(schema: &Value, at: Names) -> Option<Box<Bounds>> {
         multiple_of: schema["multipleOf"].as_f64(),
         min_length: count("minLength"),
         max_length: count("maxLength"),
-        pattern: schema["pattern"].as_str().map(|text| (text.into(), Regex::new(text).ok())),
+        pattern: schema["pattern"].as_str().map(Pattern::new),
         min_items: count("minItems"),
         max_items: count("maxItems"),
         unique_items: schema["uniqueItems"] == true,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
 use serde_json::Value;
@@ -142,8 +142,8 @@ pub struct Bounds {
     pub min_length: Option<u64>,
     /// Greatest number of characters.
     pub max_length: Option<u64>,
-    /// What the text looks like; with the expression's own text.
-    pub pattern: Option<(Arc<str>, Option<Regex>)>,
+    /// What the text looks like.
+    pub pattern: Option<Pattern>,
     /// Least number of items.
     pub min_items: Option<u64>,
     /// Greatest number of items.
@@ -162,6 +162,31 @@ pub struct Bounds {
     pub one_of: Vec<TypeRef>,
     /// This must not hold.
     pub not: Option<TypeRef>,
+}
+
+/// A regular expression, compiled when the first text is held against it: a cluster has thousands of them.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: Arc<str>,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// From an expression's text.
+    pub fn new(text: &str) -> Pattern {
+        Pattern { text: text.into(), compiled: OnceLock::new() }
+    }
+
+    /// The expression's text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a text looks like it; every text does where the expression cannot be compiled.
+    pub fn matches(&self, text: &str) -> bool {
+        let compiled = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
+        compiled.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
 }
 
 impl TypeRef {

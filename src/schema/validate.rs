@@ -208,10 +208,8 @@ impl Walk {
         if let Some(min) = bounds.min_length.filter(|min| count < *min) {
             self.invalid(path, value, &format!("should be at least {min} chars long"));
         }
-        if let Some((pattern, regex)) = &bounds.pattern
-            && regex.as_ref().is_some_and(|regex| !regex.is_match(text))
-        {
-            self.invalid(path, value, &format!("should match '{pattern}'"));
+        if let Some(pattern) = bounds.pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
+            self.invalid(path, value, &format!("should match '{}'", pattern.as_str()));
         }
     }
 
