@@ -129,6 +129,14 @@ fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> &'p str {
             return end.map_or("", |at| &after[at + 2..]);
         }
         '<' | '>' => out.push(c),
+        // The braces of `\p{Greek}` and `\x{41}` count nothing.
+        'p' | 'P' | 'x' if after.starts_with('{') && after.contains('}') => {
+            let end = after.find('}').map_or(after.len(), |at| at + 1);
+            out.push('\\');
+            out.push(c);
+            out.push_str(&after[..end]);
+            return &after[end..];
+        }
         c => {
             out.push('\\');
             out.push(c);
@@ -165,6 +173,7 @@ mod tests {
             (r"\bfoo\b", "a foo b", true),
             (r"^\w+\/\-x$", "a/-x", true),
             (r"(?P<x>a)(?i)B", "ab", true),
+            (r"^\p{Greek}\x{41}$", "ΩA", true),
         ] {
             assert_eq!(compile(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }

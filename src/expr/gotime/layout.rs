@@ -3,7 +3,7 @@
 use super::{Time, days_of};
 
 /// The parts of a layout, longest first where one begins another.
-const PARTS: [(&str, Part); 37] = [
+const PARTS: [(&str, Part); 32] = [
     ("January", Part::MonthName),
     ("Jan", Part::MonthShort),
     ("Monday", Part::DayName),
@@ -36,11 +36,6 @@ const PARTS: [(&str, Part); 37] = [
     ("-07:00", Part::Offset { zulu: false, colons: true, digits: 4 }),
     ("-0700", Part::Offset { zulu: false, colons: false, digits: 4 }),
     ("-07", Part::Offset { zulu: false, colons: false, digits: 2 }),
-    ("MST", Part::Zone),
-    (".000000000", Part::Fraction),
-    (".000000", Part::Fraction),
-    (".000", Part::Fraction),
-    (".999", Part::Fraction),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +61,13 @@ enum Part {
     Padded,
     Half,
     Zone,
-    Offset { zulu: bool, colons: bool, digits: usize },
-    Fraction,
+    Offset {
+        zulu: bool,
+        colons: bool,
+        digits: usize,
+    },
+    /// This many digits, or any number of them or none.
+    Fraction(Option<usize>),
 }
 
 const MONTHS: [&str; 12] = [
@@ -90,25 +90,33 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 fn next_part(layout: &str) -> (&str, Option<Part>, &str) {
     for (at, _) in layout.char_indices() {
         let rest = &layout[at..];
-        // `Jan` in `Janus` and the like is not a month; Go only looks at what follows for months and fractions.
+        if let Some((part, length)) = fraction_part(rest) {
+            return (&layout[..at], Some(part), &rest[length..]);
+        }
+        // `Jan` in `Janus` is no month.
         let found =
-            PARTS.iter().find(|(text, part)| rest.starts_with(text) && fits(*part, &rest[text.len()..]));
+            PARTS.iter().find(|(text, part)| rest.strip_prefix(text).is_some_and(|after| fits(*part, after)));
         if let Some((text, part)) = found {
-            let end = if *part == Part::Fraction {
-                1 + rest[1..].find(|c| !matches!(c, '0' | '9')).unwrap_or(rest.len() - 1)
-            } else {
-                text.len()
-            };
-            return (&layout[..at], Some(*part), &rest[end..]);
+            return (&layout[..at], Some(*part), &rest[text.len()..]);
         }
     }
     (layout, None, "")
 }
 
+/// `.000` or `,999`, if no digit follows.
+fn fraction_part(layout: &str) -> Option<(Part, usize)> {
+    let digits = layout.strip_prefix(['.', ','])?;
+    let first = digits.chars().next().filter(|c| matches!(c, '0' | '9'))?;
+    let count = digits.chars().take_while(|c| *c == first).count();
+    if digits[count..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Some((Part::Fraction((first == '0').then_some(count)), 1 + count))
+}
+
 fn fits(part: Part, after: &str) -> bool {
     match part {
         Part::MonthShort | Part::DayShort => !after.starts_with(|c: char| c.is_ascii_lowercase()),
-        Part::Fraction => !after.trim_start_matches(['0', '9']).starts_with(|c: char| c.is_ascii_digit()),
         _ => true,
     }
 }
@@ -136,7 +144,7 @@ pub fn parse(layout: &str, text: &str) -> Result<Time, String> {
         let (literal, part, after) = next_part(layout_rest);
         rest = skip(rest, literal).ok_or_else(|| error(&format!("cannot parse {rest:?} as {literal:?}")))?;
         let Some(part) = part else { break };
-        let fraction_follows = next_part(after).1 == Some(Part::Fraction) && next_part(after).0.is_empty();
+        let fraction_follows = fraction_part(after).is_some();
         rest = fields
             .read(part, rest, fraction_follows)
             .ok_or_else(|| error(&format!("cannot parse {rest:?}")))?;
@@ -219,12 +227,9 @@ impl Fields {
                 });
                 Some(&text[2..])
             }
-            Part::Zone => {
-                let letters = text.bytes().take_while(u8::is_ascii_uppercase).count();
-                (3..=5).contains(&letters).then(|| &text[letters..])
-            }
+            Part::Zone => self.zone(text),
             Part::Offset { zulu, colons, digits } => self.offset(text, zulu, colons, digits),
-            Part::Fraction => self.fraction(text),
+            Part::Fraction(count) => self.fraction(text, count),
         }
     }
 
@@ -235,11 +240,10 @@ impl Fields {
         text: &'t str,
         fraction_follows: bool,
     ) -> Option<&'t str> {
-        // Hours and days of a month may have one digit even where the layout shows two.
+        // Hours of the day may have one digit even where the layout shows two.
         let (least, most) = match field {
             Field::YearDay => (3, 3),
-            Field::Hour => (2, 2),
-            Field::Day => (1, 2),
+            Field::Hour => (1, 2),
             _ => (least, 2),
         };
         let (value, rest) = digits(text, least, most)?;
@@ -255,17 +259,42 @@ impl Fields {
         }
         let fraction = rest.starts_with(['.', ',']) && rest[1..].starts_with(|c: char| c.is_ascii_digit());
         if field == Field::Second && fraction && !fraction_follows {
-            return self.fraction(rest);
+            return self.fraction(rest, None);
         }
         Some(rest)
     }
 
-    fn fraction<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        let Some(rest) = text.strip_prefix(['.', ',']) else { return Some(text) };
-        let count = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let kept: String = format!("{:0<9}", &rest[..count.min(9)]);
-        self.nanos = kept.parse().ok()?;
-        (count > 0).then(|| &rest[count..])
+    fn fraction<'t>(&mut self, text: &'t str, exact: Option<usize>) -> Option<&'t str> {
+        let digits = text.strip_prefix(['.', ',']).unwrap_or_default();
+        let there = digits.bytes().take_while(u8::is_ascii_digit).count();
+        let count = match exact {
+            Some(count) if there < count => return None,
+            Some(count) => count,
+            None if there == 0 => return Some(text),
+            None => there,
+        };
+        self.nanos = format!("{:0<9}", &digits[..count.min(9)]).parse().ok()?;
+        Some(&digits[count..])
+    }
+
+    /// The letters of a zone, whose offset only `GMT+3` says, or a number in the place of letters.
+    fn zone<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        let signed = |text: &str| {
+            let digits = text.strip_prefix(['+', '-'])?;
+            let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+            let hours: i32 = digits[..count].parse().ok().filter(|hours| *hours < 24)?;
+            Some((if text.starts_with('-') { -hours } else { hours }, 1 + count))
+        };
+        if let Some(after) = text.strip_prefix("GMT") {
+            let (hours, length) = signed(after).unwrap_or_default();
+            self.offset = hours * 3600;
+            return Some(&after[length..]);
+        }
+        if let Some((_, length)) = signed(text) {
+            return Some(&text[length..]);
+        }
+        let letters = text.bytes().take_while(u8::is_ascii_uppercase).count();
+        (3..=5).contains(&letters).then(|| &text[letters..])
     }
 
     fn offset<'t>(&mut self, text: &'t str, zulu: bool, colons: bool, count: usize) -> Option<&'t str> {

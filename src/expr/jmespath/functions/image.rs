@@ -25,11 +25,11 @@ pub(super) fn is_external_url<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalErr
     if host.is_empty() {
         return Err(call.error("the URL has no host"));
     }
-    let external = match host.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(ip)) => {
+    let external = match host.parse::<core::net::IpAddr>() {
+        Ok(core::net::IpAddr::V4(ip)) => {
             !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified())
         }
-        Ok(std::net::IpAddr::V6(ip)) => {
+        Ok(core::net::IpAddr::V6(ip)) => {
             !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
         }
         Err(_) => host != "localhost",

@@ -16,7 +16,7 @@ pub(super) const TABLE: &[Function] = &[
     }),
     row("replace_all", &[TEXT, TEXT, TEXT], |call| replace(call, usize::MAX)),
     row("to_upper", &[TEXT], |call| Ok(Val::text(each(call.text(0)?, char::to_uppercase)))),
-    row("to_lower", &[TEXT], |call| Ok(Val::text(each(call.text(0)?, char::to_lowercase)))),
+    row("to_lower", &[TEXT], |call| Ok(Val::text(lower(call.text(0)?)))),
     row("trim", &[TEXT, TEXT], |call| {
         let cut = call.text(1)?;
         Ok(Val::text(call.text(0)?.trim_matches(|c| cut.contains(c))))
@@ -77,8 +77,18 @@ fn each<I: Iterator<Item = char>>(text: &str, change: impl Fn(char) -> I) -> Str
         .collect()
 }
 
+fn lower(text: &str) -> String {
+    each(text, char::to_lowercase).replace('İ', "i")
+}
+
+/// What texts that differ in case alone have in common. The letter `ı` is nothing's other case.
 fn folded(text: &str) -> String {
-    each(&each(text, char::to_uppercase), char::to_lowercase)
+    text.chars()
+        .map(|c| match c {
+            'İ' | 'ı' => c.to_string(),
+            c => each(&each(&c.to_string(), char::to_uppercase), char::to_lowercase),
+        })
+        .collect()
 }
 
 fn replace<'a>(call: Call<'a, '_>, count: usize) -> Result<Val<'a>, EvalError> {

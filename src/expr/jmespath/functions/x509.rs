@@ -237,8 +237,8 @@ fn alternative_names(map: &mut Map<String, Value>, names: Element<'_>) {
             0x82 => push(map, "DNSNames", name.text().into()),
             0x86 => push(map, "URIs", name.text().into()),
             0x87 => {
-                let four = <[u8; 4]>::try_from(name.content).map(std::net::Ipv4Addr::from);
-                let six = <[u8; 16]>::try_from(name.content).map(std::net::Ipv6Addr::from);
+                let four = <[u8; 4]>::try_from(name.content).map(core::net::Ipv4Addr::from);
+                let six = <[u8; 16]>::try_from(name.content).map(core::net::Ipv6Addr::from);
                 let address = four.map(|ip| ip.to_string()).or(six.map(|ip| ip.to_string()));
                 if let Ok(address) = address {
                     push(map, "IPAddresses", address.into());
