@@ -23,74 +23,102 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         if kept.len() >= KEPT {
             kept.clear();
         }
-        let compiled = regex::RegexBuilder::new(&translate(pattern))
-            .size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|e| format!("error parsing regexp: {e}"));
+        let compiled = translate(pattern).and_then(|translated| {
+            let built = regex::RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build();
+            built.map_err(|e| format!("error parsing regexp: {e}"))
+        });
         kept.insert(pattern.to_owned(), compiled.clone());
         compiled
     })
 }
 
 /// The same expression in this crate's dialect: `\d`, `\w`, `\s` and `\b` are ASCII, braces that do not count are
-/// themselves, and in a class only `]`, `\`, `^` and `-` are special.
-pub(crate) fn translate(pattern: &str) -> String {
+/// themselves, and in a class only `]`, `\`, `^` and `-` are special. What only this crate knows is refused.
+pub(crate) fn translate(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern;
     let mut class = Class::Outside;
+    // Whether what precedes is a repetition, which cannot be repeated.
+    let mut repeated = false;
     while let Some(c) = rest.chars().next() {
+        let was_repeated = std::mem::take(&mut repeated);
         rest = match (c, class) {
-            ('\\', _) => escape(rest, class != Class::Outside, &mut out),
+            ('\\', _) => escape(rest, class != Class::Outside, &mut out)?,
             ('[', Class::Outside) => {
                 class = Class::Start;
-                out.push('[');
-                match rest[1..].strip_prefix('^') {
-                    Some(after) => {
-                        out.push('^');
-                        after
-                    }
-                    None => &rest[1..],
-                }
+                let after = if rest[1..].starts_with('^') { &rest[2..] } else { &rest[1..] };
+                out.push_str(&rest[..rest.len() - after.len()]);
+                rest = after;
+                continue;
             }
             ('[', _) if rest.starts_with("[:") && rest.contains(":]") => {
                 let end = rest.find(":]").map_or(rest.len(), |at| at + 2);
                 out.push_str(&rest[..end]);
-                class = Class::Inside;
                 &rest[end..]
-            }
-            (']', Class::Start) => {
-                out.push_str("\\]");
-                class = Class::Inside;
-                &rest[1..]
             }
             (']', Class::Inside) => {
                 out.push(']');
                 class = Class::Outside;
-                &rest[1..]
+                rest = &rest[1..];
+                continue;
             }
-            ('[' | '&' | '~', Class::Start | Class::Inside) => {
+            ('[' | ']' | '&' | '~', Class::Start | Class::Inside) => {
                 out.push('\\');
                 out.push(c);
-                class = Class::Inside;
                 &rest[1..]
             }
-            ('{', Class::Outside) if !is_count(rest) => {
+            ('-', Class::Inside) if out.ends_with('-') => {
+                out.push_str("\\-");
+                &rest[1..]
+            }
+            ('*' | '+' | '?' | '{', Class::Outside) if c != '{' || is_count(rest) => {
+                if was_repeated {
+                    return Err("error parsing regexp: invalid nested repetition operator".to_owned());
+                }
+                repeated = true;
+                repetition(rest, &mut out)?
+            }
+            ('{', Class::Outside) => {
                 out.push_str("\\{");
                 &rest[1..]
             }
+            ('(', Class::Outside) if rest.starts_with("(?") => {
+                group(&rest[2..])?;
+                out.push_str("(?");
+                &rest[2..]
+            }
             (c, _) => {
                 out.push(c);
-                if class == Class::Start {
-                    class = Class::Inside;
-                }
                 &rest[c.len_utf8()..]
             }
         };
-        if class == Class::Start && !out.ends_with(['[', '^']) {
+        if class == Class::Start {
             class = Class::Inside;
         }
     }
-    out
+    Ok(out)
+}
+
+/// Writes a repetition with what makes it lazy; returns what follows.
+fn repetition<'p>(rest: &'p str, out: &mut String) -> Result<&'p str, String> {
+    let end = if rest.starts_with('{') { rest.find('}').map_or(rest.len(), |at| at + 1) } else { 1 };
+    let counts = rest[..end].trim_matches(['{', '}', '*', '+', '?']);
+    if counts.split(',').filter(|n| !n.is_empty()).any(|n| n.parse::<u32>().is_ok_and(|n| n > 1000)) {
+        return Err(format!("error parsing regexp: invalid repeat count: `{}`", &rest[..end]));
+    }
+    let end = if rest[end..].starts_with('?') { end + 1 } else { end };
+    out.push_str(&rest[..end]);
+    Ok(&rest[end..])
+}
+
+/// Checks what follows `(?`: a name, or flags that Go knows.
+fn group(rest: &str) -> Result<(), String> {
+    let flags: String = rest.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
+    let named = rest.starts_with("P<") || rest.starts_with('<');
+    if named || flags.chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) {
+        return Ok(());
+    }
+    Err(format!("error parsing regexp: invalid or unsupported Perl syntax: `(?{flags}`"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,13 +130,21 @@ enum Class {
 }
 
 /// Writes the escape `rest` begins with; returns what follows it.
-fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> &'p str {
+fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> Result<&'p str, String> {
     let Some(c) = rest[1..].chars().next() else {
-        out.push('\\');
-        return "";
+        return Err("error parsing regexp: trailing backslash at end of expression".to_owned());
     };
     let after = &rest[1 + c.len_utf8()..];
     match c {
+        '0'..='7' => {
+            let digits = rest[1..].bytes().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
+            if c == '0' || digits > 1 {
+                let code = u32::from_str_radix(&rest[1..=digits], 8).unwrap_or_default();
+                out.push_str(&format!("\\x{{{code:x}}}"));
+                return Ok(&rest[1 + digits..]);
+            }
+            return Err(invalid_escape(c));
+        }
         'd' if in_class => out.push_str("0-9"),
         'w' if in_class => out.push_str("0-9A-Za-z_"),
         's' if in_class => out.push_str("\\t\\n\\f\\r "),
@@ -123,26 +159,31 @@ fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> &'p str {
             out.push(c);
             out.push(')');
         }
-        'Q' => {
+        'Q' if !in_class => {
             let end = after.find("\\E");
             out.push_str(&regex::escape(&after[..end.unwrap_or(after.len())]));
-            return end.map_or("", |at| &after[at + 2..]);
+            return Ok(end.map_or("", |at| &after[at + 2..]));
         }
         '<' | '>' => out.push(c),
+        c if c.is_alphanumeric() && !"AzpPxafnrtvbB".contains(c) => return Err(invalid_escape(c)),
         // The braces of `\p{Greek}` and `\x{41}` count nothing.
         'p' | 'P' | 'x' if after.starts_with('{') && after.contains('}') => {
             let end = after.find('}').map_or(after.len(), |at| at + 1);
             out.push('\\');
             out.push(c);
             out.push_str(&after[..end]);
-            return &after[end..];
+            return Ok(&after[end..]);
         }
         c => {
             out.push('\\');
             out.push(c);
         }
     }
-    after
+    Ok(after)
+}
+
+fn invalid_escape(c: char) -> String {
+    format!("error parsing regexp: invalid escape sequence: `\\{c}`")
 }
 
 /// Whether `{...` repeats what precedes it.
@@ -173,10 +214,22 @@ mod tests {
             (r"\bfoo\b", "a foo b", true),
             (r"^\w+\/\-x$", "a/-x", true),
             (r"(?P<x>a)(?i)B", "ab", true),
+            (r"^\101{2}[\60-\71]$", "AA7", true),
+            (r"^(?:a|b)+?c*?$", "abc", true),
             (r"^\p{Greek}\x{41}$", "ΩA", true),
         ] {
             assert_eq!(compile(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }
+        for bad in ["a**", "a++", r"\u0041", "(?x)a b", "a{1001}", r"\1", r"[\Qa\E]", "(?=a)"] {
+            assert!(compile(bad).is_err(), "{bad}");
+        }
         assert!(compile("(").is_err() && compile("(?=a)").is_err() && compile(r"a\").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\PC\\[\\]\\\\{}(?*^-]{0,12}") {
+            let _ = compile(&text);
+        }
     }
 }

@@ -26,4 +26,3 @@ pub mod wildcard;
 pub use context::{Context, Environment, LazyVariable};
 pub use jmespath::{EvalError, ExprError, Expression};
 pub use variables::{ResolveError, Template, TemplateError};
-#[cfg(test)]

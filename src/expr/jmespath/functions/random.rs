@@ -19,7 +19,7 @@ pub(super) fn random<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     let hir = regex_syntax::ParserBuilder::new()
         .nest_limit(64)
         .build()
-        .parse(&goregex::translate(pattern))
+        .parse(&goregex::translate(pattern).map_err(|e| call.error(e))?)
         .map_err(|e| call.error(format!("error parsing regexp: {e}")))?;
     let mut text = String::new();
     generate(call, &hir, &mut text)?;
