@@ -1,16 +1,24 @@
 #![doc = include_str!("docs/architecture.md")]
 
+pub mod apply;
+pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod daemon;
+pub mod engine;
 pub mod expr;
 pub mod finding;
 pub mod merge;
 pub mod model;
 pub mod observe;
+pub mod plan;
 pub mod plane;
 pub mod policy;
 pub mod render;
 pub mod review;
 pub mod schema;
+pub mod sim;
 pub mod source;
+pub mod status;
+pub mod web;
 pub mod yaml;

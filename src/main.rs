@@ -1,3 +1,7 @@
-//! The `moin` binary.
+//! The `moin` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moin::cli::main()
+}

@@ -5,6 +5,12 @@ use serde_json::Value;
 use super::kinds::{ListShape, MapShape, Shape, Ty};
 use super::path::PathElement;
 use super::set::FieldSet;
+use crate::schema::TypeRef;
+
+/// The fields that a configuration sets: what its applier comes to own.
+pub fn set_by(ty: Option<&TypeRef>, config: &Value) -> FieldSet {
+    fields_of(Ty::of(ty), config)
+}
 
 /// The fields that a value sets.
 pub(super) fn fields_of(ty: Ty<'_>, value: &Value) -> FieldSet {

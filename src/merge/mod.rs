@@ -29,6 +29,7 @@ pub use apply::{apply, apply_as, settle};
 pub use conflict::{ApplyError, Conflict};
 pub use diff::{FieldChange, diff};
 pub use extract::extract;
+pub use fields::set_by;
 pub use overlay::overlay;
 pub use owners::{owned, owners_of};
 pub use path::{Path, PathElement, display};

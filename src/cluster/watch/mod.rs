@@ -190,10 +190,16 @@ impl Watches {
         for id in departed.iter().filter(|id| !inner.is_followed(id)) {
             inner.cache.remove(id);
         }
-        let unknown: Vec<&(ServedKind, ObjectId)> =
-            wanted.iter().filter(|(_, id)| !inner.is_followed(id)).collect();
+        let unknown: Vec<(ServedKind, ObjectId)> =
+            wanted.into_iter().filter(|(_, id)| !inner.is_followed(id)).collect();
         let answers: Vec<_> = futures::stream::iter(unknown)
-            .map(|(kind, id)| async move { (id, inner.cluster.get(kind, id).await) })
+            .map(|(kind, id)| {
+                let cluster = inner.cluster.clone();
+                async move {
+                    let answer = cluster.get(&kind, &id).await;
+                    (id, answer)
+                }
+            })
             .buffer_unordered(8)
             .collect()
             .await;
@@ -205,7 +211,7 @@ impl Watches {
                     inner.cache.feed(&object);
                 }
                 Ok(None) => {
-                    inner.cache.remove(id);
+                    inner.cache.remove(&id);
                 }
                 Err(error) => failed.push((id.clone(), error)),
             }

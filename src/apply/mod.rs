@@ -1,0 +1,123 @@
+//! Carries out steps and deletions of a plan: the only place that changes objects of the repository in a cluster.
+//!
+//! Input: steps that the engine has chosen, of a plan made from admitted objects. Output: a [`Receipt`] each. A write is
+//! sent once; whether and when to try again is the engine's business. Guarantees: a change carries the uid of the
+//! object that was planned on, and its resourceVersion where it takes fields of others; a change that no commit
+//! explains is asked as a dry run first; a deletion carries the uid.
+
+mod fight;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, DeleteOptions, Preconditions};
+use crate::finding::{Code, Finding};
+use crate::model::{LiveObject, ObjectId, ServedKind};
+use crate::plan::{Deletion, Step};
+use fight::FightLedger;
+
+/// How many requests are under way at once.
+const CONCURRENCY: usize = 8;
+
+/// One step to carry out.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The step.
+    pub step: Arc<Step>,
+    /// How its kind is served.
+    pub kind: ServedKind,
+    /// The object as it was planned on.
+    pub live: Option<LiveObject>,
+}
+
+/// How one step or deletion ended.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The object.
+    pub id: ObjectId,
+    /// What was asked for; `None` for a deletion.
+    pub desired: Option<Arc<Value>>,
+    /// The end.
+    pub outcome: Outcome,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The server stored it; this is the object now.
+    Written(LiveObject),
+    /// The server was asked and would change nothing.
+    AlreadySo(LiveObject),
+    /// It is gone, or going.
+    Deleted(Option<LiveObject>),
+    /// The server refused; trying again helps only if something else changes.
+    Refused(Finding),
+    /// It failed in passing; the server may have said how long to wait.
+    Failed(Finding, Option<Duration>),
+}
+
+/// Writes to one cluster.
+#[derive(Debug, Clone)]
+pub struct Applier {
+    cluster: Cluster,
+    fights: Arc<Mutex<FightLedger>>,
+}
+
+impl Applier {
+    /// Writes to this cluster.
+    pub fn new(cluster: Cluster) -> Applier {
+        Applier { cluster, fights: Arc::default() }
+    }
+
+    /// Carry out steps, several at once, in no order: the engine hands in one wave at a time.
+    pub async fn apply(&self, work: Vec<Work>) -> Vec<Receipt> {
+        futures::stream::iter(work)
+            .map(|work| async move {
+                let outcome = write::write(&self.cluster, &self.fights, &work).await;
+                Receipt {
+                    id: work.step.id().clone(),
+                    desired: Some(work.step.manifest.body.clone()),
+                    outcome,
+                }
+            })
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await
+    }
+
+    /// Carry out deletions one after the other, in the plan's order.
+    pub async fn prune(&self, deletions: Vec<(Deletion, ServedKind)>) -> Vec<Receipt> {
+        let mut receipts = Vec::with_capacity(deletions.len());
+        for (deletion, kind) in deletions {
+            let options = DeleteOptions {
+                preconditions: Preconditions { uid: Some(deletion.uid.clone()), resource_version: None },
+                ..DeleteOptions::default()
+            };
+            let outcome = match self.cluster.delete(&kind, &deletion.id, &options).await {
+                Ok(going) => Outcome::Deleted(going),
+                // Somebody else was faster, or another object has its name by now: that one is not ours to delete.
+                Err(ClusterError::NotFound { .. } | ClusterError::Stale { .. }) => Outcome::Deleted(None),
+                Err(error) => of_error(&error, Code::DeleteFailed, &deletion.id),
+            };
+            tracing::info!(object = %deletion.id, reason = %deletion.reason, "delete");
+            receipts.push(Receipt { id: deletion.id, desired: None, outcome });
+        }
+        receipts
+    }
+}
+
+/// An error as an outcome; `passing` is the code of failures that may pass.
+fn of_error(error: &ClusterError, passing: Code, id: &ObjectId) -> Outcome {
+    let mut finding = error.finding().about(id);
+    if error.is_retryable() {
+        finding.code = passing;
+        let after = if let ClusterError::Retry { after, .. } = error { *after } else { None };
+        return Outcome::Failed(finding, after);
+    }
+    Outcome::Refused(finding)
+}

@@ -1,0 +1,113 @@
+//! One write.
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::fight::FightLedger;
+use super::{Outcome, Work, of_error};
+use crate::cluster::{ApplyOptions, Cluster, Preconditions};
+use crate::finding::{Code, Finding, Location};
+use crate::model::LiveObject;
+use crate::plan::{Action, Cause, Step};
+
+/// Write what a step says, asking first where no commit explains the change.
+pub(super) async fn write(cluster: &Cluster, fights: &Mutex<FightLedger>, work: &Work) -> Outcome {
+    let step = &work.step;
+    let outcome = match (&step.action, &work.live) {
+        (Action::Update(Cause::Drift(_)), Some(live)) => repair(cluster, fights, work, live).await,
+        _ => send(cluster, work, false).await,
+    };
+    match outcome {
+        Ok(Outcome::Written(object)) => {
+            tracing::info!(object = %step.id(), action = ?verb(step), "applied");
+            Outcome::Written(object)
+        }
+        Ok(other) => other,
+        Err(outcome) => outcome,
+    }
+    .at_origin(step)
+}
+
+/// Suspected drift: ask, then write if the server would change something, unless that has not helped before.
+async fn repair(
+    cluster: &Cluster,
+    fights: &Mutex<FightLedger>,
+    work: &Work,
+    live: &LiveObject,
+) -> Result<Outcome, Outcome> {
+    let id = work.step.id();
+    if let Outcome::Written(predicted) = send(cluster, work, true).await?
+        && content(&predicted.body) == content(&live.body)
+    {
+        return Ok(Outcome::AlreadySo(live.clone()));
+    }
+    let fields: Vec<String> = work.step.changes.iter().map(|change| change.path.to_string()).collect();
+    if let Some(times) = fights.lock().repaired_too_often(id, &fields) {
+        let message = format!(
+            "{} was set back {times} times in a row and is changed again each time; left alone for now",
+            fields.join(", ")
+        );
+        let help = format!("changed by {}", managers(&work.step));
+        return Err(Outcome::Refused(Finding::error(Code::NotIdempotent, message).about(id).help(help)));
+    }
+    tracing::warn!(object = %id, fields = %fields.join(", "), by = %managers(&work.step), "drift is repaired");
+    send(cluster, work, false).await
+}
+
+async fn send(cluster: &Cluster, work: &Work, dry_run: bool) -> Result<Outcome, Outcome> {
+    let step = &work.step;
+    let preconditions = match &step.precondition {
+        None => Preconditions::default(),
+        Some((uid, version)) => Preconditions {
+            uid: Some(uid.clone()).filter(|uid| !uid.is_empty()),
+            resource_version: Some(version.clone()).filter(|version| step.force && !version.is_empty()),
+        },
+    };
+    let options = ApplyOptions { force: step.force, dry_run, preconditions };
+    match cluster.apply(&work.kind, &step.manifest.body, &options).await {
+        Ok(object) => Ok(Outcome::Written(object)),
+        Err(error) => Err(of_error(&error, Code::ApplyFailed, step.id())),
+    }
+}
+
+/// An object without what changes on every write.
+fn content(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+        metadata.remove("resourceVersion");
+        metadata.remove("generation");
+    }
+    object
+}
+
+/// Who changed the drifted fields, for people.
+pub(super) fn managers(step: &Step) -> String {
+    let Action::Update(Cause::Drift(actors)) = &step.action else { return String::new() };
+    let mut names: Vec<String> = actors.iter().map(|actor| actor.manager.clone()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() { "somebody unknown (the field was removed)".to_owned() } else { names.join(", ") }
+}
+
+fn verb(step: &Step) -> &'static str {
+    match &step.action {
+        Action::Create => "create",
+        Action::Adopt => "adopt",
+        Action::Update(Cause::Drift(_)) => "repair",
+        _ => "change",
+    }
+}
+
+impl Outcome {
+    /// With the place in the repository on its finding.
+    fn at_origin(self, step: &Step) -> Outcome {
+        let origin = &step.manifest.origin;
+        let place = |finding: Finding| finding.at(Location::in_source(&origin.source, origin.line, 1));
+        match self {
+            Outcome::Refused(finding) => Outcome::Refused(place(finding)),
+            Outcome::Failed(finding, after) => Outcome::Failed(place(finding), after),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Flags that several commands share, and how they become settings: flag over `MOIN_*` over the daemon's own file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{BoxError, output};
+use crate::cluster::Cluster;
+use crate::config::{self, Flags, RepositoryPlace, Settings, SettingsFile};
+use crate::finding::Finding;
+use crate::model::{LiveObject, RepoPath};
+use crate::render::RenderOptions;
+use crate::source::{self, Access, Place, RemoteUrl, Source, SourceSettings};
+use crate::yaml;
+
+/// Where settings come from beside flags.
+#[derive(Debug, Clone, Args)]
+pub struct SettingsArgs {
+    /// A file with settings, one `name: value` a line, named like the flags.
+    #[arg(long, env = "MOIN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where the repository is and what of it matters.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// URL of a git repository (https, ssh, file), or a folder.
+    #[arg(long, value_name = "URL|DIR")]
+    repo: Option<String>,
+    /// Follow this branch.
+    #[arg(long)]
+    branch: Option<String>,
+    /// Follow this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// Stay at this commit.
+    #[arg(long)]
+    commit: Option<String>,
+    /// Folder in the repository.
+    #[arg(long)]
+    path: Option<String>,
+    /// Use case of moin.yaml.
+    #[arg(long)]
+    use_case: Option<String>,
+    /// Management cluster of moin.yaml.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Owner name, in place of metadata.name of moin.yaml.
+    #[arg(long)]
+    name: Option<String>,
+    /// How often to look at the repository, such as `30s`.
+    #[arg(long)]
+    interval: Option<String>,
+    /// Folder for the cache of git repositories.
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<String>,
+    /// File with a token for https.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<String>,
+    /// Private key for ssh.
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Option<String>,
+    /// Known host keys for ssh.
+    #[arg(long, value_name = "FILE")]
+    known_hosts: Option<String>,
+    /// Certificates of a private authority, for https.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<String>,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// How to reach the cluster; else as kubectl does, or from within a pod.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// Context of the kubeconfig.
+    #[arg(long)]
+    context: Option<String>,
+}
+
+/// Namespaces beside those of the repository.
+#[derive(Debug, Clone, Args)]
+pub struct TriggerArgs {
+    /// File with Namespace objects that trigger rules as if they lived in the cluster.
+    #[arg(long, value_name = "FILE")]
+    namespaces: Option<PathBuf>,
+}
+
+impl SettingsArgs {
+    /// The settings that these flags, the environment and the file say.
+    pub fn resolve(&self, flags: Flags) -> Result<Settings, BoxError> {
+        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        let text = match &self.config {
+            Some(path) => Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
+            None => None,
+        };
+        let shown = self.config.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+        let file = text.as_deref().map(|bytes| SettingsFile { path: &shown, bytes });
+        Settings::load(&flags, &environment, file).map_err(|findings| {
+            output::findings(&findings);
+            "the settings are not valid".into()
+        })
+    }
+}
+
+impl SourceArgs {
+    fn flags(&self) -> Flags {
+        let given = [
+            ("repo", &self.repo),
+            ("branch", &self.branch),
+            ("tag", &self.tag),
+            ("commit", &self.commit),
+            ("path", &self.path),
+            ("use-case", &self.use_case),
+            ("cluster", &self.cluster),
+            ("name", &self.name),
+            ("interval", &self.interval),
+            ("cache-dir", &self.cache_dir),
+            ("token-file", &self.token_file),
+            ("ssh-key", &self.ssh_key),
+            ("known-hosts", &self.known_hosts),
+            ("ca-file", &self.ca_file),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+
+    /// The settings, these flags on top.
+    pub fn settings(&self) -> Result<Settings, BoxError> {
+        self.settings_with(Flags::new())
+    }
+
+    /// The settings, these flags and more on top.
+    pub fn settings_with(&self, more: Flags) -> Result<Settings, BoxError> {
+        let mut flags = self.flags();
+        flags.extend(more);
+        self.settings.resolve(flags)
+    }
+}
+
+impl ClusterArgs {
+    /// As flags of the settings.
+    pub fn flags(&self) -> Flags {
+        let given = [("kubeconfig", &self.kubeconfig), ("context", &self.context)];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+
+    /// Connect to the cluster that the settings, these flags on top, name.
+    pub async fn connect(&self, settings: &Settings) -> Result<Cluster, BoxError> {
+        let kubeconfig = self.kubeconfig.as_deref().map(Path::new).or(settings.kubeconfig.as_deref());
+        let context = self.context.as_deref().or(settings.context.as_deref());
+        Ok(Cluster::connect(kubeconfig, context).await?)
+    }
+}
+
+impl TriggerArgs {
+    /// The namespaces of the file, by name.
+    pub fn namespaces(&self) -> Result<BTreeMap<String, LiveObject>, BoxError> {
+        let mut namespaces = BTreeMap::new();
+        let Some(path) = &self.namespaces else { return Ok(namespaces) };
+        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let shown: RepoPath = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
+        for document in yaml::read(&shown, &bytes) {
+            let document = document.map_err(|finding: Finding| finding.to_string())?;
+            let items = match &document.value["items"] {
+                Value::Array(items) => items.clone(),
+                _ => vec![document.value.clone()],
+            };
+            for item in items.into_iter().filter(|item| item["kind"] == "Namespace") {
+                let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                namespaces.insert(name, LiveObject::new(item));
+            }
+        }
+        Ok(namespaces)
+    }
+}
+
+/// What to render, as the settings say.
+pub fn render_options(settings: &Settings) -> RenderOptions {
+    let source_url = match &settings.repository {
+        Some(RepositoryPlace::Url(url)) => Some(source::redact(url)),
+        _ => None,
+    };
+    RenderOptions {
+        path: settings.path.clone(),
+        use_case: settings.use_case.clone(),
+        cluster: settings.cluster.clone(),
+        owner: settings.name.clone(),
+        source_url,
+    }
+}
+
+/// What to call the source, without credentials.
+pub fn source_name(settings: &Settings) -> String {
+    match &settings.repository {
+        Some(RepositoryPlace::Url(url)) => source::redact(url),
+        Some(RepositoryPlace::Folder(path)) => path.display().to_string(),
+        None => ".".to_owned(),
+    }
+}
+
+/// The source that a daemon follows: a remote repository, or a folder as it is.
+pub fn open_remote(settings: &Settings) -> Result<Source, BoxError> {
+    let place = match &settings.repository {
+        None => return Err("which repository? say --repo URL or --repo DIR (or MOIN_REPO)".into()),
+        Some(RepositoryPlace::Folder(path)) => Place::Folder(path.clone()),
+        Some(RepositoryPlace::Url(url)) => remote(url, settings)?,
+    };
+    open(place, settings)
+}
+
+/// The source of an offline command: a remote repository, or a working tree with its history; this folder if none is
+/// named.
+pub fn open_repository(settings: &Settings) -> Result<Source, BoxError> {
+    let place = match &settings.repository {
+        None => Place::Worktree(PathBuf::from(".")),
+        Some(RepositoryPlace::Folder(path)) => Place::Worktree(path.clone()),
+        Some(RepositoryPlace::Url(url)) => remote(url, settings)?,
+    };
+    open(place, settings)
+}
+
+fn remote(url: &str, settings: &Settings) -> Result<Place, BoxError> {
+    let url: RemoteUrl = url.parse()?;
+    let reference = match settings.reference.clone() {
+        config::Reference::Default => source::Reference::Default,
+        config::Reference::Branch(name) => source::Reference::Branch(name),
+        config::Reference::Tag(name) => source::Reference::Tag(name),
+        config::Reference::Commit(id) => source::Reference::Commit(id),
+    };
+    Ok(Place::Git { url, reference })
+}
+
+fn open(place: Place, settings: &Settings) -> Result<Source, BoxError> {
+    let credentials = &settings.credentials;
+    let access = Access {
+        token_file: credentials.token_file.clone(),
+        ca_file: credentials.ca_file.clone(),
+        proxy: credentials.proxy.clone(),
+        no_proxy: credentials.no_proxy.clone().unwrap_or_default(),
+        ssh_key: credentials.ssh_key.clone(),
+        known_hosts: credentials.known_hosts.clone(),
+        ..Access::default()
+    };
+    Ok(Source::open(&SourceSettings { access, ..SourceSettings::new(place, settings.cache.clone()) })?)
+}

@@ -1,0 +1,107 @@
+//! `moin check`: judges a repository offline.
+
+use clap::{Args, ValueEnum};
+
+use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
+use super::offline::Offline;
+use super::{Outcome, output};
+use crate::finding::{Finding, Severity};
+
+/// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
+///
+/// Ends with 0 when there is nothing to say, with 1 when there are errors or warnings.
+///
+/// Example: moin check --repo .
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The revision; without one, the working tree or the branch as it is.
+    revision: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    triggers: TriggerArgs,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// An array of findings.
+    Json,
+    /// Workflow commands that GitHub shows at the lines of a pull request.
+    Github,
+}
+
+/// Run the command.
+pub fn run(args: CheckArgs) -> Outcome {
+    let settings = args.source.settings()?;
+    let source = open_repository(&settings)?;
+    let mut offline = Offline::new(source, render_options(&settings), args.triggers.namespaces()?);
+    let snapshot = offline.snapshot(args.revision.as_deref())?;
+    let reviewed = offline.review(&snapshot, None);
+    let findings = reviewed.findings();
+    match args.output {
+        Format::Text => text(&findings, reviewed.manifests.manifests.len())?,
+        Format::Json => output::result(&(serde_json::to_string_pretty(&findings)? + "\n"))?,
+        Format::Github => output::result(&findings.iter().map(workflow_command).collect::<String>())?,
+    }
+    Ok(u8::from(findings.iter().any(|finding| finding.severity > Severity::Note)))
+}
+
+fn text(findings: &[Finding], objects: usize) -> std::io::Result<()> {
+    let color = output::colors(&std::io::stdout());
+    let mut out = String::new();
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| finding.severity);
+    for finding in sorted {
+        out += &format!("{}\n\n", crate::finding::Rendered { finding, color });
+    }
+    let said = output::count(findings).unwrap_or_else(|| "nothing to say".to_owned());
+    output::result(&format!("{out}{objects} objects: {said}\n"))
+}
+
+/// `::error file=a.yaml,line=3,col=5,title=MOIN-0502::message`, escaped as GitHub wants it.
+fn workflow_command(finding: &Finding) -> String {
+    let command = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "notice",
+    };
+    let place = finding.location.as_ref().map_or(String::new(), |at| {
+        format!("file={},line={},col={},", property(at.file.as_str()), at.line, at.column)
+    });
+    let object = finding.object.as_ref().map_or(String::new(), |id| format!("{id}: "));
+    let help = finding.help.as_deref().map_or(String::new(), |help| format!("\n{help}"));
+    format!(
+        "::{command} {place}title={}::{}\n",
+        finding.code,
+        data(&format!("{object}{}{help}", finding.message))
+    )
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{Code, Location};
+
+    #[test]
+    fn a_workflow_command_stays_on_its_line() {
+        let at = Location::line(&"a,b.yaml".parse().unwrap(), 3);
+        let finding = Finding::error(Code::BrokenYaml, "100%\nwrong").at(at);
+        assert_eq!(
+            workflow_command(&finding),
+            "::error file=a%2Cb.yaml,line=3,col=1,title=MOIN-0201::100%25%0Awrong\n"
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! `moin diff`: what would change.
+
+mod entry;
+mod markdown;
+mod text;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::args::{ClusterArgs, SourceArgs, TriggerArgs, open_repository, render_options};
+use super::offline::{Offline, Reviewed};
+use super::{Outcome, output};
+use crate::cluster::{Cluster, ListOptions};
+use crate::daemon::rules_of;
+use crate::finding::Finding;
+use crate::model::{LiveState, Manifest, OWNER_LABEL, Revision, ServedKind};
+use crate::plan::{self, Accepted, Context, Plan};
+use crate::status::PlanReport;
+use entry::{Entry, Summary};
+use text::Palette;
+
+/// Show what would change.
+///
+/// Between two revisions, without a cluster: moin diff main..HEAD.
+/// Between a cluster and a revision: moin diff --live, moin diff --live HEAD.
+///
+/// Ends with 0 when nothing would change, with 1 when something would, with 2 when it could not run.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// BASE..HEAD; BASE.. compares with the working tree. With --live, one revision.
+    range: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    triggers: TriggerArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Compare with a cluster.
+    #[arg(long)]
+    live: bool,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Unified)]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Unified diffs, as kubectl diff.
+    Unified,
+    /// For machines.
+    Json,
+    /// A comment for a pull request.
+    Markdown,
+}
+
+/// Run the command.
+pub fn run(args: DiffArgs) -> Outcome {
+    let settings = args.source.settings()?;
+    let source = open_repository(&settings)?;
+    let mut namespaces = args.triggers.namespaces()?;
+    if args.live {
+        let live = tokio::runtime::Runtime::new()?.block_on(async {
+            let cluster = args.cluster.connect(&settings).await?;
+            read_live(&cluster, &[]).await
+        })?;
+        namespaces.extend(live.namespaces);
+    }
+    let mut offline = Offline::new(source, render_options(&settings), namespaces);
+    let comparison = if args.live {
+        against_cluster(&args, &settings, &mut offline)?
+    } else {
+        between_revisions(&args, &mut offline)?
+    };
+    comparison.print(args.output)
+}
+
+/// Two sides and what is planned to get from one to the other.
+struct Comparison {
+    head: Reviewed,
+    live: LiveState,
+    recorded: HashMap<crate::model::ObjectId, Arc<serde_json::Value>>,
+    revision: Revision,
+    base: Option<Revision>,
+}
+
+fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Comparison, super::BoxError> {
+    let range = args.range.as_deref().unwrap_or("HEAD..");
+    let (base, head) = range.split_once("..").ok_or_else(|| format!("{range:?} is not BASE..HEAD"))?;
+    let head = Some(head.trim_start_matches('.')).filter(|head| !head.is_empty());
+    let base_snapshot = offline.snapshot(Some(if base.is_empty() { "HEAD" } else { base }))?;
+    let base = offline.review(&base_snapshot, None);
+    let head_snapshot = offline.snapshot(head)?;
+    let head = offline.review(&head_snapshot, Some(&base.manifests));
+    let applied: Vec<Arc<Manifest>> = base.review.admitted.manifests().to_vec();
+    let now = Timestamp::UNIX_EPOCH.to_string();
+    let mut live = plan::live_state_of(&applied, &base.manifests.schemas, &now);
+    live.kinds = plan::served_kinds(applied.iter().chain(&head.manifests.manifests), &head.manifests.schemas);
+    let recorded = applied.iter().map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
+    let base = Some(base_snapshot.revision);
+    Ok(Comparison { head, live, recorded, revision: head_snapshot.revision, base })
+}
+
+fn against_cluster(
+    args: &DiffArgs,
+    settings: &crate::config::Settings,
+    offline: &mut Offline,
+) -> Result<Comparison, super::BoxError> {
+    let snapshot = offline.snapshot(args.range.as_deref())?;
+    let head = offline.review(&snapshot, None);
+    let live = tokio::runtime::Runtime::new()?.block_on(async {
+        let cluster = args.cluster.connect(settings).await?;
+        read_live(&cluster, &head.manifests.manifests).await
+    })?;
+    let owner = &head.manifests.owner;
+    // What is ours and rendered is taken as recorded: an edit by hand shows as what a pass would set back.
+    let ours = head.manifests.manifests.iter().filter(|manifest| {
+        live.objects.get(&manifest.id).is_some_and(|object| object.label(OWNER_LABEL) == Some(owner))
+    });
+    let recorded = ours.map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
+    Ok(Comparison { head, live, recorded, revision: snapshot.revision, base: None })
+}
+
+/// The namespaces of a cluster, the objects that are rendered, and everything that carries an owner label of their kinds.
+async fn read_live(cluster: &Cluster, manifests: &[Arc<Manifest>]) -> Result<LiveState, super::BoxError> {
+    let mut live = LiveState { kinds: cluster.discover().await?, ..LiveState::default() };
+    let namespace = crate::model::Gvk::new("v1", "Namespace");
+    if let Some(kind) = live.served(&namespace).cloned() {
+        for object in cluster.list(&kind, &ListOptions::default()).await? {
+            let name = object.body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            live.namespaces.insert(name, object);
+        }
+    }
+    let owned = ListOptions { labels: Some(OWNER_LABEL.to_owned()), ..ListOptions::default() };
+    let kinds: Vec<ServedKind> =
+        live.kinds.values().filter_map(|versions| versions.first().cloned()).collect();
+    if !manifests.is_empty() {
+        for kind in kinds {
+            // Kinds that cannot be listed hold nothing of ours.
+            for object in cluster.list(&kind, &owned).await.unwrap_or_default() {
+                if let Ok(id) = crate::model::ObjectId::of(&object.body) {
+                    live.objects.insert(id, object);
+                }
+            }
+        }
+    }
+    for manifest in manifests {
+        if let Some(kind) = live.served(&manifest.gvk).cloned()
+            && !live.objects.contains_key(&manifest.id)
+            && let Some(object) = cluster.get(&kind, &manifest.id).await?
+        {
+            live.objects.insert(manifest.id.clone(), object);
+        }
+    }
+    Ok(live)
+}
+
+impl Comparison {
+    fn print(self, format: Format) -> Outcome {
+        let manifests = &self.head.manifests;
+        let rules = rules_of(manifests, &[]);
+        let now = Timestamp::UNIX_EPOCH.to_string();
+        let accepted = Accepted::default();
+        let context = Context {
+            revision: &self.revision,
+            applied: self.base.as_ref(),
+            schemas: &manifests.schemas,
+            recorded: &self.recorded,
+            described: self.head.review.admitted.described(),
+            accepted: &accepted,
+            rules: &rules,
+            now: &now,
+        };
+        let plan: Plan = plan::plan(&self.head.review.admitted, &self.live, &context);
+        let entries = Entry::all_of(&plan, &self.live, &context);
+        let summary = Summary::of(&entries);
+        let findings: Vec<Finding> = self.head.findings().into_iter().chain(plan.findings.clone()).collect();
+        match format {
+            Format::Unified => {
+                let color = output::colors(&std::io::stdout());
+                let palette = if color { Palette::colored() } else { Palette::plain() };
+                output::result(&format!("{}{summary}\n", text::unified(&entries, &palette)))?;
+                output::findings(&findings);
+            }
+            Format::Json => {
+                let report = PlanReport::of(&plan, findings);
+                output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+            }
+            Format::Markdown => output::result(&markdown::comment(&entries, &findings, &summary))?,
+        }
+        Ok(u8::from(!summary.is_empty()))
+    }
+}

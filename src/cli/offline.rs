@@ -1,0 +1,62 @@
+//! What render, check and diff share: a revision of the repository, rendered and reviewed without a cluster.
+
+use std::collections::BTreeMap;
+
+use crate::finding::Finding;
+use crate::model::{LiveObject, Snapshot};
+use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
+use crate::review::{Review, Reviewer, Surroundings};
+use crate::source::{Source, SourceError};
+
+/// A revision, rendered and reviewed.
+pub struct Reviewed {
+    /// What was rendered.
+    pub manifests: Manifests,
+    /// What was judged.
+    pub review: Review,
+    /// Findings of the source.
+    pub left_out: Vec<Finding>,
+}
+
+impl Reviewed {
+    /// All findings, in the order of the stages.
+    pub fn findings(&self) -> Vec<Finding> {
+        let stages = [&self.left_out, &self.manifests.findings, &self.review.findings];
+        stages.into_iter().flatten().cloned().collect()
+    }
+}
+
+/// Renders and reviews revisions, sharing what they have in common.
+pub struct Offline {
+    source: Source,
+    options: RenderOptions,
+    namespaces: BTreeMap<String, LiveObject>,
+    renderer: Renderer,
+    reviewer: Reviewer,
+}
+
+impl Offline {
+    /// `namespaces` are those that live in a cluster, as triggers of rules beside the ones in the repository.
+    pub fn new(source: Source, options: RenderOptions, namespaces: BTreeMap<String, LiveObject>) -> Offline {
+        Offline { source, options, namespaces, renderer: Renderer::default(), reviewer: Reviewer::default() }
+    }
+
+    /// The files at a revision, or as they are now.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the source or the revision cannot be read.
+    pub fn snapshot(&mut self, revision: Option<&str>) -> Result<Snapshot, SourceError> {
+        match revision {
+            Some(revision) => self.source.snapshot(revision),
+            None => self.source.fetch(),
+        }
+    }
+
+    /// Render and review; the policies of `base` judge as well.
+    pub fn review(&mut self, snapshot: &Snapshot, base: Option<&Manifests>) -> Reviewed {
+        let live = LiveTriggers { namespaces: &self.namespaces };
+        let manifests = self.renderer.render(snapshot, &self.options, &live);
+        let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live });
+        Reviewed { manifests, review, left_out: self.source.findings().to_vec() }
+    }
+}

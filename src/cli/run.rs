@@ -1,0 +1,102 @@
+//! `moin run`: the daemon, or one pass.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{ClusterArgs, SourceArgs, open_remote, render_options, source_name};
+use super::{Outcome, output};
+use crate::daemon::{Daemon, Ended};
+use crate::web::{self, Probes};
+
+/// How long a single pass may take if nothing is said.
+const ONCE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Reconcile a cluster with a repository, for ever or once.
+///
+/// With --once it ends with 0 when all is applied and healthy, with 1 as soon as nothing can move any more, with 2 if it
+/// could not start.
+///
+/// Example: moin run --repo https://git.example.org/config --branch main --path flux/config --once --timeout 5m
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Make one pass and end with its result.
+    #[arg(long)]
+    once: bool,
+    /// How long a single pass may take at most, such as `60s`; 5m if nothing is said.
+    #[arg(long)]
+    timeout: Option<String>,
+    /// Where to serve /healthz, /readyz and /metrics, such as `0.0.0.0:8080`.
+    #[arg(long)]
+    listen: Option<String>,
+}
+
+/// Run the command.
+pub fn run(args: RunArgs) -> Outcome {
+    let mut flags = args.cluster.flags();
+    flags.extend(args.timeout.clone().map(|timeout| ("timeout", timeout)));
+    flags.extend(args.listen.clone().map(|listen| ("listen", listen)));
+    let settings = args.source.settings_with(flags)?;
+    let source = open_remote(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let cluster = args.cluster.connect(&settings).await?;
+        let probes = Probes::default();
+        let stop = stop_signal();
+        if let Some(address) = &settings.listen {
+            let listener =
+                TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"))?;
+            tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
+            let router = web::router(probes.clone());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+        }
+        let daemon = Daemon {
+            cluster,
+            source,
+            source_url: source_name(&settings),
+            render: render_options(&settings),
+            once: args.once.then(|| settings.timeout.unwrap_or(ONCE_TIMEOUT)),
+            interval: settings.interval,
+            fetch_timeout: FETCH_TIMEOUT,
+            probes,
+            stop,
+        };
+        Ok::<Ended, super::BoxError>(daemon.run().await?)
+    })?;
+    // Work that hangs in the background (a fetch without an answer) must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if args.once {
+        output::findings(&ended.report.findings);
+        output::result(&format!("{}\n", ended.report.summary()))?;
+    }
+    Ok(u8::try_from(ended.code).unwrap_or(1))
+}
+
+/// Cancelled by Ctrl-C or SIGTERM. Must be called within a runtime.
+pub fn stop_signal() -> CancellationToken {
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => drop(signal.recv().await),
+                // Without a handler the signal ends the process by itself.
+                Err(_) => std::future::pending::<()>().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+        stop.cancel();
+    });
+    token
+}

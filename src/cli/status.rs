@@ -1,0 +1,107 @@
+//! `moin status`: what the daemon reports.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::args::{ClusterArgs, SettingsArgs};
+use super::{Outcome, output};
+use crate::cluster::ListOptions;
+use crate::model::{API_VERSION, Gvk, LiveObject, SYSTEM_NAMESPACE};
+use crate::yaml;
+
+/// Show what the daemon reports of a cluster. Ends with 1 when anything is not as it should be.
+///
+/// Example: moin status --kubeconfig ~/.kube/config
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// The Reconciliation objects.
+    Json,
+    /// The Reconciliation objects.
+    Yaml,
+}
+
+/// Run the command.
+pub fn run(args: StatusArgs) -> Outcome {
+    let settings = args.settings.resolve(args.cluster.flags())?;
+    let found = tokio::runtime::Runtime::new()?.block_on(async {
+        let cluster = args.cluster.connect(&settings).await?;
+        let kinds = cluster.discover().await?;
+        let gvk = Gvk::new(API_VERSION, "Reconciliation");
+        let Some(kind) = kinds.get(&gvk.group_kind()).and_then(|versions| versions.first()) else {
+            return Err(
+                "no daemon has run against this cluster: it does not know the kind Reconciliation".into()
+            );
+        };
+        let options = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..ListOptions::default() };
+        Ok::<_, super::BoxError>(cluster.list(kind, &options).await?)
+    })?;
+    let ready = !found.is_empty() && found.iter().all(|live| condition(live, "Ready")["status"] == "True");
+    let bodies: Vec<&Value> = found.iter().map(|live| &*live.body).collect();
+    output::result(&match args.output {
+        Format::Json => serde_json::to_string_pretty(&bodies)? + "\n",
+        Format::Yaml => bodies.iter().map(|body| format!("---\n{}", yaml::write(body))).collect(),
+        Format::Text => found.iter().map(text).collect(),
+    })?;
+    Ok(u8::from(!ready))
+}
+
+fn condition<'a>(live: &'a LiveObject, kind: &str) -> &'a Value {
+    let conditions = live.body["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|c| c["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+fn text(live: &LiveObject) -> String {
+    let status = &live.body["status"];
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let ready = condition(live, "Ready");
+    let mut out = format!(
+        "{}: {}, {}\n  source   {} {}\n  revision {} (applied: {})\n",
+        word(&live.body["metadata"]["name"]),
+        if ready["status"] == "True" { "ready" } else { "not ready" },
+        word(&ready["message"]),
+        word(&status["source"]["url"]),
+        word(&status["source"]["path"]),
+        short(&word(&status["revision"])),
+        short(&word(&status["appliedRevision"])),
+    );
+    let units: Vec<&Value> = status["units"].as_array().into_iter().flatten().collect();
+    let width = units.iter().map(|unit| word(&unit["name"]).len()).max().unwrap_or(0);
+    for unit in units {
+        out += &format!(
+            "  {:width$}  {:20}  {}\n",
+            word(&unit["name"]),
+            word(&unit["phase"]),
+            word(&unit["message"])
+        );
+    }
+    for finding in status["findings"].as_array().into_iter().flatten() {
+        out += &format!(
+            "  {} {} {}: {}\n",
+            word(&finding["severity"]),
+            word(&finding["code"]),
+            finding["object"].as_str().or(finding["location"].as_str()).unwrap_or(""),
+            word(&finding["message"]),
+        );
+    }
+    if let Some(more) = status["findingsLeftOut"].as_u64() {
+        out += &format!("  and {more} more findings\n");
+    }
+    out
+}
+
+fn short(revision: &str) -> &str {
+    if revision.len() == 40 { &revision[..7] } else { revision }
+}

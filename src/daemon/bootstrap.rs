@@ -1,0 +1,90 @@
+//! What a target needs before anything else: moin's namespace and the definition of its status kind.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{ApplyOptions, Cluster, ClusterError, Kinds};
+use crate::model::{API_GROUP, GroupKind, Gvk, LiveObject, ObjectId, SYSTEM_NAMESPACE, ServedKind};
+use crate::status;
+
+/// How the Reconciliation kind is served.
+pub fn reconciliation_kind() -> ServedKind {
+    ServedKind {
+        gvk: Gvk::new(crate::model::API_VERSION, "Reconciliation"),
+        plural: "reconciliations".to_owned(),
+        namespaced: true,
+    }
+}
+
+/// Create or correct what is missing; writes nothing when all is there. Answers the Reconciliation of this owner, if any.
+///
+/// # Errors
+/// [`ClusterError`] when the API server refuses or does not answer.
+pub async fn prepare(
+    cluster: &Cluster,
+    kinds: &Kinds,
+    owner: &str,
+) -> Result<Option<LiveObject>, ClusterError> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}});
+    ensure(cluster, kinds, &namespace).await?;
+    ensure(cluster, kinds, &status::reconciliation_crd()).await?;
+    let id = ObjectId::new(API_GROUP, "Reconciliation", Some(SYSTEM_NAMESPACE), &status::name_of(owner));
+    // A definition that was just created is served a moment later, and there is nothing to watch before it is.
+    let mut left = 100;
+    loop {
+        match cluster.get(&reconciliation_kind(), &id).await {
+            Err(ClusterError::NotServed { .. }) if left > 0 => {
+                left -= 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Apply an object unless it is there with everything that is asked for.
+async fn ensure(cluster: &Cluster, kinds: &Kinds, wanted: &Value) -> Result<(), ClusterError> {
+    let not_served = |what: String| ClusterError::NotServed { what };
+    let gvk = Gvk::of(wanted).map_err(|error| not_served(error.to_string()))?;
+    let id = ObjectId::of(wanted).map_err(|error| not_served(error.to_string()))?;
+    let kind = served(kinds, &gvk).ok_or_else(|| not_served(gvk.to_string()))?;
+    match cluster.get(kind, &id).await? {
+        Some(live) if contains(&live.body, wanted) => Ok(()),
+        _ => cluster
+            .apply(kind, wanted, &ApplyOptions { force: true, ..ApplyOptions::default() })
+            .await
+            .map(drop),
+    }
+}
+
+fn served<'a>(kinds: &'a Kinds, gvk: &Gvk) -> Option<&'a ServedKind> {
+    let of_kind = kinds.get(&GroupKind { group: gvk.group.clone(), kind: gvk.kind.clone() })?;
+    of_kind.iter().find(|kind| kind.gvk == *gvk)
+}
+
+/// Whether `have` says all that `wanted` says; lists must be equal in length, their items contained in order.
+fn contains(have: &Value, wanted: &Value) -> bool {
+    match (have, wanted) {
+        (Value::Object(have), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| have.get(key).is_some_and(|found| contains(found, value)))
+        }
+        (Value::Array(have), Value::Array(wanted)) => {
+            have.len() == wanted.len() && have.iter().zip(wanted).all(|(have, wanted)| contains(have, wanted))
+        }
+        (have, wanted) => have == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference() {
+        let wanted = json!({"spec": {"a": [{"x": 1}]}});
+        assert!(contains(&json!({"spec": {"a": [{"x": 1, "y": 2}], "b": 1}, "status": {}}), &wanted));
+        assert!(!contains(&json!({"spec": {"a": []}}), &wanted));
+        assert!(!contains(&json!({"spec": {"a": [{"x": 2}]}}), &wanted));
+    }
+}

@@ -1,0 +1,281 @@
+//! From a snapshot and a live state to a plan: render, review and plan, each remembering what it did last.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use rustc_hash::{FxBuildHasher, FxHasher};
+use serde_json::Value;
+
+use crate::config::Approval;
+use crate::engine::{PlanView, UnitView};
+use crate::finding::{Code, Finding, Severity};
+use crate::model::{Health, HealthStatus, LiveState, Manifest, ObjectId, Revision, Snapshot, Unit, UnitName};
+use crate::observe;
+use crate::plan::{Accepted, Action, Context, Plan, Planner, Rules, Step};
+use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
+use crate::review::{Review, Reviewer, Surroundings};
+
+/// Everything between a commit and a plan, with the memory that makes the next plan cheap.
+pub struct Pipeline {
+    options: RenderOptions,
+    renderer: Renderer,
+    reviewer: Reviewer,
+    planner: Planner,
+    /// Bodies by object that are known to be applied: fields in them are ours.
+    recorded: HashMap<ObjectId, Arc<Value>>,
+    /// The applied revision: its policies still judge.
+    applied: Option<Manifests>,
+    applied_revision: Option<Revision>,
+    /// What the server took as equal.
+    pub accepted: Accepted,
+    health: HashMap<ObjectId, (Arc<Value>, Health)>,
+}
+
+/// The outcome of one turn.
+pub struct Turn {
+    /// What was rendered.
+    pub manifests: Manifests,
+    /// What would change.
+    pub plan: Plan,
+    /// The engine's view of it.
+    pub view: PlanView,
+    /// Everything to tell a person, of all stages.
+    pub findings: Vec<Finding>,
+    /// How many admitted objects are as they should be.
+    pub in_sync: usize,
+    /// How many are blocked, by review or by the plan.
+    pub blocked: usize,
+}
+
+impl Pipeline {
+    /// A pipeline that remembers nothing.
+    pub fn new(options: RenderOptions) -> Pipeline {
+        Pipeline {
+            options,
+            renderer: Renderer::default(),
+            reviewer: Reviewer::default(),
+            planner: Planner::default(),
+            recorded: HashMap::new(),
+            applied: None,
+            applied_revision: None,
+            accepted: Accepted::default(),
+            health: HashMap::new(),
+        }
+    }
+
+    /// What the repository calls itself.
+    pub fn owner_of(&mut self, snapshot: &Snapshot) -> String {
+        self.render(snapshot, &LiveState::default()).owner
+    }
+
+    /// Take a revision as applied: the fields that it renders are ours, and a change of them is drift.
+    pub fn record_revision(&mut self, snapshot: &Snapshot, live: &LiveState) {
+        let manifests = self.render(snapshot, live);
+        self.recorded = manifests.manifests.iter().map(|m| (m.id.clone(), m.body.clone())).collect();
+        self.applied = Some(manifests);
+        self.applied_revision = Some(snapshot.revision.clone());
+    }
+
+    /// Take what was rendered last as applied: from now on its policies judge beside those of the next revision.
+    pub fn record_turn(&mut self, turn: &Turn) {
+        self.applied = Some(turn.manifests.clone());
+        self.applied_revision = Some(turn.plan.revision.clone());
+    }
+
+    /// Take one object as applied.
+    pub fn record(&mut self, id: &ObjectId, body: Arc<Value>) {
+        self.recorded.insert(id.clone(), body);
+    }
+
+    /// Render alone.
+    pub fn render(&mut self, snapshot: &Snapshot, live: &LiveState) -> Manifests {
+        self.renderer.render(snapshot, &self.options, &LiveTriggers { namespaces: &live.namespaces })
+    }
+
+    /// Render, review and plan.
+    pub fn turn(
+        &mut self,
+        snapshot: &Snapshot,
+        live: &LiveState,
+        rules: impl FnOnce(&Manifests) -> Rules,
+        now: &str,
+    ) -> Turn {
+        let manifests = self.render(snapshot, live);
+        let rules = &rules(&manifests);
+        let triggers = LiveTriggers { namespaces: &live.namespaces };
+        let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers };
+        let review = self.reviewer.review(&manifests, &surroundings);
+        let context = Context {
+            revision: &snapshot.revision,
+            applied: self.applied_revision.as_ref(),
+            schemas: &manifests.schemas,
+            recorded: &self.recorded,
+            described: review.admitted.described(),
+            accepted: &self.accepted,
+            rules,
+            now,
+        };
+        let plan = self.planner.plan(&review.admitted, live, &context, environment(live, rules));
+        for step in
+            plan.steps.iter().filter(|step| step.action == Action::Unchanged && step.reported.is_empty())
+        {
+            self.recorded.insert(step.id().clone(), step.manifest.body.clone());
+        }
+        let view = self.view(&manifests, &review, &plan, live);
+        let mut findings = manifests.findings.clone();
+        findings.extend(review.findings.iter().cloned());
+        findings.extend(plan.findings.iter().cloned());
+        let in_sync = plan.steps.iter().filter(|step| step.action == Action::Unchanged).count();
+        let stuck = plan.steps.iter().filter(|step| matches!(step.action, Action::Blocked { .. })).count();
+        Turn { blocked: stuck + review.blocked.len(), manifests, plan, view, findings, in_sync }
+    }
+
+    fn view(&mut self, manifests: &Manifests, review: &Review, plan: &Plan, live: &LiveState) -> PlanView {
+        let mut by_unit: BTreeMap<&UnitName, Vec<&Arc<Step>>> = BTreeMap::new();
+        for step in &plan.steps {
+            by_unit.entry(&step.manifest.unit).or_default().push(step);
+        }
+        let units = manifests.units.iter().map(|unit| {
+            let steps = by_unit.get(&unit.name).map_or(&[][..], Vec::as_slice);
+            let mut view = unit_view(unit, steps);
+            let refused = review.blocked.iter().filter(|blocked| blocked.manifest.unit == unit.name);
+            view.held.extend(refused.map(|blocked| {
+                let reason = blocked.findings.first().map_or("refused", |finding| finding.message.as_str());
+                (blocked.manifest.id.clone(), reason.to_owned())
+            }));
+            view.unhealthy = self.unhealthy(unit, steps, live);
+            view
+        });
+        let units: Vec<UnitView> = units.collect();
+        self.health.retain(|id, _| live.objects.contains_key(id));
+        let (at_once, later): (Vec<_>, Vec<_>) =
+            plan.deletions.allowed.iter().partition(|deletion| deletion.at_once);
+        let blocked = plan.steps.iter().any(|step| matches!(step.action, Action::Blocked { .. }));
+        let errors = manifests.findings.iter().any(|finding| finding.severity == Severity::Error);
+        PlanView {
+            revision: Some(plan.revision.clone()),
+            units,
+            deletions: later.iter().map(|deletion| deletion.id.clone()).collect(),
+            deletions_at_once: at_once.iter().map(|deletion| deletion.id.clone()).collect(),
+            hold_prune: hold_prune(manifests),
+            flawed: blocked || errors || !review.blocked.is_empty() || !plan.deletions.held.is_empty(),
+        }
+    }
+
+    /// What the unit waits for and is not healthy. What is not written yet, or can never be, is not waited for.
+    fn unhealthy(&mut self, unit: &Unit, steps: &[&Arc<Step>], live: &LiveState) -> Vec<(ObjectId, Health)> {
+        let mut ids: Vec<ObjectId> = Vec::new();
+        if unit.wait {
+            let written = steps.iter().filter(|step| step.action == Action::Unchanged);
+            ids.extend(written.map(|step| step.id().clone()));
+        }
+        let checks = unit.health_checks.iter();
+        ids.extend(checks.map(|check| {
+            ObjectId::new(&check.gvk.group, &check.gvk.kind, check.namespace.as_deref(), &check.name)
+        }));
+        ids.sort();
+        ids.dedup();
+        let mut unhealthy: Vec<(ObjectId, Health)> = ids
+            .into_iter()
+            .filter_map(|id| {
+                let health = self.health_of(&id, live);
+                (health.status != HealthStatus::Healthy).then_some((id, health))
+            })
+            .collect();
+        // The worst first: it is the one that the unit's message names.
+        unhealthy.sort_by(|a, b| b.1.status.cmp(&a.1.status).then_with(|| a.0.cmp(&b.0)));
+        unhealthy
+    }
+
+    fn health_of(&mut self, id: &ObjectId, live: &LiveState) -> Health {
+        let Some(object) = live.objects.get(id) else {
+            return Health::new(HealthStatus::Progressing, "it does not exist yet");
+        };
+        match self.health.get(id) {
+            Some((body, health)) if Arc::ptr_eq(body, &object.body) => health.clone(),
+            _ => {
+                let health = observe::health(&object.body);
+                self.health.insert(id.clone(), (object.body.clone(), health.clone()));
+                health
+            }
+        }
+    }
+}
+
+fn unit_view(unit: &Unit, steps: &[&Arc<Step>]) -> UnitView {
+    let mut view = UnitView {
+        unit: Arc::new(unit.clone()),
+        writes: Vec::new(),
+        awaiting: Vec::new(),
+        held: Vec::new(),
+        unhealthy: Vec::new(),
+    };
+    for step in steps {
+        match &step.action {
+            Action::Create | Action::Update(_) | Action::Adopt => {
+                view.writes.push((step.wave, step.id().clone(), fingerprint(&step.manifest)));
+            }
+            Action::AwaitKind => view.awaiting.push(step.id().clone()),
+            Action::Blocked { finding, holds: true } => {
+                view.held.push((step.id().clone(), finding.message.clone()))
+            }
+            Action::Blocked { .. } | Action::Unchanged => {}
+        }
+    }
+    view
+}
+
+/// A hash of the desired body: equal while the same thing is asked for.
+pub fn fingerprint(manifest: &Manifest) -> u64 {
+    FxBuildHasher.hash_one(manifest.body.to_string())
+}
+
+/// Why nothing may be pruned: a part of the repository was not understood, and nobody knows which objects it holds.
+fn hold_prune(manifests: &Manifests) -> Option<String> {
+    if manifests.is_complete() {
+        return None;
+    }
+    let error = manifests.findings.iter().find(|finding| finding.severity == Severity::Error);
+    Some(
+        error.map_or("a part of the repository was not understood".to_owned(), |finding| {
+            finding.message.clone()
+        }),
+    )
+}
+
+/// A hash of what classification depends on beside the two sides of each object.
+fn environment(live: &LiveState, rules: &Rules) -> u64 {
+    let mut hasher = FxHasher::default();
+    let kinds = live.kinds.values().flatten().map(|kind| FxBuildHasher.hash_one(&kind.gvk));
+    kinds.fold(0u64, |sum, hash| sum.wrapping_add(hash)).hash(&mut hasher);
+    let terminating = live
+        .namespaces
+        .iter()
+        .filter(|(_, ns)| ns.is_deleting() || ns.body["status"]["phase"] == "Terminating");
+    for (name, _) in terminating {
+        name.hash(&mut hasher);
+    }
+    format!("{rules:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The repository's rules for planning, with what an operator approved beside git.
+pub fn rules_of(manifests: &Manifests, approvals: &[Approval]) -> Rules {
+    Rules::of(&manifests.owner, &manifests.repository, approvals)
+}
+
+/// A revision that must not be applied, if it does not descend from the recorded one and nobody approved it.
+pub fn not_a_descendant(recorded: &Revision, revision: &Revision) -> Finding {
+    let message = format!(
+        "commit {} does not descend from the applied commit {}: the branch was rewritten, or points elsewhere",
+        revision.short(),
+        recorded.short()
+    );
+    let help = format!(
+        "push on top of {}, or approve {{action: revision, revision: {}}}",
+        recorded.short(),
+        revision.short()
+    );
+    Finding::error(Code::NotADescendant, message).help(help)
+}

@@ -1,0 +1,232 @@
+//! The cluster that is reconciled: prepared, watched, and known by what it records.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::bootstrap::{self, reconciliation_kind};
+use super::pipeline::Turn;
+use crate::apply::Work;
+use crate::cluster::{Cluster, ClusterError, ListOptions, Watches};
+use crate::config::{Approval, ApprovalAction};
+use crate::finding::{Code, Finding};
+use crate::model::{
+    API_GROUP, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId, Revision, SYSTEM_NAMESPACE,
+};
+use crate::source::SourceError;
+use crate::status::{self, SourceRecord};
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The source could not be read for the first time.
+    #[error("the source cannot be read")]
+    Source(#[source] SourceError),
+    /// The target could not be prepared.
+    #[error("the cluster cannot be prepared")]
+    Cluster(#[source] ClusterError),
+    /// Another source uses the owner name in this cluster.
+    #[error("{}", .0.message)]
+    SourceMismatch(Box<Finding>),
+}
+
+/// A cluster under reconciliation.
+pub(super) struct Target {
+    owner: String,
+    watches: Arc<Watches>,
+    /// Kinds that our objects are of, whether or not the repository still renders such.
+    found: Vec<Gvk>,
+    reconciliation: Option<LiveObject>,
+}
+
+impl Target {
+    /// Prepare and begin to watch; every change of what is watched is told on the channel.
+    pub(super) async fn open(
+        cluster: &Cluster,
+        owner: &str,
+        source: &SourceRecord,
+    ) -> Result<(Target, mpsc::UnboundedReceiver<()>), DaemonError> {
+        let kinds = cluster.discover().await.map_err(DaemonError::Cluster)?;
+        let reconciliation =
+            bootstrap::prepare(cluster, &kinds, owner).await.map_err(DaemonError::Cluster)?;
+        if let Some(live) = &reconciliation {
+            same_source(owner, live, source)?;
+        }
+        let (watches, changes) =
+            Watches::start(cluster.clone(), owner).await.map_err(DaemonError::Cluster)?;
+        let found = owned_kinds(cluster, owner, &watches).await;
+        let target = Target { owner: owner.to_owned(), watches: Arc::new(watches), found, reconciliation };
+        target.follow_kinds(&[], Vec::new());
+        target.watches.settled().await;
+        Ok((target, told(changes)))
+    }
+
+    /// The owner name.
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// What is known of the cluster now.
+    pub(super) fn live(&self) -> LiveState {
+        self.watches.snapshot()
+    }
+
+    /// The watches, for work beside the loop.
+    pub(super) fn watches(&self) -> Arc<Watches> {
+        self.watches.clone()
+    }
+
+    /// The Reconciliation as it was found.
+    pub(super) fn reconciliation(&self) -> Option<LiveObject> {
+        self.reconciliation.clone()
+    }
+
+    /// The revision that was applied as a whole.
+    pub(super) fn applied_revision(&self) -> Option<Revision> {
+        let live = self.reconciliation.as_ref()?;
+        status::recorded(&live.body).1.map(|revision| Revision::new(&revision))
+    }
+
+    /// The newest revision of which anything was applied.
+    pub(super) fn attempted_revision(&self) -> Option<Revision> {
+        let status = &self.reconciliation.as_ref()?.body["status"];
+        status["revision"].as_str().map(Revision::new)
+    }
+
+    /// Approvals that an operator wrote into the Reconciliation.
+    pub(super) fn approvals(&self) -> Vec<Approval> {
+        let live = self.watches.state().read().objects.get(&self.reconciliation_id()).cloned();
+        let approvals = live.map(|live| live.body["spec"]["approvals"].clone()).unwrap_or_default();
+        approvals.as_array().into_iter().flatten().filter_map(approval_of).collect()
+    }
+
+    /// Whether an operator approved a revision that does not descend from the applied one.
+    pub(super) fn approves_revision(&self, revision: &Revision) -> bool {
+        self.approvals().iter().any(|approval| approval.allows_revision(ApprovalAction::Revision, revision))
+    }
+
+    /// Watch what a turn renders, refers to, and left behind.
+    pub(super) fn follow(&self, turn: &Turn) {
+        let kinds: Vec<Gvk> = turn.manifests.manifests.iter().map(|manifest| manifest.gvk.clone()).collect();
+        let checks = turn.manifests.units.iter().flat_map(|unit| &unit.health_checks).map(|check| {
+            let id =
+                ObjectId::new(&check.gvk.group, &check.gvk.kind, check.namespace.as_deref(), &check.name);
+            (check.gvk.clone(), id)
+        });
+        self.follow_kinds(&kinds, checks.collect());
+    }
+
+    fn follow_kinds(&self, kinds: &[Gvk], mut named: Vec<(Gvk, ObjectId)>) {
+        let mut all: Vec<Gvk> = self.found.iter().chain(kinds).cloned().collect();
+        all.sort();
+        all.dedup();
+        self.watches.follow(all);
+        named.push((reconciliation_kind().gvk, self.reconciliation_id()));
+        self.watches.name(named);
+    }
+
+    fn reconciliation_id(&self) -> ObjectId {
+        ObjectId::new(API_GROUP, "Reconciliation", Some(SYSTEM_NAMESPACE), &status::name_of(&self.owner))
+    }
+
+    /// Take in the answer to a write.
+    pub(super) fn take_in(&self, id: &ObjectId, object: Option<LiveObject>) {
+        match object {
+            Some(object) => self.watches.feed(&object),
+            None => self.watches.feed_deleted(id),
+        }
+    }
+
+    /// What cannot be watched.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let problems = self.watches.problems();
+        // A kind that nobody serves is told of each object of it.
+        let problems =
+            problems.into_iter().filter(|(_, error)| !matches!(error, ClusterError::NotServed { .. }));
+        problems
+            .map(|(kind, error)| {
+                let message = format!("{kind} cannot be watched: {error}");
+                Finding::warning(Code::ClusterUnreachable, message)
+            })
+            .collect()
+    }
+}
+
+/// An approval in the Reconciliation's spec; one that is not understood allows nothing.
+fn approval_of(entry: &Value) -> Option<Approval> {
+    let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty());
+    let action = ApprovalAction::WORDS.iter().find(|(word, _)| Some(*word) == text("action"))?.1;
+    let object = text("object").map(str::parse).transpose().ok()?;
+    Some(Approval {
+        action,
+        object,
+        revision: text("revision").map(str::to_owned),
+        cluster: text("cluster").map(str::to_owned),
+        reason: text("reason").map(str::to_owned),
+        line: 0,
+    })
+}
+
+/// Of objects that are to be created, those that do not exist. The others are in the caches now, so that the next
+/// plan sees that they are not ours; those that could not be looked for are left for that plan too.
+pub(super) async fn absent(watches: &Watches, work: Vec<Work>) -> Vec<Work> {
+    let wanted: Vec<_> = work.iter().map(|work| (work.kind.clone(), work.step.id().clone())).collect();
+    let failed = watches.look(wanted).await;
+    let state = watches.state();
+    let state = state.read();
+    work.into_iter()
+        .filter(|work| {
+            let id = work.step.id();
+            !state.objects.contains_key(id) && failed.iter().all(|(failed, _)| failed != id)
+        })
+        .collect()
+}
+
+/// Kinds of which objects carry our label: found once, so that what is no longer rendered can be pruned.
+async fn owned_kinds(cluster: &Cluster, owner: &str, watches: &Watches) -> Vec<Gvk> {
+    let kinds = watches.snapshot().kinds;
+    let options = ListOptions { labels: Some(format!("{OWNER_LABEL}={owner}")), ..ListOptions::default() };
+    let mut found = Vec::new();
+    for kind in kinds.values().filter_map(|versions| versions.first()) {
+        match cluster.list(kind, &options).await {
+            Ok(objects) if !objects.is_empty() => found.push(kind.gvk.clone()),
+            // Kinds that cannot be listed (reviews), or not by us, hold nothing of ours.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    found
+}
+
+fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord) -> Result<(), DaemonError> {
+    let Some(recorded) = status::recorded(&live.body).0 else { return Ok(()) };
+    let other_history = !recorded.root_commit.is_empty()
+        && !source.root_commit.is_empty()
+        && recorded.root_commit != source.root_commit;
+    let other_folder =
+        recorded.root_commit.is_empty() != source.root_commit.is_empty() && recorded.url != source.url;
+    if !other_history && !other_folder && recorded.path == source.path {
+        return Ok(());
+    }
+    let message = format!(
+        "the owner name {owner:?} is used by another source in this cluster: {} at path {:?}, not {} at path {:?}",
+        recorded.url, recorded.path, source.url, source.path
+    );
+    let finding = Finding::error(Code::SourceMismatch, message).help(Code::SourceMismatch.page().remedy);
+    Err(DaemonError::SourceMismatch(Box::new(finding)))
+}
+
+/// Changes without what they say: the plan looks at everything anyway. Many at once are told as one.
+fn told(mut changes: mpsc::UnboundedReceiver<crate::cluster::Change>) -> mpsc::UnboundedReceiver<()> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while changes.recv().await.is_some() {
+            while changes.try_recv().is_ok() {}
+            if sender.send(()).is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    receiver
+}

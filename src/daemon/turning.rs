@@ -1,0 +1,317 @@
+//! One turn of the loop: performing effects, taking in what came of them, saying how it stands.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::fetch::{Fetched, Fetcher};
+use super::pipeline::{Pipeline, Turn, fingerprint, not_a_descendant, rules_of};
+use super::reporter::Reporter;
+use super::target::{Target, absent};
+use crate::apply::{Applier, Outcome, Receipt, Work};
+use crate::cluster::Cluster;
+use crate::engine::{Effect, Engine, Event, UnitPhase, WriteEnd, Written};
+use crate::finding::{Code, Finding};
+use crate::model::{ObjectId, Revision, Snapshot};
+use crate::plan::{Action, Cause};
+use crate::source::SourceError;
+use crate::status::{ObjectCounts, Report, SourceRecord, UnitStatus};
+use crate::web::Probes;
+
+/// What comes back from work beside the loop.
+pub(super) enum Message {
+    Fetched(Box<Result<Fetched, SourceError>>),
+    Applied(Vec<Receipt>),
+    Pruned(Vec<Receipt>),
+}
+
+/// Everything that the loop owns beside the engine.
+pub(super) struct Turning {
+    target: Target,
+    applier: Applier,
+    pipeline: Pipeline,
+    fetcher: Fetcher,
+    source: SourceRecord,
+    first: Option<Fetched>,
+    snapshot: Option<Snapshot>,
+    left_out: Vec<Finding>,
+    turn: Option<Turn>,
+    /// The revision that was applied as a whole.
+    applied: Option<Revision>,
+    /// The newest revision that was planned for: no other may follow that does not descend from it.
+    attempted: Option<Revision>,
+    holds_lease: bool,
+    reporter: Reporter,
+    probes: Probes,
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Turning {
+    pub(super) fn new(
+        cluster: &Cluster,
+        target: Target,
+        pipeline: Pipeline,
+        fetcher: Fetcher,
+        source: SourceRecord,
+        first: Fetched,
+        probes: Probes,
+    ) -> (Turning, mpsc::UnboundedReceiver<Message>) {
+        let (messages, inbox) = mpsc::unbounded_channel();
+        let turning = Turning {
+            applier: Applier::new(cluster.clone()),
+            reporter: Reporter::start(cluster.clone(), target.reconciliation()),
+            applied: target.applied_revision(),
+            attempted: target.attempted_revision(),
+            target,
+            pipeline,
+            fetcher,
+            source,
+            first: Some(first),
+            snapshot: None,
+            left_out: Vec::new(),
+            turn: None,
+            holds_lease: false,
+            probes,
+            messages,
+        };
+        (turning, inbox)
+    }
+
+    /// Do it, or have it done; what comes of it at once is answered, the rest comes as a message.
+    pub(super) fn perform(&mut self, effect: Effect, engine: &Engine) -> Option<Event> {
+        match effect {
+            Effect::Fetch => self.fetch(),
+            Effect::Plan => return Some(self.plan()),
+            Effect::Apply(ids) => self.apply(&ids),
+            Effect::Prune(ids) => self.prune(&ids),
+            Effect::Report => self.report(engine),
+            // The loop itself sees to these.
+            Effect::WakeAt(_) | Effect::Finish(_) => {}
+        }
+        None
+    }
+
+    /// Take in what came of work beside the loop.
+    pub(super) fn receive(&mut self, message: Message) -> Option<Event> {
+        Some(match message {
+            Message::Fetched(result) => self.fetched(*result),
+            Message::Applied(receipts) => Event::Applied(self.take_in(receipts)),
+            Message::Pruned(receipts) => Event::Pruned(self.take_in(receipts)),
+        })
+    }
+
+    /// The lease was won or lost.
+    pub(super) fn lease(&mut self, event: Event) -> Option<Event> {
+        self.holds_lease = matches!(event, Event::Lease { held: true });
+        Some(event)
+    }
+
+    /// The last report.
+    pub(super) async fn finish(mut self, engine: &Engine) -> Report {
+        let report = self.make_report(engine);
+        if self.holds_lease {
+            self.reporter.finish(&report).await;
+        }
+        report
+    }
+
+    fn fetch(&mut self) {
+        let messages = self.messages.clone();
+        if let Some(first) = self.first.take() {
+            // It was read before the target was known; only now can its descent be judged.
+            if self.attempted.is_none() {
+                let _ = messages.send(Message::Fetched(Box::new(Ok(first))));
+                return;
+            }
+        }
+        let (fetcher, applied) = (self.fetcher.clone(), self.attempted.clone());
+        tokio::spawn(async move {
+            let fetched = fetcher.fetch(applied).await;
+            let _ = messages.send(Message::Fetched(Box::new(fetched)));
+        });
+    }
+
+    fn fetched(&mut self, result: Result<Fetched, SourceError>) -> Event {
+        match result {
+            Err(error) => {
+                self.probes.metrics.fetch_failures.inc();
+                Event::FetchFailed(Box::new(error.finding()))
+            }
+            Ok(fetched) => {
+                let revision = fetched.snapshot.revision.clone();
+                let applied = self.attempted.as_ref().filter(|_| !fetched.descends);
+                if let Some(applied) = applied.filter(|_| !self.target.approves_revision(&revision)) {
+                    return Event::FetchFailed(Box::new(not_a_descendant(applied, &revision)));
+                }
+                self.attempted = Some(revision.clone());
+                self.left_out = fetched.left_out;
+                self.snapshot = Some(fetched.snapshot);
+                Event::Fetched(revision)
+            }
+        }
+    }
+
+    fn plan(&mut self) -> Event {
+        let Some(snapshot) = &self.snapshot else { return Event::Woke };
+        let began = Instant::now();
+        let live = self.target.live();
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let approvals = self.target.approvals();
+        let pipeline = &mut self.pipeline;
+        let turn = tokio::task::block_in_place(|| {
+            pipeline.turn(snapshot, &live, |manifests| rules_of(manifests, &approvals), &now)
+        });
+        self.target.follow(&turn);
+        self.probes.metrics.planned_in(began.elapsed());
+        self.probes.set_ready(true);
+        let view = turn.view.clone();
+        self.turn = Some(turn);
+        Event::Planned(view)
+    }
+
+    fn apply(&mut self, ids: &[ObjectId]) {
+        let Some(turn) = &self.turn else { return };
+        let live = self.target.live();
+        let by_id: HashMap<&ObjectId, _> = turn.plan.steps.iter().map(|step| (step.id(), step)).collect();
+        let work: Vec<Work> = ids
+            .iter()
+            .filter_map(|id| {
+                let step = (*by_id.get(id)?).clone();
+                let kind = live.served(&step.manifest.gvk)?.clone();
+                Some(Work { live: live.objects.get(id).cloned(), step, kind })
+            })
+            .collect();
+        drop(live);
+        let (applier, target, messages) =
+            (self.applier.clone(), self.target.watches(), self.messages.clone());
+        tokio::spawn(async move {
+            // What exists without being ours is not in the watch caches: it must be seen before it is written over.
+            let (new, known): (Vec<Work>, Vec<Work>) =
+                work.into_iter().partition(|work| work.step.action == Action::Create);
+            let absent = absent(&target, new).await;
+            let receipts = applier.apply(known.into_iter().chain(absent).collect()).await;
+            let _ = messages.send(Message::Applied(receipts));
+        });
+    }
+
+    fn prune(&mut self, ids: &[ObjectId]) {
+        let Some(turn) = &self.turn else { return };
+        let live = self.target.live();
+        let deletions = turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id));
+        let work = deletions.filter_map(|d| Some((d.clone(), live.served(&d.gvk)?.clone()))).collect();
+        drop(live);
+        let (applier, messages) = (self.applier.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let receipts = applier.prune(work).await;
+            let _ = messages.send(Message::Pruned(receipts));
+        });
+    }
+
+    /// Remember what was applied, so that the next plan sees it whether or not the watch has told of it.
+    fn take_in(&mut self, receipts: Vec<Receipt>) -> Vec<Written> {
+        let steps: HashMap<ObjectId, (u64, bool)> = self
+            .turn
+            .iter()
+            .flat_map(|turn| &turn.plan.steps)
+            .map(|step| {
+                let drift = matches!(step.action, Action::Update(Cause::Drift(_)));
+                (step.id().clone(), (fingerprint(&step.manifest), drift))
+            })
+            .collect();
+        receipts
+            .into_iter()
+            .map(|Receipt { id, desired, outcome }| {
+                let (fingerprint, drift) = steps.get(&id).copied().unwrap_or_default();
+                let end = match outcome {
+                    Outcome::Written(object) | Outcome::AlreadySo(object) if desired.is_some() => {
+                        self.probes.metrics.written.inc();
+                        if drift {
+                            self.probes.metrics.repaired.inc();
+                        }
+                        if let Some(desired) = desired {
+                            self.pipeline.accepted.remember(&id, &desired, object.resource_version());
+                            self.pipeline.record(&id, desired);
+                        }
+                        self.target.take_in(&id, Some(object));
+                        WriteEnd::Done
+                    }
+                    Outcome::Written(_) | Outcome::AlreadySo(_) => WriteEnd::Done,
+                    Outcome::Deleted(left) => {
+                        self.target.take_in(&id, left);
+                        WriteEnd::Done
+                    }
+                    Outcome::Refused(finding) => WriteEnd::Refused(Box::new(finding)),
+                    Outcome::Failed(finding, after) => WriteEnd::Failed(Box::new(finding), after),
+                };
+                Written { id, fingerprint, end }
+            })
+            .collect()
+    }
+
+    fn report(&mut self, engine: &Engine) {
+        let report = self.make_report(engine);
+        self.probes.metrics.report(&report);
+        if self.holds_lease {
+            self.reporter.report(&report);
+        }
+    }
+
+    fn make_report(&mut self, engine: &Engine) -> Report {
+        let mut findings = self.left_out.clone();
+        findings.extend(self.target.findings());
+        findings.extend(self.turn.iter().flat_map(|turn| turn.findings.iter().cloned()));
+        findings.extend(engine.findings());
+        if !self.holds_lease {
+            findings.push(Finding::warning(
+                Code::LeaseHeld,
+                "another instance holds the lease; nothing is written",
+            ));
+        }
+        let converged = engine.is_converged();
+        let revision = self.snapshot.as_ref().map(|snapshot| snapshot.revision.clone());
+        if engine.has_applied_everything() && self.applied != revision {
+            self.applied.clone_from(&revision);
+            if let Some(turn) = &self.turn {
+                self.pipeline.record_turn(turn);
+            }
+        }
+        let units = engine.units().map(|unit| UnitStatus {
+            name: unit.name.to_string(),
+            phase: phase_name(&unit.phase).to_owned(),
+            message: unit.message.clone(),
+        });
+        let objects = self.turn.as_ref().map_or(ObjectCounts::default(), |turn| ObjectCounts {
+            rendered: turn.manifests.manifests.len(),
+            in_sync: turn.in_sync,
+            blocked: turn.blocked,
+            pending: turn.manifests.manifests.len().saturating_sub(turn.in_sync + turn.blocked),
+        });
+        Report {
+            owner: self.target.owner().to_owned(),
+            source: self.source.clone(),
+            revision: revision.map(|revision| revision.to_string()),
+            applied_revision: self.applied.as_ref().map(ToString::to_string),
+            holds_lease: self.holds_lease,
+            converged,
+            stalled: engine.is_stalled(),
+            units: units.collect(),
+            objects,
+            findings,
+        }
+    }
+}
+
+fn phase_name(phase: &UnitPhase) -> &'static str {
+    match phase {
+        UnitPhase::Refused => "Refused",
+        UnitPhase::Suspended => "Suspended",
+        UnitPhase::WaitingFor(_) => "WaitingForDependency",
+        UnitPhase::Applying => "Applying",
+        UnitPhase::WaitingForHealth => "WaitingForHealth",
+        UnitPhase::Failed => "Failed",
+        UnitPhase::TimedOut => "TimedOut",
+        UnitPhase::Ready => "Ready",
+    }
+}

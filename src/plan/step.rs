@@ -1,0 +1,289 @@
+//! What happens to one object.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Action, Cause, Context, Risk, Step, Wave};
+use crate::config::Adoption;
+use crate::finding::{Code, Finding, Location};
+use crate::merge::{self, ApplyError, Conflict, FieldChange};
+use crate::model::{
+    FIELD_MANAGER, FieldPath, GroupKind, LiveObject, LiveState, Manifest, OWNER_LABEL, PathSegment,
+};
+
+/// Annotation: what to do when somebody else owns a field, `report` or `take`.
+const ON_CONFLICT: &str = "moin.scs.community/on-conflict";
+/// Annotation: what to do about drift, `correct` or `report`.
+const DRIFT: &str = "moin.scs.community/drift";
+/// Annotation: when to take the object over, as [`Adoption`].
+const ADOPT: &str = "moin.scs.community/adopt";
+
+/// Decide what happens to an admitted object.
+pub(super) fn classify(
+    manifest: &Arc<Manifest>,
+    live: &LiveState,
+    brought: &HashSet<GroupKind>,
+    context: &Context<'_>,
+) -> Step {
+    let draft = Step {
+        manifest: manifest.clone(),
+        wave: Wave::of(&manifest.gvk),
+        action: Action::Unchanged,
+        changes: Vec::new(),
+        risk: Risk::InPlace,
+        exact: context.schemas.type_of(&manifest.gvk).is_some(),
+        force: false,
+        precondition: None,
+        reported: Vec::new(),
+    };
+    if live.served(&manifest.gvk).is_none() {
+        return not_served(draft, live, brought);
+    }
+    let existing = live.objects.get(&manifest.id);
+    if existing.is_none_or(LiveObject::is_deleting) && in_terminating_namespace(manifest, live) {
+        let message = "its namespace is being deleted, so nothing is created in it";
+        return blocked(draft, Code::TerminatingNamespace, message.into(), false);
+    }
+    match existing {
+        None => Step { action: Action::Create, ..draft },
+        Some(object) => match object.label(OWNER_LABEL) {
+            Some(owner) if owner == context.rules.owner => owned(draft, object, context),
+            Some(owner) => {
+                let message = format!("it belongs to the repository {owner:?} (label {OWNER_LABEL})");
+                blocked(draft, Code::ForeignOwner, message, true)
+            }
+            None => foreign(draft, object, context),
+        },
+    }
+}
+
+fn not_served(draft: Step, live: &LiveState, brought: &HashSet<GroupKind>) -> Step {
+    let gvk = draft.manifest.gvk.clone();
+    if brought.contains(&gvk.group_kind()) && !live.kinds.contains_key(&gvk.group_kind()) {
+        return Step { action: Action::AwaitKind, ..draft };
+    }
+    let message = match live.kinds.get(&gvk.group_kind()) {
+        Some(kinds) => {
+            let versions: Vec<&str> = kinds.iter().map(|kind| &*kind.gvk.version).collect();
+            format!(
+                "the API server serves {} in {} only, not in {}",
+                gvk.kind,
+                versions.join(", "),
+                gvk.version
+            )
+        }
+        None => format!("nobody serves the kind {} of {}", gvk.kind, gvk.api_version()),
+    };
+    blocked(draft, Code::KindNotServed, message, false)
+}
+
+fn in_terminating_namespace(manifest: &Manifest, live: &LiveState) -> bool {
+    let namespace = manifest.id.namespace().and_then(|name| live.namespaces.get(name));
+    namespace.is_some_and(|namespace| {
+        namespace.is_deleting() || namespace.body["status"]["phase"] == "Terminating"
+    })
+}
+
+/// An object that carries our label.
+fn owned(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
+    let manifest = draft.manifest.clone();
+    if context.accepted.knows(&manifest.id, &manifest.body, object.resource_version()) {
+        return draft;
+    }
+    let recorded = context.recorded.get(&manifest.id);
+    let conflicts = conflicts(&manifest, object, context);
+    let ours = recorded.map(|body| merge::set_by(context.schemas.type_of(&manifest.gvk).as_ref(), body));
+    let (drifted, foreign): (Vec<Conflict>, Vec<Conflict>) = conflicts
+        .into_iter()
+        .partition(|conflict| ours.as_ref().is_some_and(|set| set.contains(&conflict.field)));
+    if !foreign.is_empty() && manifest.annotation(ON_CONFLICT) != Some("take") {
+        return conflict(draft, &foreign);
+    }
+    let report_only = manifest.annotation(DRIFT) == Some("report") && recorded == Some(&manifest.body);
+    let predicted = predict(&manifest, object, context);
+    let changes = visible_changes(&manifest, &object.body, &predicted, context);
+    let ownership_differs = !same_ownership(&object.body, &predicted);
+    if changes.is_empty() && !ownership_differs {
+        return draft;
+    }
+    if report_only {
+        let reported = changes.iter().map(|change| change.path.clone()).collect();
+        return Step { reported, changes, ..draft };
+    }
+    let cause = match recorded {
+        Some(body) if *body == manifest.body => {
+            Cause::Drift(changes.iter().flat_map(|c| merge::owners_of(&object.body, &c.path)).collect())
+        }
+        _ => Cause::Commit,
+    };
+    Step {
+        action: Action::Update(cause),
+        risk: risk(&manifest, &changes),
+        changes,
+        force: !drifted.is_empty() || !foreign.is_empty(),
+        precondition: precondition(object),
+        ..draft
+    }
+}
+
+/// An object that nobody's label claims.
+fn foreign(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
+    let manifest = draft.manifest.clone();
+    let adoption = match manifest.annotation(ADOPT) {
+        Some("never") => Adoption::Never,
+        Some("always") => Adoption::Always,
+        Some("if-no-diff") => Adoption::IfNoDiff,
+        _ => context.rules.adoption,
+    };
+    let predicted = predict(&manifest, object, context);
+    let changes = visible_changes(&manifest, &object.body, &predicted, context);
+    let differing: Vec<&FieldChange> = changes.iter().filter(|change| !only_adds_a_mark(change)).collect();
+    let allowed = match adoption {
+        Adoption::Never => false,
+        Adoption::IfNoDiff => differing.is_empty(),
+        Adoption::Always => true,
+    };
+    if !allowed {
+        let fields: Vec<String> = differing.iter().map(|change| change.path.to_string()).collect();
+        let message = if fields.is_empty() {
+            "it exists, is not ours, and adoption is switched off".to_owned()
+        } else {
+            format!("it exists, is not ours, and differs in {}", fields.join(", "))
+        };
+        return Step { changes, ..blocked(draft, Code::NotAdopted, message, true) };
+    }
+    let force = !conflicts(&manifest, object, context).is_empty();
+    Step { action: Action::Adopt, changes, force, precondition: precondition(object), ..draft }
+}
+
+/// A label or annotation that is new: adopting an object must be able to add its owner label.
+fn only_adds_a_mark(change: &FieldChange) -> bool {
+    let is_mark = matches!(&change.path.0[..], [PathSegment::Key(metadata), PathSegment::Key(field), ..]
+        if metadata == "metadata" && (field == "labels" || field == "annotations"));
+    is_mark && change.old.is_none()
+}
+
+/// The object as the server would store it, all conflicts taken.
+fn predict(manifest: &Manifest, object: &LiveObject, context: &Context<'_>) -> Value {
+    let ty = context.schemas.type_of(&manifest.gvk);
+    merge::apply(ty.as_ref(), Some(&object.body), &manifest.body, FIELD_MANAGER, true, context.now)
+        // What cannot be merged offline is left to the server's own answer: it is asked, and says why.
+        .unwrap_or_else(|_| (*manifest.body).clone())
+}
+
+fn conflicts(manifest: &Manifest, object: &LiveObject, context: &Context<'_>) -> Vec<Conflict> {
+    let ty = context.schemas.type_of(&manifest.gvk);
+    match merge::apply(ty.as_ref(), Some(&object.body), &manifest.body, FIELD_MANAGER, false, context.now) {
+        Err(ApplyError::Conflicts(conflicts)) => conflicts,
+        _ => Vec::new(),
+    }
+}
+
+/// Changes that are not bookkeeping of the server.
+fn visible_changes(
+    manifest: &Manifest,
+    live: &Value,
+    predicted: &Value,
+    context: &Context<'_>,
+) -> Vec<FieldChange> {
+    let ty = context.schemas.type_of(&manifest.gvk);
+    merge::diff(ty.as_ref(), &without_bookkeeping(live), &without_bookkeeping(predicted))
+}
+
+fn without_bookkeeping(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in
+            ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"]
+        {
+            metadata.remove(field);
+        }
+    }
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    object
+}
+
+/// Whether our entry among the managed fields names the same fields in both.
+fn same_ownership(live: &Value, predicted: &Value) -> bool {
+    let ours = |object: &Value| {
+        let entries = object["metadata"]["managedFields"].as_array();
+        let entry = entries.and_then(|entries| {
+            entries.iter().find(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply")
+        });
+        entry.map(|entry| entry["fieldsV1"].clone())
+    };
+    ours(live) == ours(predicted)
+}
+
+fn conflict(draft: Step, conflicts: &[Conflict]) -> Step {
+    let fields: Vec<String> = conflicts
+        .iter()
+        .map(|conflict| format!("{} (owned by {:?})", conflict.path, conflict.manager))
+        .collect();
+    blocked(draft, Code::Conflict, format!("somebody else owns {}", fields.join(", ")), true)
+}
+
+fn precondition(object: &LiveObject) -> Option<(String, String)> {
+    Some((object.uid().to_owned(), object.resource_version().to_owned()))
+}
+
+fn blocked(draft: Step, code: Code, message: String, holds: bool) -> Step {
+    let origin = &draft.manifest.origin;
+    let location = Location::in_source(&origin.source, origin.line, 1);
+    let finding =
+        Finding::error(code, message).about(&draft.manifest.id).at(location).help(code.page().remedy);
+    Step { action: Action::Blocked { finding: Box::new(finding), holds }, ..draft }
+}
+
+/// The finding of a step that a person should see beside the plan itself.
+pub(super) fn finding(step: &Step) -> Option<Finding> {
+    match &step.action {
+        Action::Blocked { finding, .. } => Some((**finding).clone()),
+        _ if !step.reported.is_empty() => {
+            let fields: Vec<String> = step.reported.iter().map(ToString::to_string).collect();
+            let origin = &step.manifest.origin;
+            let message = format!("changed by hand and left so: {}", fields.join(", "));
+            let finding = Finding::warning(Code::DriftReported, message).about(step.id());
+            Some(finding.at(Location::in_source(&origin.source, origin.line, 1)))
+        }
+        _ => None,
+    }
+}
+
+/// What a change means: a Cluster's version and class roll its machines and cannot go back; a pod template rolls pods.
+fn risk(manifest: &Manifest, changes: &[FieldChange]) -> Risk {
+    let touches = |prefix: &[&str]| {
+        let prefix = FieldPath::of_keys(prefix.iter().copied());
+        changes.iter().any(|change| change.path.0.starts_with(&prefix.0))
+    };
+    match (&*manifest.gvk.group, &*manifest.gvk.kind) {
+        ("cluster.x-k8s.io", "Cluster") if touches(&["spec", "topology", "version"]) => Risk::NotRevertible,
+        ("cluster.x-k8s.io", "Cluster") if touches(&["spec", "topology"]) => Risk::Rolls,
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet") if touches(&["spec", "template"]) => Risk::Rolls,
+        _ => Risk::InPlace,
+    }
+}
+
+/// An object before and after a step, without the server's bookkeeping; `None` where there is none.
+pub(super) fn outcome(
+    step: &Step,
+    live: &LiveState,
+    context: &Context<'_>,
+) -> (Option<Value>, Option<Value>) {
+    let manifest = &step.manifest;
+    let existing = live.objects.get(&manifest.id);
+    let before = existing.map(|object| without_bookkeeping(&object.body));
+    let after = match (&step.action, existing) {
+        (Action::Create | Action::AwaitKind, _) | (_, None) => {
+            let ty = context.schemas.type_of(&manifest.gvk);
+            merge::apply(ty.as_ref(), None, &manifest.body, FIELD_MANAGER, true, context.now)
+                .map_or_else(|_| (*manifest.body).clone(), |created| without_bookkeeping(&created))
+        }
+        (_, Some(object)) => without_bookkeeping(&predict(manifest, object, context)),
+    };
+    (before, Some(after))
+}

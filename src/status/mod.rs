@@ -1,0 +1,104 @@
+//! What outsiders are told: the only types that are serialised for machines (JSON, the custom resource, events).
+//!
+//! Input: a [`Report`], made by the daemon on every path (success, refusal, failure). Output: the `Reconciliation`
+//! object, events for what changed between two reports, the plan as JSON. Equal reports make equal objects, so that
+//! nothing is written while nothing changes.
+
+mod crd;
+mod event;
+mod plan_report;
+mod reconciliation;
+
+pub use crd::reconciliation_crd;
+pub use event::{EventNote, events};
+pub use plan_report::{PlanReport, PlannedChange, PlannedObject, risk_words};
+pub use reconciliation::{name_of, reconciliation, recorded};
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, Severity};
+
+/// How a reconciliation stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Owner name.
+    pub owner: String,
+    /// Where the repository is.
+    pub source: SourceRecord,
+    /// The revision last seen.
+    pub revision: Option<String>,
+    /// The revision that was applied as a whole.
+    pub applied_revision: Option<String>,
+    /// Whether writes are ours.
+    pub holds_lease: bool,
+    /// Whether everything is applied and healthy.
+    pub converged: bool,
+    /// Whether nothing can move without a person.
+    pub stalled: bool,
+    /// Units by name.
+    pub units: Vec<UnitStatus>,
+    /// How many objects stand how.
+    pub objects: ObjectCounts,
+    /// What a person should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Identity of a source: another one under the same owner name is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceRecord {
+    /// URL or folder, without credentials.
+    pub url: String,
+    /// Folder in the repository.
+    pub path: String,
+    /// First commit of the repository's history; empty for a folder.
+    pub root_commit: String,
+}
+
+/// A unit as outsiders see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitStatus {
+    /// Its name.
+    pub name: String,
+    /// `Ready`, `Applying`, `WaitingForHealth` ...
+    pub phase: String,
+    /// Why.
+    pub message: String,
+}
+
+/// How many objects stand how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    /// Rendered from the repository.
+    pub rendered: usize,
+    /// As the repository says.
+    pub in_sync: usize,
+    /// Not applied, each with a finding.
+    pub blocked: usize,
+    /// Still to be written.
+    pub pending: usize,
+}
+
+impl Report {
+    /// The findings that are errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error)
+    }
+
+    /// One sentence on how it stands.
+    pub fn summary(&self) -> String {
+        let counts = &self.objects;
+        let revision = self.revision.as_deref().map_or("nothing read yet", |r| &r[..r.len().min(7)]);
+        match self.errors().count() {
+            0 if self.converged => format!("{} objects as in {revision}", counts.in_sync),
+            0 => format!("{} of {} objects as in {revision}", counts.in_sync, counts.rendered),
+            errors => format!(
+                "{} of {} objects as in {revision}, {} blocked, {errors} errors",
+                counts.in_sync, counts.rendered, counts.blocked
+            ),
+        }
+    }
+}

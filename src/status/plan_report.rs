@@ -1,0 +1,128 @@
+//! A plan as machines read it: `moin diff -o json`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::finding::Finding;
+use crate::model::Manifest;
+use crate::plan::{Action, Cause, MASK, Plan, Risk, Step};
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport {
+    /// What it was made for.
+    pub revision: String,
+    /// Objects that change, or cannot.
+    pub objects: Vec<PlannedObject>,
+    /// Objects that are deleted.
+    pub deletions: Vec<PlannedObject>,
+    /// What a person should know.
+    pub findings: Vec<Finding>,
+}
+
+/// What happens to an object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedObject {
+    /// `Kind.group/namespace/name`.
+    pub object: String,
+    /// `create`, `update`, `repair`, `adopt`, `await`, `blocked`, `delete`.
+    pub action: &'static str,
+    /// Where it is written: file and line, layers, rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// `in place`, `rolls machines or pods`, `deletes`, `not revertible`.
+    pub risk: &'static str,
+    /// Whether the prediction holds field for field.
+    pub exact: bool,
+    /// Field by field; values of Secrets are masked.
+    pub changes: Vec<PlannedChange>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A field that changes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedChange {
+    /// Where in the object.
+    pub path: String,
+    /// The value before; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<Value>,
+    /// The value after; absent if it is removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<Value>,
+}
+
+impl PlanReport {
+    /// The part of a plan that is not "unchanged".
+    pub fn of(plan: &Plan, findings: Vec<Finding>) -> PlanReport {
+        let objects =
+            plan.steps.iter().filter(|step| step.action != Action::Unchanged).map(|step| object(step));
+        let deletions = plan.deletions.allowed.iter().map(|deletion| PlannedObject {
+            object: deletion.id.full(),
+            action: "delete",
+            origin: None,
+            risk: risk_words(Risk::Deletes),
+            exact: true,
+            changes: Vec::new(),
+            reason: Some(deletion.reason.clone()),
+        });
+        PlanReport {
+            revision: plan.revision.to_string(),
+            objects: objects.collect(),
+            deletions: deletions.collect(),
+            findings,
+        }
+    }
+}
+
+/// A risk in words.
+pub fn risk_words(risk: Risk) -> &'static str {
+    match risk {
+        Risk::InPlace => "in place",
+        Risk::Rolls => "rolls machines or pods",
+        Risk::Deletes => "deletes",
+        Risk::NotRevertible => "not revertible",
+    }
+}
+
+fn object(step: &Step) -> PlannedObject {
+    let secret = is_secret(&step.manifest);
+    let masked =
+        |value: &Option<Value>| value.as_ref().map(|value| if secret { MASK.into() } else { value.clone() });
+    PlannedObject {
+        object: step.id().full(),
+        action: match &step.action {
+            Action::Create => "create",
+            Action::Update(Cause::Commit) => "update",
+            Action::Update(Cause::Drift(_)) => "repair",
+            Action::Adopt => "adopt",
+            Action::Unchanged => "unchanged",
+            Action::AwaitKind => "await",
+            Action::Blocked { .. } => "blocked",
+        },
+        origin: Some(step.manifest.origin.to_string()),
+        risk: risk_words(step.risk),
+        exact: step.exact,
+        changes: step
+            .changes
+            .iter()
+            .map(|change| PlannedChange {
+                path: change.path.to_string(),
+                old: masked(&change.old),
+                new: masked(&change.new),
+            })
+            .collect(),
+        reason: match &step.action {
+            Action::Blocked { finding, .. } => Some(finding.message.clone()),
+            _ => None,
+        },
+    }
+}
+
+fn is_secret(manifest: &Manifest) -> bool {
+    manifest.id.group().is_empty() && manifest.id.kind() == "Secret"
+}
