@@ -82,9 +82,15 @@ fn modules_import_only_what_the_table_allows() {
                         ));
                     }
                 }
-                for banned in
-                    ["Instant::now", "SystemTime::now", "Timestamp::now", "std::env", "std::fs", "TcpStream", "UdpSocket"]
-                {
+                for banned in [
+                    "Instant::now",
+                    "SystemTime::now",
+                    "Timestamp::now",
+                    "std::env",
+                    "std::fs",
+                    "TcpStream",
+                    "UdpSocket",
+                ] {
                     if code.contains(banned) {
                         wrong.push(format!(
                             "{}:{}: a pure module reads {banned}",
