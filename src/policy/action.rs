@@ -43,6 +43,11 @@ impl Action {
         Action { enforce: true, overrides: Vec::new() }
     }
 
+    /// Whether violations are enforced where no override is about the object.
+    pub(crate) fn enforces_by_default(&self) -> bool {
+        self.enforce
+    }
+
     /// Whether a violation by this object is enforced.
     pub(crate) fn enforces(&self, object: &Subjected<'_>) -> bool {
         self.overrides.iter().find(|o| o.is_about(object)).map_or(self.enforce, |o| o.enforce)

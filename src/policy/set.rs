@@ -19,9 +19,9 @@ use super::images::Images;
 use super::index::Index;
 use super::matching::Subjected;
 use super::reader::{CompileError, Reader};
-use super::request::Request;
+use super::request::{Operation, Request};
 use super::rule::{Body, Notes, Rule, Shared};
-use super::validate::{Judgement, Verdict};
+use super::validate::{Judgement, Validate, Verdict};
 use super::variables;
 
 /// Policies, compiled once and asked many times.
@@ -362,8 +362,37 @@ impl PolicySet {
         if let Some(judgement) = self.spared(rule, object, &context) {
             return Some(judgement);
         }
-        let deleting = request.operation == super::Operation::Delete;
-        validate.evaluate(&rule.name, request.object, &context, deleting)
+        let deleting = request.operation == Operation::Delete;
+        let judgement = validate.evaluate(&rule.name, request.object, &context, deleting)?;
+        if judgement.verdict == Verdict::Fail && self.was_wrong_before(rule, validate, request) {
+            let message = "skipping the rule evaluation as pre-existing violations are allowed";
+            return Some(Judgement::new(Verdict::Skip, message));
+        }
+        Some(judgement)
+    }
+
+    /// Whether an enforced rule lets a change pass because the object broke it before, too.
+    fn was_wrong_before(&self, rule: &Rule, validate: &Validate, request: &Request<'_>) -> bool {
+        let (Operation::Update, Some(old)) = (request.operation, request.old_object) else { return false };
+        if !validate.allow_existing || !rule.action.enforces_by_default() {
+            return false;
+        }
+        let before = Request { object: old, old_object: None, operation: Operation::Create, ..*request };
+        let object = Subjected::of(&before);
+        if !rule.matching.matches(&object) {
+            return false;
+        }
+        let images = Images::of(old);
+        let base = self.context(&before, &images);
+        let mut context = base.child();
+        let policy = &self.policies[rule.policy].name;
+        // Values given for the request are about the change.
+        let unnamed = Request { values: None, ..before };
+        variables::bind_rule(&mut context, &unnamed, policy, &rule.name, &rule.entries);
+        self.spared(rule, &object, &context).is_none()
+            && validate
+                .evaluate(&rule.name, old, &context, false)
+                .is_some_and(|judgement| judgement.verdict == Verdict::Fail)
     }
 
     /// The judgement when preconditions do not hold, or an exception is about the object.
@@ -569,6 +598,22 @@ spec:
         let (set, _) = compile(&VERSIONS.replace("Enforce", "Audit"));
         let outcome = set.evaluate(&Request::create(&cluster("v1.26.0"))).remove(0);
         assert!(!outcome.refuses() && outcome.result == Verdict::Fail);
+    }
+
+    #[test]
+    fn a_change_may_leave_an_object_as_wrong_as_it_was() {
+        let (set, _) = compile(VERSIONS);
+        let (new, wrong, right) = (cluster("v1.25.0"), cluster("v1.26.0"), cluster("v1.29.3"));
+        let change = |set: &PolicySet, old: &Value| {
+            let request =
+                Request { old_object: Some(old), operation: Operation::Update, ..Request::create(&new) };
+            set.evaluate(&request).remove(0).result
+        };
+        assert_eq!(change(&set, &wrong), Verdict::Skip);
+        assert_eq!(change(&set, &right), Verdict::Fail);
+        let (set, _) =
+            compile(&VERSIONS.replace("message:", "allowExistingViolations: false\n        message:"));
+        assert_eq!(change(&set, &wrong), Verdict::Fail);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::variables::{self, Entry, expression, template};
 /// A compiled `validate`.
 #[derive(Debug, Clone)]
 pub(crate) struct Validate {
+    /// Whether a change may leave an object as wrong as it was.
+    pub(crate) allow_existing: bool,
     message: Option<Message>,
     check: Check,
 }
@@ -107,7 +109,8 @@ impl Validate {
         let message = reader.field("message").map(|message| compile_message(&message)).transpose()?;
         let check = compile_check(reader, &mut outside)?
             .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
-        Ok((Validate { message, check }, outside))
+        let allow_existing = reader.bool("allowExistingViolations")?.unwrap_or(true);
+        Ok((Validate { allow_existing, message, check }, outside))
     }
 
     /// Judges an object; `None` when there is nothing to say about it.
@@ -222,7 +225,7 @@ impl Scene<'_, '_> {
     ) -> Option<Judgement> {
         match check {
             Check::Deny(conditions) => Some(self.deny(conditions)),
-            Check::ForEach(steps) => Some(self.for_each(steps, object, nesting)),
+            Check::ForEach(steps) => self.for_each(steps, object, nesting),
             Check::Pattern(_) | Check::AnyPattern(_) if deleting => None,
             Check::Pattern(source) => Some(self.pattern(source, object, base)),
             Check::AnyPattern(sources) => Some(self.any_pattern(sources, object, base)),
@@ -311,16 +314,23 @@ impl Scene<'_, '_> {
             return Judgement::new(Verdict::Skip, skipped.join(" "));
         }
         let causes = failed.join(" ");
-        // Upstream leaves variables of this message as they are written.
-        let message = match self.message.map_or("", |m| m.text.as_str()) {
-            "" => format!("validation error: {causes}"),
-            text if text.ends_with('.') => format!("validation error: {text} {causes}"),
-            text => format!("validation error: {text}. {causes}"),
+        let message = match self.message.filter(|m| !m.text.is_empty()) {
+            None => format!("validation error: {causes}"),
+            Some(message) => match message.template.resolve(self.context).as_deref() {
+                Ok(Value::String(text)) => {
+                    let stop = if text.ends_with('.') { "" } else { "." };
+                    format!("validation error: {text}{stop} {causes}")
+                }
+                _ => format!(
+                    "validation error: variables substitution error in rule {rule} execution error: {causes}"
+                ),
+            },
         };
         Judgement { verdict: Verdict::Fail, message, path: place.map(|field| below(base, &field)) }
     }
 
-    fn for_each(&self, steps: &[ForEach], object: &Value, nesting: usize) -> Judgement {
+    /// `None` when no element was judged.
+    fn for_each(&self, steps: &[ForEach], object: &Value, nesting: usize) -> Option<Judgement> {
         let mut applied = 0;
         for step in steps {
             // A list that is not there has no elements.
@@ -331,13 +341,10 @@ impl Scene<'_, '_> {
             };
             match self.elements(step, elements, object, nesting) {
                 Ok(count) => applied += count,
-                Err(judgement) => return judgement,
+                Err(judgement) => return Some(judgement),
             }
         }
-        match applied {
-            0 => Judgement::new(Verdict::Skip, "rule skipped"),
-            _ => Judgement::new(Verdict::Pass, "rule passed"),
-        }
+        (applied > 0).then(|| Judgement::new(Verdict::Pass, "rule passed"))
     }
 
     /// How many elements passed; the judgement of the first that did not.
@@ -420,10 +427,14 @@ mod tests {
     use serde_json::json;
 
     fn judge(rule: &Value, object: &Value) -> Judgement {
+        try_judge(rule, object).unwrap()
+    }
+
+    fn try_judge(rule: &Value, object: &Value) -> Option<Judgement> {
         let (rule, _) = Validate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
         let mut context = Context::new(Environment::default());
         context.bind("request.object", object);
-        rule.evaluate("r", object, &context, false).unwrap()
+        rule.evaluate("r", object, &context, false)
     }
 
     fn pod(images: &[&str]) -> Value {
@@ -499,7 +510,7 @@ mod tests {
             assert!(failed.message.contains("web is wrong"), "{failed:?}");
             let place = ["spec.containers[1]", "spec.containers[1].image", "spec.containers[1].image"][i];
             assert_eq!(failed.path.unwrap().to_string(), place);
-            assert_eq!(judge(rule, &pod(&[])), Judgement::new(Verdict::Skip, "rule skipped"));
+            assert_eq!(try_judge(rule, &pod(&[])), None);
         }
     }
 
@@ -513,10 +524,10 @@ mod tests {
         }]});
         let mut object = pod(&["a", "b"]);
         for (container, port, verdict) in
-            [(0, 80, Verdict::Skip), (1, 80, Verdict::Fail), (1, 81, Verdict::Pass)]
+            [(0, 80, None), (1, 80, Some(Verdict::Fail)), (1, 81, Some(Verdict::Pass))]
         {
             object["spec"]["containers"][container]["ports"] = json!([port]);
-            assert_eq!(judge(&rule, &object).verdict, verdict, "{container} {port}");
+            assert_eq!(try_judge(&rule, &object).map(|j| j.verdict), verdict, "{container} {port}");
         }
     }
 
