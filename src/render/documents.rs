@@ -130,9 +130,11 @@ fn error_path(at: &FieldPath, error: &IdError) -> FieldPath {
     }
 }
 
-/// `List`, or a list of a kind with its items.
+/// `List`, or a list of a kind with its items. An object has a name, a list has none.
 fn is_list(value: &Value) -> bool {
-    value["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && value["items"].is_array()
+    value["metadata"].get("name").is_none()
+        && value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"))
+        && value["items"].is_array()
 }
 
 /// The object in a document; `None` for the repository's own settings.

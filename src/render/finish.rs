@@ -1,9 +1,10 @@
 //! From documents to manifests: ciphertext, scope, duplicates, and the owner label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 
 use super::Withheld;
@@ -12,7 +13,7 @@ use super::gather::Piece;
 use super::layers::address;
 use super::memo::Memo;
 use crate::finding::{Code, Finding, Location};
-use crate::model::{FieldPath, Manifest, OWNER_LABEL, ObjectId, Origin, UnitName};
+use crate::model::{FieldPath, GroupKind, Manifest, OWNER_LABEL, ObjectId, Origin, UnitName};
 use crate::schema::Schemas;
 
 /// Manifests by document, unit and owner, with the document that keeps the address its own.
@@ -60,48 +61,81 @@ pub(super) fn readable(pieces: Vec<Piece>, out: &mut LeftOut) -> Vec<Piece> {
 /// Leaves out what has a namespace where its kind has none, and the other way round. What is known of no schema is
 /// left as it is.
 pub(super) fn in_scope(pieces: Vec<Piece>, schemas: &Schemas, out: &mut LeftOut) -> Vec<Piece> {
-    let mut scopes: HashMap<crate::model::GroupKind, Option<bool>> = HashMap::new();
+    let mut scopes = Scopes::default();
     let mut kept = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let id = &piece.doc.id;
-        let kind = id.group_kind();
-        let namespaced = *scopes.entry(kind).or_insert_with_key(|kind| schemas.namespaced(kind));
-        let (code, message, path) = match (namespaced, id.namespace()) {
-            (Some(true), None) => (
-                Code::NamespaceMissing,
-                format!(
-                    "it has no namespace; a {} lives in one, and moin never guesses `default`",
-                    id.kind()
-                ),
-                FieldPath::of_keys(["metadata"]),
-            ),
-            (Some(false), Some(namespace)) => (
-                Code::NamespaceOnClusterScoped,
-                format!("it has the namespace {namespace}, but a {} lives in none", id.kind()),
-                FieldPath::of_keys(["metadata", "namespace"]),
-            ),
-            _ => {
-                kept.push(piece);
-                continue;
+        match scope_problem(id, scopes.of(id, schemas)) {
+            None => kept.push(piece),
+            Some((code, message, path)) => {
+                let place = super::place_in(&piece.doc.source, id, &path);
+                let finding = Finding::error(code, message).about(id).at(place);
+                out.withhold(None, &piece.unit, finding);
             }
-        };
-        let place = super::place_in(&piece.doc.source, id, &path);
-        let finding = Finding::error(code, message).about(id).at(place);
-        out.withhold(None, &piece.unit, finding);
+        }
     }
     kept
 }
 
+/// The same for what rules generated.
+pub(super) fn generated_in_scope(
+    manifests: Vec<Arc<Manifest>>,
+    schemas: &Schemas,
+    out: &mut LeftOut,
+) -> Vec<Arc<Manifest>> {
+    let mut scopes = Scopes::default();
+    let mut kept = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let id = &manifest.id;
+        match scope_problem(id, scopes.of(id, schemas)) {
+            None => kept.push(manifest),
+            Some((code, message, path)) => {
+                let finding = Finding::error(code, message).about(id).at(super::place(&manifest, &path));
+                out.withhold(None, &manifest.unit, finding);
+            }
+        }
+    }
+    kept
+}
+
+/// Whether kinds live in namespaces, looked up once for each kind.
+#[derive(Default)]
+struct Scopes(FxHashMap<GroupKind, Option<bool>>);
+
+impl Scopes {
+    fn of(&mut self, id: &ObjectId, schemas: &Schemas) -> Option<bool> {
+        *self.0.entry(id.group_kind()).or_insert_with_key(|kind| schemas.namespaced(kind))
+    }
+}
+
+/// What is wrong with an object's namespace, and where.
+fn scope_problem(id: &ObjectId, namespaced: Option<bool>) -> Option<(Code, String, FieldPath)> {
+    match (namespaced, id.namespace()) {
+        (Some(true), None) => Some((
+            Code::NamespaceMissing,
+            format!("it has no namespace; a {} lives in one, and moin never guesses `default`", id.kind()),
+            FieldPath::of_keys(["metadata"]),
+        )),
+        (Some(false), Some(namespace)) => Some((
+            Code::NamespaceOnClusterScoped,
+            format!("it has the namespace {namespace}, but a {} lives in none", id.kind()),
+            FieldPath::of_keys(["metadata", "namespace"]),
+        )),
+        _ => None,
+    }
+}
+
 /// Leaves out objects that are described twice and differently. Two equal descriptions are one object, which is said.
 pub(super) fn without_duplicates(manifests: Vec<Arc<Manifest>>, out: &mut LeftOut) -> Vec<Arc<Manifest>> {
-    let mut groups: HashMap<&ObjectId, u32> = HashMap::with_capacity(manifests.len());
+    let mut groups: FxHashMap<&ObjectId, u32> = FxHashMap::default();
+    groups.reserve(manifests.len());
     for manifest in &manifests {
         *groups.entry(&manifest.id).or_default() += 1;
     }
     if groups.len() == manifests.len() {
         return manifests;
     }
-    let doubles: std::collections::HashSet<ObjectId> =
+    let doubles: FxHashSet<ObjectId> =
         groups.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id.clone()).collect();
     let mut kept = Vec::with_capacity(manifests.len());
     let mut double: BTreeMap<ObjectId, Vec<Arc<Manifest>>> = BTreeMap::new();

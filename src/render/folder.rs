@@ -152,6 +152,9 @@ fn plain_files(
         .map(|path| path.parent())
         .collect();
     let topmost = |path: &RepoPath| {
+        if kustomized.is_empty() {
+            return None;
+        }
         let mut at = path.parent();
         let mut top = None;
         loop {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::Withheld;
 use super::documents::{Doc, FileDocs, Reader};
 use super::flux::{self, FluxUnit, GitSources, SourceRef};
@@ -99,7 +101,7 @@ impl Gatherer<'_> {
     /// The units that are reachable if these sources are the repository itself.
     fn closure(&mut self, starts: &[Start], own: &BTreeSet<SourceRef>) -> Closure {
         let mut closure = Closure::default();
-        let mut seen: BTreeSet<RepoPath> = BTreeSet::new();
+        let mut seen: FxHashSet<RepoPath> = FxHashSet::default();
         let mut queue: Vec<RepoPath> = starts.iter().flat_map(|start| start.files.iter().cloned()).collect();
         while let Some(path) = queue.pop() {
             if !seen.insert(path.clone()) {

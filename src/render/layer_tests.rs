@@ -272,3 +272,35 @@ fn the_example() {
         assert!(made.manifests.len() > 10, "{use_case:?} {cluster:?}: {:?}", made.names());
     }
 }
+
+#[test]
+fn mutate_rules_change_what_is_judged() {
+    let mutate = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: label}\nspec:\n  rules:\n  - name: team\n    \
+                  match: {any: [{resources: {kinds: [ConfigMap]}}]}\n    mutate:\n      patchStrategicMerge:\n        metadata:\n          \
+                  labels:\n            team: blue\n";
+    let repo = moin("  policies: [policies]\n")
+        .file("policies/p.yaml", mutate)
+        .file("x.yaml", &config_map("x", "{}"));
+    let made = repo.render();
+    assert_eq!(made.said(), "");
+    assert_eq!(made.one("ConfigMap", "x").body["metadata"]["labels"]["team"], "blue");
+}
+
+#[test]
+fn an_exception_counts_only_beside_the_policies() {
+    let deny = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: no}\nspec:\n  validationFailureAction: Enforce\n  rules:\n  \
+                - name: none\n    match: {any: [{resources: {kinds: [ConfigMap]}}]}\n    validate: {message: refused, pattern: {data: {must: be}}}\n";
+    let except = "apiVersion: kyverno.io/v2\nkind: PolicyException\nmetadata: {name: yes-please, namespace: a}\nspec:\n  \
+                  exceptions: [{policyName: \"no\", ruleNames: [none]}]\n  match: {any: [{resources: {kinds: [ConfigMap]}}]}\n";
+    let repo = moin("  policies: [policies]\n")
+        .file("policies/p.yaml", &deny.replace("name: no}", "name: \"no\"}"))
+        .file("x.yaml", &config_map("x", "{}"));
+    let refuses = |repo: &Repo| {
+        let made = repo.render();
+        let request = crate::policy::Request::create(&made.one("ConfigMap", "x").body);
+        made.policy_set.evaluate(&request).iter().any(|outcome| outcome.refuses())
+    };
+    assert!(refuses(&repo));
+    assert!(refuses(&repo.clone().file("e.yaml", except)));
+    assert!(!refuses(&repo.file("policies/e.yaml", except)));
+}

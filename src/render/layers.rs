@@ -50,6 +50,10 @@ pub(super) fn merge_layers(
     memo: &mut MergeMemo,
 ) -> LayersMerged {
     let mut out = LayersMerged::default();
+    if !show_layer {
+        out.docs = docs.into_iter().map(|layered| layered.doc).collect();
+        return out;
+    }
     let mut groups: BTreeMap<ObjectId, Vec<Layered>> = BTreeMap::new();
     for layered in docs {
         groups.entry(layered.doc.id.clone()).or_default().push(layered);
@@ -58,7 +62,7 @@ pub(super) fn merge_layers(
         group.sort_by_key(|layered| layered.rank);
         let only_one_rank = group.iter().all(|layered| layered.rank == group[0].rank);
         if only_one_rank && !group.iter().any(|layered| layered.doc.delete) {
-            out.docs.extend(group.iter().map(|layered| in_layer(layered, show_layer, memo)));
+            out.docs.extend(group.iter().map(|layered| in_layer(layered, memo)));
             continue;
         }
         if let Some(twice) = group.windows(2).find(|pair| pair[0].rank == pair[1].rank) {
@@ -98,7 +102,7 @@ fn merge_group(
     }
     match standing[..] {
         [] => {}
-        [only] => out.docs.push(in_layer(only, true, memo)),
+        [only] => out.docs.push(in_layer(only, memo)),
         _ => out.docs.push(merged(&standing, schemas, memo)),
     }
 }
@@ -124,11 +128,8 @@ fn merged(standing: &[&Layered], schemas: (&Schemas, u64), memo: &mut MergeMemo)
     .doc
 }
 
-/// The document itself, marked with its layer if the repository has layers.
-fn in_layer(layered: &Layered, show_layer: bool, memo: &mut MergeMemo) -> Arc<Doc> {
-    if !show_layer {
-        return layered.doc.clone();
-    }
+/// The document itself, marked with its layer.
+fn in_layer(layered: &Layered, memo: &mut MergeMemo) -> Arc<Doc> {
     memo.get((layered.rank as u64, vec![address(&layered.doc)]), || {
         let mut doc = (*layered.doc).clone();
         doc.layer = Some(layered.layer.clone());

@@ -19,6 +19,7 @@ mod hooks;
 mod layers;
 mod layout;
 mod memo;
+mod mutate;
 mod pipeline;
 mod place;
 mod settings;

@@ -13,6 +13,7 @@ use super::generate::{self, GenerateMemo, Units};
 use super::hooks;
 use super::layers::{self, Layered, MergeMemo, address};
 use super::memo::Memo;
+use super::mutate::{self, MutateMemo};
 use super::settings::{self, Settings};
 use super::{LiveTriggers, Manifests, RenderOptions, Withheld, place_in, units};
 use crate::finding::{Code, Finding};
@@ -30,6 +31,7 @@ pub struct Renderer {
     merged: MergeMemo,
     stamped: StampMemo,
     generated: GenerateMemo,
+    mutated: MutateMemo,
     schemas: Vec<KnownSchemas>,
     generations: u64,
     policies: Vec<KnownPolicies>,
@@ -86,6 +88,7 @@ impl Renderer {
             merged: Memo::default(),
             stamped: Memo::default(),
             generated: Memo::default(),
+            mutated: Memo::default(),
             schemas: Vec::new(),
             generations: 0,
             policies: Vec::new(),
@@ -119,15 +122,26 @@ impl Renderer {
 
         let mut refused = refused.or_else(|| settings.layout.refused.clone());
         let policies = self.policies(snapshot, &manifests, &settings, &mut out, &mut refused);
-        let KnownPolicies { set: policy_set, findings: of_policies, .. } = self.policy_set(&policies);
+        let KnownPolicies { set: policy_set, findings: of_policies, .. } =
+            self.policy_set(&policies, &settings);
         findings.extend(of_policies);
-        let made = self.generate(&policy_set, &manifests, live, &settings);
+        let mutates = mutate::mutates(&policies);
+        let types = (&known.schemas, known.generation);
+        if mutates {
+            manifests = mutate::mutate(manifests, &policy_set, types, &mut self.mutated, &mut out);
+        }
+        let mut made = self.generate(&policy_set, &manifests, live, &settings);
         findings.extend(made.findings);
         out.withheld.extend(made.withheld);
+        made.manifests = finish::generated_in_scope(made.manifests, &known.schemas, &mut out);
+        if mutates {
+            made.manifests = mutate::mutate(made.manifests, &policy_set, types, &mut self.mutated, &mut out);
+        }
         manifests.extend(made.manifests);
 
         let manifests = finish::without_duplicates(manifests, &mut out);
-        let units = settle_units(units, &manifests, refused.as_deref(), &mut findings);
+        let mut units = settle_units(units, &manifests, refused.as_deref(), &mut findings);
+        scope_checks(&mut units, &known.schemas);
         let manifests = of_sound_units(manifests, &units, &mut out);
         findings.extend(fighting_controller(&manifests, &units));
         findings.extend(consumed(&units));
@@ -156,6 +170,7 @@ impl Renderer {
         self.merged.begin();
         self.stamped.begin();
         self.generated.begin();
+        self.mutated.begin();
     }
 
     /// Reads the starting folders and follows the Flux units in them.
@@ -315,13 +330,22 @@ impl Renderer {
     }
 
     /// The policies compiled, anew only when one of them changed.
-    fn policy_set(&mut self, policies: &[Arc<Manifest>]) -> KnownPolicies {
+    fn policy_set(&mut self, policies: &[Arc<Manifest>], settings: &Settings) -> KnownPolicies {
         if let Some(at) = self.policies.iter().position(|known| all_same(&known.policies, policies)) {
             let known = self.policies.remove(at);
             self.policies.push(known.clone());
             return known;
         }
-        let (set, findings) = PolicySet::compile(policies);
+        // Exceptions count only where policies stand: whoever may write an object must not exempt it as well.
+        let is_granted = |policy: &Arc<Manifest>| {
+            let file = &policy.origin.source.file;
+            policy.id.kind() == "PolicyException"
+                && policy.id.group() == "kyverno.io"
+                && settings.layout.policies.iter().any(|folder| file.is_in(folder))
+        };
+        let (exceptions, judges): (Vec<_>, Vec<_>) = policies.iter().cloned().partition(is_granted);
+        let (mut set, mut findings) = PolicySet::compile(&judges);
+        findings.extend(set.add_exceptions(&exceptions));
         let known = KnownPolicies { policies: policies.to_vec(), set: Arc::new(set), findings };
         remember(&mut self.policies, known.clone());
         known
@@ -418,6 +442,15 @@ fn settle_units(
         }
     }
     units::in_order(units, findings)
+}
+
+/// Health checks of cluster-scoped kinds have no namespace, whatever the unit's own is.
+fn scope_checks(units: &mut [Unit], schemas: &Schemas) {
+    for check in units.iter_mut().flat_map(|unit| &mut unit.health_checks) {
+        if schemas.namespaced(&check.gvk.group_kind()) == Some(false) {
+            check.namespace = None;
+        }
+    }
 }
 
 /// The manifests of units that may be applied, sorted; the others are withheld.

@@ -67,12 +67,12 @@ fn by_schema(schemas: &Schemas, manifest: &Manifest, findings: &mut Vec<Finding>
 /// What a rule's verdict means for the object.
 fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
     let message = format!("{}/{}: {}", outcome.policy, outcome.rule, outcome.message);
-    let finding = match (outcome.result, outcome.enforce) {
+    let finding = match (outcome.result, outcome.refuses()) {
         (Verdict::Pass | Verdict::Skip, _) => return None,
-        (Verdict::Fail, true) => Finding::error(Code::PolicyViolation, message),
-        (Verdict::Fail, false) | (Verdict::Warn, _) => Finding::warning(Code::PolicyAudit, message),
         (Verdict::Error, true) => Finding::error(Code::PolicyError, message),
         (Verdict::Error, false) => Finding::warning(Code::PolicyError, message),
+        (Verdict::Fail | Verdict::Warn, true) => Finding::error(Code::PolicyViolation, message),
+        (Verdict::Fail | Verdict::Warn, false) => Finding::warning(Code::PolicyAudit, message),
     };
     let path = outcome.path.clone().unwrap_or_default();
     Some(

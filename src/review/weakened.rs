@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::finding::{Code, Finding, Location};
-use crate::model::{FieldPath, Manifest, OWNER_LABEL, ObjectId};
+use crate::model::{FieldPath, Manifest, ObjectId};
 use crate::render::{Manifests, place};
 
 /// What of the guards of the applied revision the new one removes, loosens or rewrites.
@@ -35,6 +35,13 @@ pub(super) fn weakened(applied: &Manifests, rendered: &Manifests) -> Vec<Finding
             findings.push(Finding::warning(Code::PolicyWeakened, message).about(id).at(place));
         }
     }
+    findings.extend(rendered.repository.loosened_since(&applied.repository).into_iter().map(|change| {
+        let finding = Finding::warning(Code::PolicyWeakened, change);
+        match &rendered.repository.source {
+            Some(source) => finding.at(Location::in_source(source, source.line, 1)),
+            None => finding,
+        }
+    }));
     findings
 }
 
@@ -90,12 +97,11 @@ fn rules(policy: &Value) -> BTreeMap<&str, (usize, &Value)> {
         .collect()
 }
 
-/// A policy without its rules and without what says nothing about what it demands.
+/// What a policy demands beside its rules.
 fn rest(policy: &Value) -> Value {
     let mut spec = policy["spec"].clone();
     if let Some(map) = spec.as_object_mut() {
         map.remove("rules");
     }
-    debug_assert!(spec.get(OWNER_LABEL).is_none());
     spec
 }
