@@ -9,15 +9,16 @@ use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{ErrorClass, ErrorCode};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use ureq::config::RedirectAuthHeaders;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Proxy, ResponseExt};
+use ureq::{Agent, Proxy};
 
 use super::{Journey, failure, no_proxy};
 
 /// Some forges answer only programs that call themselves git.
 const USER_AGENT: &str = concat!("git/2.0 (moin ", env!("CARGO_PKG_VERSION"), ")");
+
+const MOST_REDIRECTS: usize = 5;
 
 /// Connections to one remote.
 pub(super) struct Http {
@@ -123,19 +124,34 @@ fn plain(error: io::Error) -> io::Error {
 }
 
 impl Exchange {
-    /// The remote's references.
+    /// The remote's references. Redirects are followed here alone, as git does; what comes after goes to where they
+    /// led.
     fn advertisement(&self, url: &str) -> Result<Body, git2::Error> {
-        let asked = format!("{url}/info/refs?service=git-upload-pack");
-        let mut request = self.agent(url)?.get(&asked).header("Accept", "*/*").header("Pragma", "no-cache");
-        if let Some(value) = self.authorization(url, url)? {
-            request = request.header("Authorization", value);
+        let mut asked = format!("{url}/info/refs?service=git-upload-pack");
+        for _ in 0..=MOST_REDIRECTS {
+            let mut request =
+                self.agent(&asked)?.get(&asked).header("Accept", "*/*").header("Pragma", "no-cache");
+            if let Some(value) = self.authorization(url, &asked)? {
+                request = request.header("Authorization", value);
+            }
+            let answer = request.call().map_err(|e| network(&e))?;
+            if answer.status().is_redirection() {
+                let to = answer.headers().get("location").and_then(|value| value.to_str().ok());
+                asked = redirected(&asked, to.unwrap_or_default()).ok_or_else(|| {
+                    failure(
+                        ErrorCode::GenericError,
+                        ErrorClass::Http,
+                        "redirected to where git does not follow",
+                    )
+                })?;
+                continue;
+            }
+            check(&answer, "application/x-git-upload-pack-advertisement")?;
+            let base = asked.split("/info/refs").next().unwrap_or_default();
+            *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.to_owned());
+            return Ok(Box::new(answer.into_body().into_reader()));
         }
-        let answer = request.call().map_err(|e| network(&e))?;
-        check(&answer, "application/x-git-upload-pack-advertisement")?;
-        let reached = answer.get_uri().to_string();
-        let base = reached.split("/info/refs").next().unwrap_or_default();
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base.to_owned());
-        Ok(Box::new(answer.into_body().into_reader()))
+        Err(failure(ErrorCode::GenericError, ErrorClass::Http, "redirected too often"))
     }
 
     /// Asks for objects.
@@ -178,7 +194,8 @@ impl Exchange {
             .proxy(proxy)
             .https_only(uri.scheme_str() == Some("https"))
             .http_status_as_error(false)
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .user_agent(USER_AGENT)
             .timeout_connect(Some(Duration::from_secs(15)))
             .timeout_global(Some(left.max(Duration::from_millis(1))))
@@ -241,6 +258,26 @@ impl Exchange {
     }
 }
 
+/// Where a redirect leads; `None` out of https, or to what is no longer the same question.
+fn redirected(from: &str, location: &str) -> Option<String> {
+    let uri: Uri = from.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
+    let to = if location.contains("://") {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{authority}{location}")
+    } else {
+        return None;
+    };
+    let target: Uri = to.parse().ok()?;
+    let as_secret =
+        target.scheme_str() == Some("https") || scheme == "http" && target.scheme_str() == Some("http");
+    let plain = !target.authority()?.as_str().contains('@');
+    (as_secret && plain && target.path().ends_with("/info/refs")).then_some(to)
+}
+
 /// Whether an answer is one of git's.
 fn check<B>(answer: &ureq::http::Response<B>, expected: &str) -> Result<(), git2::Error> {
     let status = answer.status().as_u16();
@@ -265,4 +302,43 @@ fn check<B>(answer: &ureq::http::Response<B>, expected: &str) -> Result<(), git2
 
 fn network(error: &ureq::Error) -> git2::Error {
     failure(ErrorCode::GenericError, ErrorClass::Net, &super::super::redact(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_secret_and_the_same_question() {
+        let from = "https://a/x/info/refs?service=git-upload-pack";
+        let to = |location: &str| redirected(from, location);
+        assert_eq!(to("/y/info/refs?q").as_deref(), Some("https://a/y/info/refs?q"));
+        assert_eq!(to("https://b:1/y/info/refs").as_deref(), Some("https://b:1/y/info/refs"));
+        assert_eq!(to("//b/y/info/refs").as_deref(), Some("https://b/y/info/refs"));
+        for refused in [
+            "http://a/x/info/refs",
+            "https://a/login",
+            "refs",
+            "",
+            "https://u:p@b/x/info/refs",
+            "file:///x/info/refs",
+        ] {
+            assert_eq!(to(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_to_its_own_host_alone() {
+        let journey = Journey {
+            access: super::super::Access::default(),
+            userinfo: Some(("git".into(), "s3cret".into())),
+            deadline: Instant::now(),
+        };
+        let http = Http::new(journey).unwrap();
+        let sent = |to: &str| http.exchange.authorization("https://a/x", to).unwrap().is_some();
+        assert!(sent("https://a/y/info/refs"));
+        for other in ["https://a:444/x", "http://a/x", "https://b/x", "https://a.b/x"] {
+            assert!(!sent(other), "{other}");
+        }
+    }
 }
