@@ -74,7 +74,7 @@ impl Types {
         if sent {
             self.schemas.drop_nulls(&resource.gvk, body);
         }
-        self.schemas.drop_empty(&resource.gvk, body);
+        self.schemas.canonical(&resource.gvk, body);
     }
 
     /// The status of a new object: of a built-in kind the struct with its zero values.

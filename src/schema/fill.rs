@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::quantity;
 use super::types::{Others, Scalar, TypeRef};
 
 /// Fills in the defaults of a schema: absent fields, and `null` where it is no value of the field.
@@ -97,6 +98,37 @@ pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value, builtin: bool) {
         Value::Array(items) => {
             if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
                 items.iter_mut().for_each(|item| drop_empty(ty, item, builtin));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Writes quantities in their canonical form.
+pub(super) fn canonical_quantities(ty: &TypeRef, value: &mut Value) {
+    if ty.is_quantity() {
+        let text = match &*value {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => number.to_string(),
+            _ => return,
+        };
+        if let Some(canonical) = quantity::canonical(&text) {
+            *value = Value::String(canonical);
+        }
+        return;
+    }
+    match value {
+        Value::Object(object) => {
+            let Some(map) = &ty.get().map else { return };
+            for (key, value) in object.iter_mut() {
+                if let Some(ty) = map.value_type(key) {
+                    canonical_quantities(ty, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
+                items.iter_mut().for_each(|item| canonical_quantities(ty, item));
             }
         }
         _ => {}

@@ -10,6 +10,7 @@ mod format;
 mod kinds;
 mod openapi;
 mod prune;
+mod quantity;
 mod schemas;
 mod table;
 mod types;

@@ -121,6 +121,15 @@ impl Schemas {
         }
     }
 
+    /// Brings an object into the form in which the API server holds it: quantities of built-in kinds as it prints
+    /// them, and what [`Schemas::drop_empty`] does.
+    pub fn canonical(&self, gvk: &Gvk, object: &mut Value) {
+        if let Some(ty) = self.type_of(gvk) {
+            fill::drop_empty(&ty, object, false);
+            fill::canonical_quantities(&ty, object);
+        }
+    }
+
     /// Takes `null` and empty lists and dictionaries out of an object of a built-in kind and out of any object's
     /// metadata: the API server does not hold them.
     pub fn drop_empty(&self, gvk: &Gvk, object: &mut Value) {

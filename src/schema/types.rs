@@ -207,6 +207,11 @@ impl TypeRef {
         }
     }
 
+    /// Whether it is the type of quantities such as `500m`.
+    pub fn is_quantity(&self) -> bool {
+        matches!(self.0, Target::Builtin(index) if table::name_at(index) == "api.resource.Quantity")
+    }
+
     /// Whether it is a type of a built-in kind, whose API server holds objects as structs with zero values.
     pub fn is_builtin(&self) -> bool {
         matches!(self.0, Target::Builtin(_))
