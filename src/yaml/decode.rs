@@ -244,7 +244,7 @@ fn json(scalar: Scalar, mark: Mark) -> Result<Value, YamlError> {
     })
 }
 
-/// Go writes a float without a fraction like an integer up to 10^21, and what reads JSON takes it for one.
+/// Go writes a float without a fraction like an integer up to 10^21, and what reads JSON takes it for one if it fits.
 fn json_number(float: f64) -> Option<Number> {
     if float.fract() == 0.0 && float.abs() < 1e21 {
         return serde_json::from_str(&format!("{float}")).ok();

@@ -48,7 +48,17 @@ fn binary(value: &str) -> Result<Scalar, String> {
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(text)
         .map_err(|_| "a !!binary value is not valid base64".to_owned())?;
-    Ok(Scalar::Text(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Scalar::Text(text_of(&bytes)))
+}
+
+/// What JSON makes of bytes: each byte that is no UTF-8 is one replacement character.
+fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
+    }
+    text
 }
 
 /// By the text alone; the flag says whether it is a time stamp (which stays text).
@@ -189,6 +199,13 @@ pub(super) fn is_text(value: &str) -> bool {
     static BASE_60: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$").expect("a fixed expression")
     });
+    // What does not begin like a word of YAML or a number is text at a glance.
+    if !matches!(value.as_bytes().first(), None | Some(b'+' | b'-' | b'.' | b'~' | b'0'..=b'9'))
+        && !value.starts_with(['y', 'Y', 'n', 'N', 't', 'T', 'f', 'F', 'o', 'O'])
+    {
+        return true;
+    }
     let (scalar, is_timestamp) = by_look(value, true);
-    matches!(scalar, Scalar::Text(_)) && !is_timestamp && !BASE_60.is_match(value)
+    let is_base_60 = || value.contains(':') && BASE_60.is_match(value);
+    matches!(scalar, Scalar::Text(_)) && !is_timestamp && !is_base_60()
 }

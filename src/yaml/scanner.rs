@@ -427,6 +427,10 @@ impl Scanner<'_> {
 
     /// Length in bytes of the line break `offset` bytes ahead; 0 if there is none.
     fn break_length(&self, offset: usize) -> usize {
+        // Most characters are seen at a glance to be none.
+        if !matches!(self.at(offset), b'\r' | b'\n' | 0xC2 | 0xE2) {
+            return 0;
+        }
         match (self.at(offset), self.at(offset + 1), self.at(offset + 2)) {
             (b'\r', b'\n', _) => 2,
             (b'\r' | b'\n', _, _) => 1,
@@ -486,6 +490,14 @@ impl Scanner<'_> {
 
     /// Moves one character that is no line break into `into`.
     pub(super) fn read(&mut self, into: &mut String) {
+        let byte = self.at(0);
+        if byte.is_ascii() {
+            into.push(byte as char);
+            self.pos = (self.pos + 1).min(self.bytes.len());
+            self.mark.index += 1;
+            self.mark.column += 1;
+            return;
+        }
         let end = (self.pos + self.width()).min(self.bytes.len());
         into.push_str(std::str::from_utf8(&self.bytes[self.pos..end]).unwrap_or("\u{fffd}"));
         self.skip();

@@ -369,6 +369,10 @@ fn number_text(number: &Number) -> String {
 
 /// `item2` before `item10`, and letters after everything else.
 fn natural_order(a: &str, b: &str) -> Ordering {
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphabetic());
+    if plain(a) && plain(b) {
+        return a.cmp(b);
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let Some(at) = a.iter().zip(&b).position(|(x, y)| x != y) else { return a.len().cmp(&b.len()) };
     match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
