@@ -29,6 +29,9 @@ pub(crate) fn object(headers: &HeaderMap, bytes: &[u8]) -> Result<Decoded, Failu
             Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
         })?,
         "application/yaml" => yaml(bytes)?,
+        "application/vnd.kubernetes.protobuf" if let Some(object) = super::protobuf::decode(bytes) => {
+            return Ok(Decoded { value: object, warnings: Vec::new() });
+        }
         other => {
             return Err(Failure::new(
                 415,

@@ -26,6 +26,7 @@ mod kinds;
 mod names;
 mod patch;
 mod probe;
+mod protobuf;
 mod read;
 mod request;
 mod reviews;
