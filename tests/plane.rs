@@ -16,7 +16,7 @@ use kube::api::{
 use kube::discovery::Discovery;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, reflector};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use moin::plane::{Fault, Plane};
 use serde_json::{Value, json};
 use support::eventually;
@@ -375,4 +375,29 @@ async fn a_table_shows_the_declared_columns() {
     assert_eq!(table["columnDefinitions"][1]["name"], "Size");
     assert_eq!(table["rows"][0]["cells"], json!(["w", 3]));
     assert_eq!(table["rows"][0]["object"]["metadata"]["name"], "w");
+}
+
+#[tokio::test]
+async fn events_are_the_same_in_both_groups() {
+    let plane = Plane::new();
+    let client = plane.client();
+    let reporter = kube::runtime::events::Reporter { controller: "moin".to_owned(), instance: None };
+    let recorder = kube::runtime::events::Recorder::new(client.clone(), reporter);
+    let about = apply(&config_maps(&client), "a", "x", json!({})).await.unwrap().object_ref(&());
+    let event = kube::runtime::events::Event {
+        type_: kube::runtime::events::EventType::Normal,
+        reason: "Applied".to_owned(),
+        note: Some("all is well".to_owned()),
+        action: "Apply".to_owned(),
+        secondary: None,
+    };
+    recorder.publish(&event, &about).await.unwrap();
+    recorder.publish(&event, &about).await.unwrap();
+    let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client, "default");
+    let seen = events.list(&ListParams::default().fields("involvedObject.name=x")).await.unwrap().items;
+    assert_eq!(seen.len(), 1);
+    assert_eq!(
+        (seen[0].message.as_deref(), seen[0].reporting_component.as_deref()),
+        (Some("all is well"), Some("moin"))
+    );
 }

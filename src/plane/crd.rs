@@ -274,7 +274,12 @@ pub(crate) fn resources(body: &Value) -> Vec<Resource> {
             status: version["subresources"]["status"].is_object(),
             scale: scale(&version["subresources"]["scale"]),
             custom: true,
-            storage_version: storage.clone(),
+            stored: Gvk {
+                group: group.as_str().into(),
+                version: storage.clone(),
+                kind: text(&names["kind"]).into(),
+            },
+            qualified: collection(&plural, &group),
             collection: collection(&plural, &group),
             selectable: version["selectableFields"]
                 .as_array()
@@ -369,7 +374,7 @@ mod tests {
         assert!(!is_established(&body));
         body["status"] = established(&body, "2024-01-01T00:00:00Z");
         assert!(is_established(&body));
-        assert_eq!(resources(&body)[0].qualified(), "things.g");
+        assert_eq!(resources(&body)[0].qualified.as_ref(), "things.g");
     }
 
     #[test]

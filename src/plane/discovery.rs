@@ -123,7 +123,7 @@ fn verbs(resource: &Resource) -> Vec<&'static str> {
 }
 
 fn storage_version_hash(resource: &Resource) -> String {
-    let stored = resource.storage();
+    let stored = if resource.custom { &resource.stored } else { &resource.gvk };
     let text = format!("{}/{}/{}", stored.group, stored.version, stored.kind);
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(text.as_bytes())[..8])
 }

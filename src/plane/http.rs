@@ -14,7 +14,7 @@ use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
 use super::status::{Failure, bytes_response, json_response, text_response};
 use super::write::PatchKind;
-use super::{body, clock, discovery, read, reviews, table, write};
+use super::{body, clock, convert, discovery, read, reviews, table, write};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -234,7 +234,7 @@ fn render(call: &Call<'_>, answer: Answer) -> Response<Body> {
     let mut response = match &answer.content {
         Content::Value(value) => json_response(answer.code, value),
         Content::Object(object) => match call.form {
-            Form::Whole if call.resource.storage_version == call.resource.gvk.version => {
+            Form::Whole if convert::is_stored_form(&call.resource) => {
                 bytes_response(answer.code, object.json())
             }
             Form::Whole => json_response(answer.code, &write::served(&call.resource, object)),

@@ -24,9 +24,11 @@ pub(crate) struct Resource {
     pub scale: Option<Scale>,
     /// Declared by a CustomResourceDefinition.
     pub custom: bool,
-    /// The version that objects are stored in.
-    pub storage_version: Arc<str>,
-    /// `plural.group`: the name of the collection in the store.
+    /// What objects are stored as: usually this kind, in whatever version.
+    pub stored: Gvk,
+    /// `plural.group`, or `plural` for the core group.
+    pub qualified: Arc<str>,
+    /// The name of the collection in the store: `qualified` of what is stored.
     pub collection: Arc<str>,
     /// Fields, beside the usual ones, that a field selector may name.
     pub selectable: Vec<String>,
@@ -57,18 +59,8 @@ pub(crate) struct Column {
 }
 
 impl Resource {
-    /// `deployments.apps`, or `pods` for the core group.
-    pub fn qualified(&self) -> &str {
-        &self.collection
-    }
-
     pub fn is(&self, group: &str, kind: &str) -> bool {
         &*self.gvk.group == group && &*self.gvk.kind == kind
-    }
-
-    /// The version that objects are stored in.
-    pub fn storage(&self) -> Gvk {
-        Gvk { version: self.storage_version.clone(), ..self.gvk.clone() }
     }
 }
 

@@ -18,6 +18,7 @@ mod body;
 mod call;
 mod clock;
 mod controllers;
+mod convert;
 mod crd;
 mod delete;
 mod discovery;

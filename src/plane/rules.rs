@@ -159,8 +159,48 @@ pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
     if resource.is("", "Service") {
         addresses(body);
     }
+    if resource.is("", "Pod") {
+        body["status"] = json!({"phase": "Pending", "qosClass": quality(body)});
+    }
+    if resource.is("batch", "Job") && body["spec"]["manualSelector"] != true {
+        select_own_pods(body);
+    }
     if resource.is(crd::GROUP, crd::KIND) {
         body["status"] = crd::initial_status(body);
+    }
+}
+
+/// How well a pod says what it needs.
+fn quality(pod: &Value) -> &'static str {
+    let containers = || pod["spec"]["containers"].as_array().into_iter().flatten();
+    let bare = |one: &Value| one["resources"]["limits"].is_null() && one["resources"]["requests"].is_null();
+    let exact = |one: &Value| {
+        let limits = &one["resources"]["limits"];
+        !limits["cpu"].is_null() && !limits["memory"].is_null() && one["resources"]["requests"] == *limits
+    };
+    if containers().all(bare) {
+        "BestEffort"
+    } else if containers().all(exact) {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
+}
+
+/// A job finds its pods by labels that the server makes up.
+fn select_own_pods(job: &mut Value) {
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    if !job["spec"].is_object() {
+        return;
+    }
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let metadata = &mut job["spec"]["template"]["metadata"];
+    if !metadata["labels"].is_object() {
+        metadata["labels"] = json!({});
+    }
+    for prefix in ["", "batch.kubernetes.io/"] {
+        metadata["labels"][format!("{prefix}controller-uid")] = uid.clone();
+        metadata["labels"][format!("{prefix}job-name")] = name.clone();
     }
 }
 

@@ -87,7 +87,7 @@ impl Failure {
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Failure {
-        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).with(details(
+        Failure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified)).with(details(
             &resource.gvk.group,
             &resource.plural,
             name,
@@ -95,12 +95,12 @@ impl Failure {
     }
 
     pub fn already_exists(resource: &Resource, name: &str) -> Failure {
-        Failure::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.qualified()))
+        Failure::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.qualified))
             .with(details(&resource.gvk.group, &resource.plural, name))
     }
 
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified);
         Failure::new(409, "Conflict", message).with(details(&resource.gvk.group, &resource.plural, name))
     }
 
@@ -112,7 +112,7 @@ impl Failure {
     }
 
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Failure {
-        Failure::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", resource.qualified()))
+        Failure::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", resource.qualified))
             .with(details(&resource.gvk.group, &resource.plural, name))
     }
 

@@ -166,6 +166,10 @@ fn has_rules(schema: &Value) -> bool {
 fn builtin(kind: &KindInfo) -> Resource {
     let virtual_kind =
         !kind.verbs.iter().any(|verb| verb == "create") || !kind.verbs.iter().any(|verb| verb == "get");
+    let stored = match &*kind.gvk.group {
+        "events.k8s.io" => Gvk::new("v1", &kind.gvk.kind),
+        _ => kind.gvk.clone(),
+    };
     Resource {
         gvk: kind.gvk.clone(),
         plural: kind.plural.clone(),
@@ -177,8 +181,9 @@ fn builtin(kind: &KindInfo) -> Resource {
         status: kind.has_status,
         scale: kind.subresources.iter().any(|s| s == "scale").then(workload_scale),
         custom: false,
-        storage_version: kind.gvk.version.clone(),
-        collection: collection(&kind.plural, &kind.gvk.group),
+        collection: collection(&kind.plural, &stored.group),
+        qualified: collection(&kind.plural, &kind.gvk.group),
+        stored,
         selectable: Vec::new(),
         columns: Vec::new(),
         virtual_kind,

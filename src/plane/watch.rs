@@ -18,7 +18,7 @@ use super::select::Selection;
 use super::server::Server;
 use super::status::{Failure, FieldError, respond};
 use super::store::{Event, Object, Range};
-use super::{read, table, write};
+use super::{clock, convert, read, table, write};
 
 /// How long a watch lasts whose client does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
@@ -40,7 +40,6 @@ impl Call<'_> {
             selection,
             form: self.form,
             query: self.query.clone(),
-            now: self.now.clone(),
             bookmarks: self.query.flag("allowWatchBookmarks"),
             position: from,
             queue: VecDeque::new(),
@@ -95,7 +94,6 @@ struct Watch {
     selection: Selection,
     form: Form,
     query: Query,
-    now: String,
     bookmarks: bool,
     /// The last resourceVersion that was looked at.
     position: u64,
@@ -219,7 +217,7 @@ impl Watch {
 
     fn event(&mut self, kind: &str, object: &Arc<Object>) -> Bytes {
         match self.form {
-            Form::Whole if self.resource.storage_version == self.resource.gvk.version => {
+            Form::Whole if convert::is_stored_form(&self.resource) => {
                 let json = object.json();
                 let mut bytes = Vec::with_capacity(json.len() + 40);
                 bytes.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
@@ -233,7 +231,7 @@ impl Watch {
                 let header = std::mem::take(&mut self.first);
                 let metadata = json!({"resourceVersion": object.revision()});
                 let rows = std::slice::from_ref(object);
-                line(kind, &table::of(&self.resource, rows, metadata, &self.query, header, &self.now))
+                line(kind, &table::of(&self.resource, rows, metadata, &self.query, header, &clock::now()))
             }
         }
     }
@@ -247,7 +245,7 @@ impl Watch {
             Form::Whole => (self.resource.gvk.api_version(), self.resource.gvk.kind.to_string()),
             Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata".to_owned()),
             Form::Table => {
-                let empty = table::of(&self.resource, &[], metadata, &self.query, false, &self.now);
+                let empty = table::of(&self.resource, &[], metadata, &self.query, false, &clock::now());
                 return line("BOOKMARK", &empty);
             }
         };

@@ -13,7 +13,7 @@ use super::kinds::Resource;
 use super::request::FieldValidation;
 use super::status::{Failure, FieldError};
 use super::store::{Key, Object, Raced};
-use super::{crd, names, rules, scale};
+use super::{convert, crd, names, rules, scale};
 
 /// How often a request that names no version is tried again.
 const ATTEMPTS: usize = 16;
@@ -593,7 +593,7 @@ impl Call<'_> {
     }
 
     fn to_storage(&self, body: &mut Value) {
-        body["apiVersion"] = self.resource.storage().api_version().into();
+        convert::to_storage(&self.resource, body);
     }
 
     /// A stored object in the version of this request.
@@ -604,11 +604,7 @@ impl Call<'_> {
 
 /// A stored object in the version of a resource.
 pub(crate) fn served(resource: &Resource, object: &Object) -> Value {
-    let mut body = object.body.clone();
-    if resource.storage_version != resource.gvk.version {
-        body["apiVersion"] = resource.gvk.api_version().into();
-    }
-    body
+    convert::from_storage(resource, &object.body)
 }
 
 /// Sets a field, or removes it when there is nothing to set.
