@@ -29,6 +29,8 @@ enum Filters {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Filter {
     kinds: Vec<KindSelector>,
+    /// Kinds by the names of their resources, as admission policies select them.
+    resources: Vec<ResourceRule>,
     names: Vec<String>,
     /// The older field `name`, which is ANDed with `names`.
     name: Option<String>,
@@ -40,6 +42,14 @@ struct Filter {
     roles: Vec<String>,
     cluster_roles: Vec<String>,
     subjects: Vec<Subject>,
+}
+
+/// An entry of `matchConstraints.resourceRules`; `*` stands for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ResourceRule {
+    groups: Vec<String>,
+    versions: Vec<String>,
+    resources: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +147,20 @@ impl Matching {
             }
         }
         Kinds::These(kinds)
+    }
+
+    /// Of the `matchConstraints` of an admission policy: at least the objects that these select. Selectors that would
+    /// narrow them are left out.
+    pub(crate) fn of_constraints(constraints: &Reader<'_>) -> Result<Matching> {
+        let mut filter = Filter::default();
+        for rule in constraints.list("resourceRules")? {
+            filter.resources.push(ResourceRule {
+                groups: rule.strings("apiGroups")?,
+                versions: rule.strings("apiVersions")?,
+                resources: rule.strings("resources")?,
+            });
+        }
+        Ok(Matching { include: Filters::Any(vec![filter]), exclude: None })
     }
 
     /// For a rule whose `match` cannot be understood: all objects of the kinds it names, or simply all objects.
@@ -238,6 +262,7 @@ fn subject(reader: &Reader<'_>) -> Result<Subject> {
 impl Filter {
     fn has_resources(&self) -> bool {
         !self.kinds.is_empty()
+            || !self.resources.is_empty()
             || !self.names.is_empty()
             || self.name.is_some()
             || !self.namespaces.is_empty()
@@ -273,6 +298,7 @@ impl Filter {
             patterns.is_empty() || patterns.iter().any(|p| wildcard::matches(p, text))
         };
         (self.kinds.is_empty() || self.kinds.iter().any(|k| k.matches(&object.gvk, object.subresource)))
+            && (self.resources.is_empty() || self.resources.iter().any(|r| r.matches(&object.gvk)))
             && self.name.as_ref().is_none_or(|name| wildcard::matches(name, object.name))
             && any(&self.names, object.name)
             && any(&self.namespaces, object.namespace)
@@ -297,6 +323,27 @@ impl Filter {
         any(&self.roles, &user.roles)
             && any(&self.cluster_roles, &user.cluster_roles)
             && (self.subjects.is_empty() || self.subjects.iter().any(|s| s.is(user)))
+    }
+}
+
+impl ResourceRule {
+    fn matches(&self, gvk: &Gvk) -> bool {
+        let has = |list: &[String], text: &str| list.iter().any(|item| item == "*" || item == text);
+        has(&self.groups, &gvk.group)
+            && has(&self.versions, &gvk.version)
+            && self.resources.iter().any(|r| matches!(r.as_str(), "*" | "*/*") || *r == plural(&gvk.kind))
+    }
+}
+
+/// The name of a kind's resource, as nearly all kinds have it.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    let vowel_before_y = |stem: &str| stem.ends_with(['a', 'e', 'i', 'o', 'u']);
+    match kind.strip_suffix('y') {
+        Some(stem) if !vowel_before_y(stem) => format!("{stem}ies"),
+        _ if kind == "endpoints" => kind,
+        _ if kind.ends_with(['s', 'x']) || kind.ends_with("ch") => format!("{kind}es"),
+        _ => format!("{kind}s"),
     }
 }
 
@@ -407,6 +454,26 @@ mod tests {
             assert_eq!(compile(&rule).matches(&Subjected::of(&request)), expected);
         }
         assert_eq!(Operation::parse("DELETE"), Some(Operation::Delete));
+    }
+
+    #[test]
+    fn constraints_name_resources() {
+        for (kind, resource) in [
+            ("NetworkPolicy", "networkpolicies"),
+            ("Ingress", "ingresses"),
+            ("Gateway", "gateways"),
+            ("Pod", "pods"),
+        ] {
+            assert_eq!(plural(kind), resource);
+        }
+        let of = |group: &str, resource: &str| {
+            let constraints = json!({"resourceRules": [{"apiGroups": [group], "apiVersions": ["v1"], "resources": [resource]}]});
+            let matching =
+                Matching::of_constraints(&Reader::new(&constraints, FieldPath::default())).unwrap();
+            matching.matches(&Subjected::of(&Request::create(&pod())))
+        };
+        assert!(of("", "pods") && of("*", "*"));
+        assert!(!of("apps", "pods") && !of("", "services"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::exception::Exception;
 use super::generate::{CloneSource, Generate};
 use super::images::Images;
 use super::index::Index;
-use super::matching::Subjected;
+use super::matching::{Matching, Subjected};
 use super::reader::{CompileError, Reader};
 use super::request::{Operation, Request};
 use super::rule::{Body, Notes, Rule, Shared};
@@ -134,12 +134,7 @@ impl PolicySet {
             if group == "kyverno.io" && KINDS.contains(&kind) {
                 set.add(manifest, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
-                let finding = Finding::warning(
-                    Code::PolicyUnsupported,
-                    format!("{kind} {} is not evaluated", manifest.id.name()),
-                );
-                let path = FieldPath::of_keys(["kind"]);
-                findings.push(finding.about(&manifest.id).at(yaml::locate(&manifest.origin.source, &path)));
+                set.add_unsupported(manifest, &mut findings);
             }
         }
         (set, findings)
@@ -175,6 +170,39 @@ impl PolicySet {
     /// Whether there is any rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// A policy of a kind that is not evaluated. If it would refuse objects, it refuses all that it could be about.
+    fn add_unsupported(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let (id, kind) = (&manifest.id, manifest.id.kind());
+        let name = full_name(id);
+        let message = format!("{kind} {name} is not evaluated");
+        let place = yaml::locate(&manifest.origin.source, &FieldPath::of_keys(["kind"]));
+        findings.push(Finding::warning(Code::PolicyUnsupported, &message).about(id).at(place));
+        let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
+        let denies = match spec.strings("validationActions") {
+            Ok(actions) => actions.is_empty() || actions.iter().any(|action| action == "Deny"),
+            Err(_) => true,
+        };
+        let constraints = spec.field("matchConstraints");
+        let (true, true, Some(constraints)) = (kind.contains("ValidatingPolicy"), denies, constraints) else {
+            return;
+        };
+        let matching =
+            Matching::of_constraints(&constraints).unwrap_or_else(|_| Matching::widest(&Value::Null));
+        self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
+        self.rules.push(Rule {
+            policy: self.policies.len(),
+            name: id.name().to_owned(),
+            path: spec.path.clone(),
+            matching,
+            entries: Vec::new(),
+            preconditions: None,
+            body: Body::Unsupported(message),
+            action: Action::enforced(),
+        });
+        let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
+        self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
     }
 
     fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
@@ -660,6 +688,19 @@ spec:
         let (set, _) = compile(&text.replace("Enforce", "Audit"));
         let outcome = set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0);
         assert!(outcome.result == Verdict::Error && !outcome.refuses());
+    }
+
+    #[test]
+    fn a_kind_of_policy_that_is_not_evaluated_fails_closed_if_it_denies() {
+        let text = "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
+            validationActions: [Deny]\n  matchConstraints:\n    resourceRules:\n    - {apiGroups: [cluster.x-k8s.io], \
+            apiVersions: [v1beta1], operations: [CREATE], resources: [clusters]}\n";
+        let (set, findings) = compile(text);
+        assert_eq!(findings[0].code, Code::PolicyUnsupported);
+        assert!(set.evaluate(&Request::create(&cluster("v1"))).remove(0).refuses());
+        assert_eq!(set.evaluate(&Request::create(&json!({"apiVersion": "v1", "kind": "Pod"}))), []);
+        let (set, _) = compile(&text.replace("Deny", "Audit"));
+        assert_eq!(set.evaluate(&Request::create(&cluster("v1"))), []);
     }
 
     #[test]
