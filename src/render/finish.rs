@@ -221,7 +221,7 @@ pub(super) fn own(body: &mut Value, owner: &str) {
     set_text(body, "labels", OWNER_LABEL, owner);
 }
 
-/// Sets a label or an annotation; what stood there and is no mapping gives way.
+/// Sets a label or an annotation. Where something stands that is no mapping, it stays for the schema to refuse.
 pub(super) fn set_text(body: &mut Value, map: &str, name: &str, text: &str) {
     let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let entry = metadata.entry(map).or_insert_with(|| json!({}));
