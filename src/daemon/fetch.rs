@@ -44,18 +44,18 @@ impl Fetcher {
         Fetcher { source: Arc::new(SharedSource::new(source)), timeout, watch: Arc::new(Mutex::new(watch)) }
     }
 
-    /// The first look, without which nobody knows what this repository calls itself. Tries again for ever unless
-    /// `patience` says how long; `None` when it was told to stop.
+    /// The first look, without which nobody knows what this repository calls itself. One that is `patient` tries again
+    /// for ever; `None` when it was told to stop.
     pub(super) async fn first(
-        &mut self,
-        patience: Option<Duration>,
+        &self,
+        patient: bool,
         stop: &CancellationToken,
     ) -> Result<Option<Fetched>, DaemonError> {
         let mut backoff = Backoff::default();
         loop {
             match self.fetch(None).await {
                 Ok(fetched) => return Ok(Some(fetched)),
-                Err(error) if patience == Some(Duration::ZERO) => return Err(DaemonError::Source(error)),
+                Err(error) if !patient => return Err(DaemonError::Source(error)),
                 Err(error) => tracing::error!(%error, "the source cannot be read; trying again"),
             }
             tokio::select! {

@@ -21,10 +21,10 @@ pub use pipeline::{Pipeline, Turn, rules_of};
 pub use target::DaemonError;
 
 use crate::cluster::Cluster;
-use crate::engine::{Effect, Engine, Event, Mode, Options};
+use crate::engine::{Backoff, Effect, Engine, Event, Mode, Options};
 use crate::render::RenderOptions;
 use crate::source::Source;
-use crate::status::Report;
+use crate::status::{Report, SourceRecord};
 use crate::web::Probes;
 use fetch::Fetcher;
 use lease::LeaseKeeper;
@@ -74,15 +74,16 @@ impl Daemon {
     pub async fn run(self) -> Result<Ended, DaemonError> {
         let began = Instant::now();
         self.probes.set_alive(true);
-        let mut fetcher = Fetcher::new(self.source, self.fetch_timeout);
-        let patience = if self.once.is_some() { Some(Duration::ZERO) } else { None };
-        let Some(first) = fetcher.first(patience, &self.stop).await? else {
+        let fetcher = Fetcher::new(self.source, self.fetch_timeout);
+        let Some(first) = fetcher.first(self.once.is_none(), &self.stop).await? else {
             return Ok(Ended { code: 0, report: Report::default() });
         };
         let mut pipeline = Pipeline::new(self.render.clone());
         let owner = pipeline.owner_of(&first.snapshot);
         let source = fetcher.record(&self.source_url, &self.render.path, &first);
-        let (target, mut changes) = Target::open(&self.cluster, &owner, &source).await?;
+        let Some((target, mut changes)) = open_target(&self.cluster, &owner, &source, self.once.is_none(), &self.stop).await? else {
+            return Ok(Ended { code: 0, report: Report::default() });
+        };
         if let Some(applied) = target.applied_revision() {
             match fetcher.snapshot(&applied).await {
                 Ok(snapshot) => pipeline.record_revision(&snapshot, &target.live()),
@@ -137,5 +138,29 @@ impl Daemon {
         let _ = lease_task.await;
         self.probes.set_alive(false);
         Ok(Ended { code, report })
+    }
+}
+
+/// Prepare the target. One that is `patient` waits for a cluster that cannot be reached; `None` when it was told to stop.
+async fn open_target(
+    cluster: &Cluster,
+    owner: &str,
+    source: &SourceRecord,
+    patient: bool,
+    stop: &CancellationToken,
+) -> Result<Option<(Target, mpsc::UnboundedReceiver<()>)>, DaemonError> {
+    let mut backoff = Backoff::default();
+    loop {
+        match Target::open(cluster, owner, source).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(DaemonError::Cluster(error)) if patient && error.is_retryable() => {
+                tracing::error!(%error, "the cluster cannot be prepared; trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(backoff.next(0)) => {}
+        }
     }
 }

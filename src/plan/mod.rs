@@ -275,3 +275,6 @@ fn findings_of(steps: &[Arc<Step>], deletions: &Deletions) -> Vec<Finding> {
     findings.extend(deletions.held.iter().map(|(_, finding)| finding.clone()));
     findings
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,7 +189,19 @@ fn visible_changes(
     context: &Context<'_>,
 ) -> Vec<FieldChange> {
     let ty = context.schemas.type_of(&manifest.gvk);
-    merge::diff(ty.as_ref(), &without_bookkeeping(live), &without_bookkeeping(predicted))
+    let changes = merge::diff(ty.as_ref(), &without_bookkeeping(live), &without_bookkeeping(predicted));
+    changes.into_iter().filter(|change| !(is_nothing(&change.old) && is_nothing(&change.new))).collect()
+}
+
+/// An absent field, a null and an empty mapping or list are one and the same to the API server's own types, which
+/// leave all three out.
+fn is_nothing(value: &Option<Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(map)) => map.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(_) => false,
+    }
 }
 
 fn without_bookkeeping(object: &Value) -> Value {
