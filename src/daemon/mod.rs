@@ -81,7 +81,9 @@ impl Daemon {
         let mut pipeline = Pipeline::new(self.render.clone());
         let owner = pipeline.owner_of(&first.snapshot);
         let source = fetcher.record(&self.source_url, &self.render.path, &first);
-        let Some((target, mut changes)) = open_target(&self.cluster, &owner, &source, self.once.is_none(), &self.stop).await? else {
+        let Some((target, mut changes)) =
+            open_target(&self.cluster, &owner, &source, self.once.is_none(), &self.stop).await?
+        else {
             return Ok(Ended { code: 0, report: Report::default() });
         };
         if let Some(applied) = target.applied_revision() {

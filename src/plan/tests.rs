@@ -28,8 +28,12 @@ impl World {
         let manifests = repo.render();
         let review = review(&manifests, &Surroundings::none());
         assert!(review.blocked.is_empty(), "{:?}", review.findings);
-        let mut live = LiveState { kinds: served_kinds(&manifests.manifests, &manifests.schemas), ..LiveState::default() };
-        live.namespaces.insert("a".into(), LiveObject::new(json!({"kind": "Namespace", "metadata": {"name": "a"}})));
+        let mut live = LiveState {
+            kinds: served_kinds(&manifests.manifests, &manifests.schemas),
+            ..LiveState::default()
+        };
+        live.namespaces
+            .insert("a".into(), LiveObject::new(json!({"kind": "Namespace", "metadata": {"name": "a"}})));
         let rules = Rules::of(&manifests.owner, &manifests.repository, &[]);
         let revision = repo.snapshot.revision.clone();
         World { review, manifests, live, recorded: HashMap::new(), rules, revision }
@@ -47,7 +51,11 @@ impl World {
     /// The same cluster, another commit.
     fn then(self, repo: &Repo) -> World {
         let next = World::of(repo);
-        World { live: LiveState { kinds: next.live.kinds.clone(), ..self.live }, recorded: self.recorded, ..next }
+        World {
+            live: LiveState { kinds: next.live.kinds.clone(), ..self.live },
+            recorded: self.recorded,
+            ..next
+        }
     }
 
     /// Somebody changes an object by hand.
@@ -138,7 +146,11 @@ fn a_new_field_of_somebody_else_is_a_conflict_that_names_the_owner() {
     let step = world.step("x");
     let Action::Blocked { finding, holds: true } = &step.action else { panic!("{:?}", step.action) };
     assert_eq!(finding.code, Code::Conflict);
-    assert!(finding.message.contains("data.other") && finding.message.contains("somebody"), "{}", finding.message);
+    assert!(
+        finding.message.contains("data.other") && finding.message.contains("somebody"),
+        "{}",
+        finding.message
+    );
     assert!(!step.force);
 }
 
@@ -192,13 +204,16 @@ fn above_the_cap_nothing_is_deleted() {
 
 #[test]
 fn a_kind_that_nobody_serves_blocks_itself_alone() {
-    let mut world = World::of(&one("{k: v}").file(
-        "w.yaml",
-        "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w, namespace: a}\n",
-    ));
+    let mut world = World::of(
+        &one("{k: v}")
+            .file("w.yaml", "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w, namespace: a}\n"),
+    );
     world.live.kinds.remove(&crate::model::GroupKind { group: "example.org".into(), kind: "Widget".into() });
     let Action::Blocked { finding, holds: false } = &world.step("w").action else { panic!() };
-    assert_eq!((finding.code, finding.location.as_ref().map(|at| at.file.as_str())), (Code::KindNotServed, Some("w.yaml")));
+    assert_eq!(
+        (finding.code, finding.location.as_ref().map(|at| at.file.as_str())),
+        (Code::KindNotServed, Some("w.yaml"))
+    );
     assert_eq!(world.step("x").action, Action::Create);
 }
 
