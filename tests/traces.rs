@@ -19,10 +19,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 /// Scenarios that do not come out as recorded yet, and why.
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 3] = [
     ("crd-cel-rules", "validation rules are not evaluated"),
     ("crd-nullable-and-int-or-string", "validation rules are not evaluated"),
-    ("ssa-quantities-are-canonical", "quantities are kept as they are written"),
     ("walk-00024", "an empty mapping in stored metadata makes the real server write once more"),
 ];
 
