@@ -340,7 +340,7 @@ async fn faults_hit_what_they_are_aimed_at() {
 
 #[tokio::test]
 async fn it_serves_on_a_socket_and_stops() {
-    let plane = Plane::builder().token("secret").build();
+    let plane = Plane::builder().token("secret").require_token().build();
     let serving = plane.serve("127.0.0.1:0").await.unwrap();
     let kubeconfig = kube::config::Kubeconfig::from_yaml(&plane.kubeconfig(serving.url())).unwrap();
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
@@ -355,6 +355,22 @@ async fn it_serves_on_a_socket_and_stops() {
     plane.stop();
     assert!(watching.try_next().await.unwrap().is_none());
     tokio::time::timeout(SOON, serving.finished()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn kubectl_gets_in_without_the_token_that_it_does_not_send() {
+    let plane = Plane::builder().token("secret").build();
+    let status = async |token: Option<&str>| {
+        let mut request = http::Request::get("/api/v1/namespaces");
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(plane.router(), request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(None).await, 200);
+    assert_eq!(status(Some("secret")).await, 200);
+    assert_eq!(status(Some("other")).await, 401);
 }
 
 #[tokio::test]

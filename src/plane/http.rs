@@ -110,11 +110,14 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> 
 
 fn authenticated(server: &Server, headers: &http::HeaderMap) -> bool {
     let Some(token) = &server.settings.token else { return true };
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|given| given.trim() == token)
+    match headers.get(header::AUTHORIZATION) {
+        None => server.settings.anonymous,
+        Some(value) => value
+            .to_str()
+            .ok()
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .is_some_and(|given| given.trim() == token),
+    }
 }
 
 /// `/api`, `/apis` and below, down to the resources of a version.

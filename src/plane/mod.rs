@@ -94,7 +94,9 @@ impl Plane {
 
     /// A server to be set up first.
     pub fn builder() -> PlaneBuilder {
-        PlaneBuilder { settings: Settings { token: None, history: HISTORY, controllers: true } }
+        PlaneBuilder {
+            settings: Settings { token: None, anonymous: true, history: HISTORY, controllers: true },
+        }
     }
 
     /// A client that calls this server in-process.
@@ -183,10 +185,18 @@ impl Plane {
 }
 
 impl PlaneBuilder {
-    /// Asks every request for this bearer token (health and version aside).
+    /// The bearer token that belongs to this server: another one is refused. A request without one is let in, for
+    /// kubectl sends no token to a server without TLS; [`PlaneBuilder::require_token`] shuts that door.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> PlaneBuilder {
         self.settings.token = Some(token.into());
+        self
+    }
+
+    /// Refuses requests that bring no token (health and version aside).
+    #[must_use]
+    pub fn require_token(mut self) -> PlaneBuilder {
+        self.settings.anonymous = false;
         self
     }
 

@@ -26,6 +26,8 @@ const OWN_MANAGER: &str = "kube-apiserver";
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub token: Option<String>,
+    /// Whether who brings no token is let in.
+    pub anonymous: bool,
     pub history: usize,
     pub controllers: bool,
 }
