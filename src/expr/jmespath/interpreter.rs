@@ -39,6 +39,20 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
+    /// Pays for a copy of a value before it is made: shared parts may be far larger written out.
+    pub(crate) fn pay_for(&self, value: &Val<'a>) -> Result<(), EvalError> {
+        let mut left = self.steps.get();
+        value.weigh(&mut left).ok_or(EvalError::Limit)?;
+        self.steps.set(left);
+        Ok(())
+    }
+
+    /// A paid copy.
+    pub(crate) fn copy(&self, value: &Val<'a>) -> Result<Value, EvalError> {
+        self.pay_for(value)?;
+        value.to_value()
+    }
+
     /// A random number.
     pub(crate) fn draw(&self) -> u64 {
         self.draws.next(self.environment.seed)
@@ -194,6 +208,10 @@ impl<'a> Interpreter<'a> {
         on: &Val<'a>,
     ) -> Result<Val<'a>, EvalError> {
         let (left, right) = (self.lenient(left, on)?, self.lenient(right, on)?);
+        if left.plain().is_none() || right.plain().is_none() {
+            self.pay_for(&left)?;
+            self.pay_for(&right)?;
+        }
         let holds = match how {
             Comparator::Equal => left.equals(&right)?,
             Comparator::NotEqual => !left.equals(&right)?,
@@ -223,7 +241,7 @@ impl<'a> Interpreter<'a> {
         }
         let mut map = Map::new();
         for (name, field) in fields {
-            map.insert(name.clone(), self.lenient(field, on)?.into_value()?);
+            map.insert(name.clone(), self.copy(&self.lenient(field, on)?)?);
         }
         Ok(Val::owned(Value::Object(map)))
     }

@@ -116,7 +116,9 @@ impl Expression {
     pub fn search_in(&self, data: &Value, environment: &Environment) -> Result<Value, EvalError> {
         let draws = Draws::default();
         let interpreter = Interpreter::new(environment, &draws, &[]);
-        interpreter.evaluate(&self.ast, &Val::Ref(data))?.into_value()
+        let found = interpreter.evaluate(&self.ast, &Val::Ref(data))?;
+        interpreter.pay_for(&found)?;
+        found.into_value()
     }
 
     /// Evaluates over a context.
@@ -131,7 +133,11 @@ impl Expression {
         slots: &'a [Value],
     ) -> Result<Cow<'a, Value>, EvalError> {
         let interpreter = Interpreter::new(context.environment(), context.draws(), slots);
-        interpreter.evaluate(&self.ast, &Val::Root(context))?.into_cow()
+        let found = interpreter.evaluate(&self.ast, &Val::Root(context))?;
+        if !matches!(found, Val::Ref(_)) {
+            interpreter.pay_for(&found)?;
+        }
+        found.into_cow()
     }
 }
 

@@ -18,6 +18,18 @@ fn an_explosion_is_cut_off() {
         "[@,@,@,@,@,@,@,@][].[@,@,@,@,@,@,@,@][][].[@,@,@,@,@,@,@,@][][].[@,@,@,@,@,@,@,@][][].[@,@,@,@,@,@,@,@][][]",
     );
     assert_eq!(wide.unwrap().search(&list), Err(EvalError::Limit));
+    for double in [
+        "{a: @, b: @}",
+        "[@, @]",
+        "[{a: @}, {b: @}]",
+        "merge({a: @}, {b: @})",
+        "join('', [to_string(@), 'x', to_string(@)])",
+    ] {
+        let text = vec![double; 50].join(" | ");
+        let ends = [Ok(()), Err(EvalError::Limit)];
+        let found = Expression::compile(&text).unwrap().search(&list).map(|_| ());
+        assert!(ends[1..].contains(&found), "{double}: {found:?}");
+    }
     let doubling = (0..60).fold("'ab'".to_owned(), |inner, _| format!("replace_all({inner}, 'a', 'aab')"));
     assert!(Expression::compile(&doubling).unwrap().search(&list).is_err() || doubling.len() < 10_000);
 }

@@ -156,6 +156,17 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// Counts what a copy would hold; `None` when that is more than the budget.
+    pub(crate) fn weigh(&self, budget: &mut u64) -> Option<()> {
+        *budget = budget.checked_sub(1)?;
+        match self {
+            Val::List(items) => items.iter().try_for_each(|item| item.weigh(budget)),
+            Val::Ref(value) => weigh(value, budget),
+            Val::Owned(value) => weigh(value, budget),
+            Val::Branch(_) | Val::Root(_) | Val::Expression(_) => Some(()),
+        }
+    }
+
     /// A copy as a plain value. An expression has none and becomes an empty object.
     pub(crate) fn to_value(&self) -> Result<Value, EvalError> {
         Ok(match self {
@@ -208,6 +219,24 @@ impl<'a> Val<'a> {
             return Ok(false);
         }
         Ok(equal(&self.to_value()?, &other.to_value()?))
+    }
+}
+
+fn weigh(value: &Value, budget: &mut u64) -> Option<()> {
+    match value {
+        Value::Array(items) => {
+            *budget = budget.checked_sub(items.len() as u64)?;
+            items.iter().try_for_each(|item| weigh(item, budget))
+        }
+        Value::Object(map) => {
+            *budget = budget.checked_sub(map.len() as u64)?;
+            map.values().try_for_each(|item| weigh(item, budget))
+        }
+        Value::String(text) => {
+            *budget = budget.checked_sub(text.len() as u64 / 64)?;
+            Some(())
+        }
+        _ => Some(()),
     }
 }
 

@@ -102,8 +102,7 @@ fn map<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
 fn merge<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     let mut merged = Map::new();
     for argument in call.arguments {
-        if let Value::Object(map) = argument.to_value()? {
-            call.interpreter.spend(map.len())?;
+        if let Value::Object(map) = call.interpreter.copy(argument)? {
             merged.extend(map);
         }
     }
@@ -143,5 +142,5 @@ fn to_string<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     if value.as_str().is_some() {
         return Ok(value.clone());
     }
-    Ok(Val::text(gotext::json(&value.to_value()?)))
+    Ok(Val::text(gotext::json(&call.interpreter.copy(value)?)))
 }

@@ -55,7 +55,7 @@ fn items<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
         map.insert(value_name.clone(), value);
         Val::owned(Value::Object(map))
     };
-    let pairs = match call.argument(0)?.to_value()? {
+    let pairs = match call.interpreter.copy(call.argument(0)?)? {
         Value::Array(list) => {
             list.into_iter().enumerate().map(|(at, value)| pair(Value::from(at), value)).collect()
         }
@@ -73,7 +73,7 @@ fn object_from_lists<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     let mut map = Map::new();
     for (at, key) in keys.iter().enumerate() {
         let key = key.plain().and_then(gotext::plain).ok_or_else(|| call.wrong(0, "an array of strings"))?;
-        let value = values.get(at).map(|v| v.to_value()).transpose()?.unwrap_or_default();
+        let value = values.get(at).map(|v| call.interpreter.copy(&v)).transpose()?.unwrap_or_default();
         map.insert(key, value);
     }
     Ok(Val::owned(Value::Object(map)))

@@ -109,7 +109,8 @@ fn split<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
 }
 
 fn label_match<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
-    let (wanted, labels) = (call.argument(0)?.to_value()?, call.argument(1)?.to_value()?);
+    let (wanted, labels) =
+        (call.interpreter.copy(call.argument(0)?)?, call.interpreter.copy(call.argument(1)?)?);
     let found = wanted
         .as_object()
         .is_some_and(|w| w.iter().all(|(key, value)| labels.get(key).is_some_and(|l| equal(l, value))));
