@@ -14,6 +14,9 @@ use crate::status::{self, EventNote, Report};
 
 /// Reports closer together than this are written as one.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long a report of a revision that was told before waits while it is in motion: going through units after a
+/// restart, with nothing to write, is no news.
+const PASSING: Duration = Duration::from_secs(5);
 
 pub(super) struct Reporter {
     reports: watch::Sender<Option<Report>>,
@@ -30,9 +33,13 @@ impl Reporter {
     /// Begin; `live` is the Reconciliation as it stands.
     pub(super) fn start(cluster: Cluster, live: Option<LiveObject>) -> Reporter {
         let (reports, mut inbox) = watch::channel(None);
-        let mut writer = Writer { cluster, live, told: Report::default() };
+        let told = live.as_ref().map(|live| status::last_told(&live.body)).unwrap_or_default();
+        let mut writer = Writer { cluster, live, told };
         let task = tokio::spawn(async move {
             while inbox.changed().await.is_ok() {
+                let news = |report: &Option<Report>| report.as_ref().is_some_and(|r| writer.is_news(r));
+                // Whatever comes of it, or when nobody will report any more: then the newest is written.
+                let _ = tokio::time::timeout(PASSING, inbox.wait_for(news)).await;
                 let report: Option<Report> = inbox.borrow_and_update().clone();
                 if let Some(report) = report {
                     writer.write(report).await;
@@ -73,6 +80,10 @@ async fn closed(inbox: &watch::Receiver<Option<Report>>) {
 }
 
 impl Writer {
+    fn is_news(&self, report: &Report) -> bool {
+        report.converged || report.stalled || report.revision != self.told.revision
+    }
+
     async fn write(&mut self, report: Report) {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let object = status::reconciliation(&report, self.live.as_ref().map(|live| &*live.body), &now);

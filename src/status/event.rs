@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Report;
+use super::reconciliation::{MAX_FINDINGS, cut};
 use crate::finding::{Finding, Severity};
 use crate::model::ObjectId;
 
@@ -21,12 +22,15 @@ pub struct EventNote {
 
 /// What became so between two reports.
 pub fn events(before: &Report, after: &Report) -> Vec<EventNote> {
-    let key = |finding: &Finding| (finding.code, finding.object.clone(), finding.message.clone());
+    // Cut as the Reconciliation has it, from which `before` may have been read.
+    let key = |finding: &Finding| (finding.code, finding.object.clone(), cut(&finding.message));
     let known: HashSet<_> = before.findings.iter().map(key).collect();
     let mut notes: Vec<EventNote> = after
         .findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Note && !known.contains(&key(finding)))
+        .filter(|finding| finding.severity != Severity::Note)
+        .take(MAX_FINDINGS)
+        .filter(|finding| !known.contains(&key(finding)))
         .map(|finding| EventNote {
             kind: "Warning",
             reason: format!("{:?}", finding.code),

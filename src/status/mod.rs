@@ -12,7 +12,7 @@ mod reconciliation;
 pub use crd::reconciliation_crd;
 pub use event::{EventNote, events};
 pub use plan_report::{PlanReport, PlannedChange, PlannedObject, risk_words};
-pub use reconciliation::{name_of, reconciliation, recorded};
+pub use reconciliation::{last_told, name_of, reconciliation, recorded};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use crate::finding::{Finding, Severity};
 use crate::model::{API_VERSION, SYSTEM_NAMESPACE};
 
 /// More findings than this are counted, not listed: one object must stay far below what etcd takes.
-const MAX_FINDINGS: usize = 100;
+pub(super) const MAX_FINDINGS: usize = 100;
 /// Longer texts are cut.
 const MAX_TEXT: usize = 1024;
 
@@ -54,6 +54,26 @@ pub fn recorded(object: &Value) -> (Option<SourceRecord>, Option<String>) {
     let status = &object["status"];
     let source = serde_json::from_value(status["source"].clone()).ok();
     (source, status["appliedRevision"].as_str().map(str::to_owned))
+}
+
+/// The report that a Reconciliation was made of, as far as events need it: what was told before is not told again.
+pub fn last_told(object: &Value) -> Report {
+    let status = &object["status"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let findings = list(&status["findings"]).into_iter().filter_map(|entry| {
+        let code = entry["code"].as_str()?.parse().ok()?;
+        let mut finding = Finding::warning(code, entry["message"].as_str()?);
+        finding.object = entry["object"].as_str().and_then(|id| id.parse().ok());
+        Some(finding)
+    });
+    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    Report {
+        revision: status["revision"].as_str().map(str::to_owned),
+        applied_revision: status["appliedRevision"].as_str().map(str::to_owned),
+        converged: list(&status["conditions"]).iter().any(ready),
+        findings: findings.collect(),
+        ..Report::default()
+    }
 }
 
 fn conditions(report: &Report, old: &Value, generation: &Value, now: &str) -> Vec<Value> {
@@ -107,7 +127,7 @@ fn finding_entry(finding: &Finding) -> Value {
     entry
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
@@ -144,6 +164,18 @@ mod tests {
         assert_eq!(object["status"]["findings"].as_array().unwrap().len(), 100);
         assert_eq!(object["status"]["findingsLeftOut"], 50);
         assert!(object.to_string().len() < 200_000);
+    }
+
+    #[test]
+    fn what_was_told_before_a_restart_is_not_told_again() {
+        let about = crate::model::ObjectId::new("cert-manager.io", "Issuer", Some("a"), "b");
+        let long = Finding::error(Code::KindNotServed, "x".repeat(5000)).about(&about);
+        let findings = vec![long, Finding::warning(Code::Drift, "short")];
+        let report =
+            Report { findings, converged: true, applied_revision: Some("3f2c1d9aaaa".into()), ..report() };
+        let told = last_told(&reconciliation(&report, None, "now"));
+        assert_eq!(super::super::events(&told, &report), []);
+        assert_eq!(super::super::events(&last_told(&Value::Null), &report).len(), 4);
     }
 
     #[test]
