@@ -286,7 +286,11 @@ impl Engine {
         match event {
             Event::Started | Event::Woke => {}
             Event::Stop => self.stopping = true,
-            Event::Lease { held } => self.held = held,
+            Event::Lease { held } => {
+                self.held = held;
+                // What was found before may only now be told to the cluster.
+                effects.push(Effect::Report);
+            }
             Event::SourceChanged => self.next_fetch = now,
             Event::ClusterChanged => {
                 self.stale = self.revision.is_some();
