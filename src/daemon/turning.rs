@@ -137,7 +137,9 @@ impl Turning {
         match result {
             Err(error) => {
                 self.probes.metrics.fetch_failures.inc();
-                Event::FetchFailed(Box::new(error.finding()))
+                let finding = error.finding();
+                tracing::warn!(code = %finding.code, "{}", finding.message);
+                Event::FetchFailed(Box::new(finding))
             }
             Ok(fetched) => {
                 let revision = fetched.snapshot.revision.clone();

@@ -271,11 +271,12 @@ impl Engine {
         }
         self.ask_source(now, &mut effects);
         self.ask_plan(&mut effects);
-        if !self.planning && !self.stale && self.planned {
+        let settled = !self.planning && !self.stale && self.planned;
+        if settled {
             units::advance(self, now);
             self.ask_writes(now, &mut effects);
-            self.finish(now, &mut effects);
         }
+        self.finish(settled, now, &mut effects);
         if let Some(at) = self.next_wake(now) {
             effects.push(Effect::WakeAt(at));
         }
@@ -417,10 +418,11 @@ impl Engine {
         }
     }
 
-    /// In a single pass: end when nothing can move any more.
-    fn finish(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    /// In a single pass: end when nothing can move any more, or its time is over. `settled`: the plan is of now.
+    fn finish(&mut self, settled: bool, now: Now, effects: &mut Vec<Effect>) {
         let Mode::Once { deadline } = self.options.mode else { return };
-        if self.writing || !self.held && now < deadline {
+        // A request that hangs must not outlive the time of the pass.
+        if (!settled || self.writing || !self.held) && now < deadline {
             return;
         }
         let may_move = self.units.values().any(|unit| unit.phase.may_still_move())
@@ -428,9 +430,14 @@ impl Engine {
                 .troubles
                 .values()
                 .any(|trouble| trouble.refused_at_progress.is_none_or(|seen| seen < self.progress));
-        if self.is_converged() {
+        if settled && self.is_converged() {
             effects.extend([Effect::Report, Effect::Finish(0)]);
         } else if !may_move || now >= deadline {
+            for view in &self.plan.units {
+                if let Some(report) = self.units.get_mut(&view.unit.name) {
+                    report.give_up(&view.unit);
+                }
+            }
             effects.extend([Effect::Report, Effect::Finish(1)]);
         }
     }

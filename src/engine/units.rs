@@ -54,6 +54,14 @@ pub struct UnitReport {
 }
 
 impl UnitReport {
+    /// The pass is over: what could still move, and has not said why it does not, says so now.
+    pub(super) fn give_up(&mut self, unit: &Unit) {
+        if self.phase.may_still_move() && self.finding.is_none() {
+            let message = format!("not done in the time of the pass: {}", self.message);
+            self.finding = Some(unit_finding(Code::UnitTimedOut, unit, message));
+        }
+    }
+
     /// What a person should know of it.
     pub fn finding(&self) -> Option<Finding> {
         self.finding.clone()

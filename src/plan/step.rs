@@ -146,7 +146,7 @@ fn foreign(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         Adoption::Always => true,
     };
     if !allowed {
-        let fields: Vec<String> = differing.iter().map(|change| change.path.to_string()).collect();
+        let fields: Vec<String> = differing.iter().map(|change| with_owner(change, object)).collect();
         let message = if fields.is_empty() {
             "it exists, is not ours, and adoption is switched off".to_owned()
         } else {
@@ -156,6 +156,14 @@ fn foreign(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
     }
     let force = !conflicts(&manifest, object, context).is_empty();
     Step { action: Action::Adopt, changes, force, precondition: precondition(object), ..draft }
+}
+
+/// A field, and who else owns it.
+fn with_owner(change: &FieldChange, object: &LiveObject) -> String {
+    match merge::owners_of(&object.body, &change.path).first() {
+        Some(owner) => format!("{} (owned by {:?})", change.path, owner.manager),
+        None => change.path.to_string(),
+    }
 }
 
 /// A label or annotation that is new: adopting an object must be able to add its owner label.
