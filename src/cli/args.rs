@@ -18,8 +18,9 @@ use crate::yaml;
 /// Where settings come from beside flags.
 #[derive(Debug, Clone, Args)]
 pub struct SettingsArgs {
-    /// A file with settings, one `name: value` a line, named like the flags.
-    #[arg(long, env = "MOIN_CONFIG", value_name = "FILE")]
+    /// A file with settings, one `name: value` a line, named like the flags. Each can also be a variable: MOIN_REPO for
+    /// --repo, MOIN_USE_CASE for --use-case. A flag is stronger than a variable, and that than the file.
+    #[arg(long, env = "MOIN_CONFIG", hide_env_values = true, value_name = "FILE", display_order = 800)]
     config: Option<PathBuf>,
 }
 
@@ -28,47 +29,47 @@ pub struct SettingsArgs {
 pub struct SourceArgs {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// URL of a git repository (https, ssh, file), or a folder.
-    #[arg(long, value_name = "URL|DIR")]
+    /// URL of a git repository (https, ssh, file), or a folder. Offline commands take the current folder if none is named.
+    #[arg(long, value_name = "URL|DIR", help_heading = "Repository")]
     repo: Option<String>,
-    /// Follow this branch.
-    #[arg(long)]
+    /// Follow this branch of a URL.
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     branch: Option<String>,
-    /// Follow this tag.
-    #[arg(long)]
+    /// Follow this tag of a URL.
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     tag: Option<String>,
-    /// Stay at this commit.
-    #[arg(long)]
+    /// Stay at this commit of a URL, named by its 40 digits.
+    #[arg(long, value_name = "ID", help_heading = "Repository")]
     commit: Option<String>,
     /// Folder in the repository.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER", help_heading = "Repository")]
     path: Option<String>,
     /// Use case of moin.yaml.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     use_case: Option<String>,
-    /// Management cluster of moin.yaml.
-    #[arg(long)]
+    /// Management cluster of moin.yaml; it says the use case, too.
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     cluster: Option<String>,
     /// Owner name, in place of metadata.name of moin.yaml.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     name: Option<String>,
     /// How often to look at the repository, such as `30s`.
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", help_heading = "Repository")]
     interval: Option<String>,
     /// Folder for the cache of git repositories.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Repository")]
     cache_dir: Option<String>,
     /// File with a token for https.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Credentials of the repository")]
     token_file: Option<String>,
     /// Private key for ssh.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Credentials of the repository")]
     ssh_key: Option<String>,
     /// Known host keys for ssh.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Credentials of the repository")]
     known_hosts: Option<String>,
-    /// Certificates of a private authority, for https.
-    #[arg(long, value_name = "FILE")]
+    /// Certificates that https trusts, in place of the system's.
+    #[arg(long, value_name = "FILE", help_heading = "Credentials of the repository")]
     ca_file: Option<String>,
 }
 
@@ -76,10 +77,10 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArgs {
     /// How to reach the cluster; else as kubectl does, or from within a pod.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     kubeconfig: Option<String>,
     /// Context of the kubeconfig.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     context: Option<String>,
 }
 
@@ -207,7 +208,7 @@ pub fn source_name(settings: &Settings) -> String {
 pub fn open_remote(settings: &Settings) -> Result<Source, BoxError> {
     let place = match &settings.repository {
         None => return Err("which repository? say --repo URL or --repo DIR (or MOIN_REPO)".into()),
-        Some(RepositoryPlace::Folder(path)) => Place::Folder(path.clone()),
+        Some(RepositoryPlace::Folder(path)) => Place::Folder(plain_folder(path, settings)?),
         Some(RepositoryPlace::Url(url)) => remote(url, settings)?,
     };
     open(place, settings)
@@ -217,11 +218,29 @@ pub fn open_remote(settings: &Settings) -> Result<Source, BoxError> {
 /// named.
 pub fn open_repository(settings: &Settings) -> Result<Source, BoxError> {
     let place = match &settings.repository {
-        None => Place::Worktree(PathBuf::from(".")),
-        Some(RepositoryPlace::Folder(path)) => Place::Worktree(path.clone()),
+        None => Place::Worktree(plain_folder(Path::new("."), settings)?),
+        Some(RepositoryPlace::Folder(path)) => Place::Worktree(plain_folder(path, settings)?),
         Some(RepositoryPlace::Url(url)) => remote(url, settings)?,
     };
     open(place, settings)
+}
+
+/// A folder is taken as it is: a branch, tag or commit would be passed over in silence.
+fn plain_folder(path: &Path, settings: &Settings) -> Result<PathBuf, BoxError> {
+    let (word, name) = match &settings.reference {
+        config::Reference::Default => return Ok(path.to_owned()),
+        config::Reference::Branch(name) => ("branch", name),
+        config::Reference::Tag(name) => ("tag", name),
+        config::Reference::Commit(id) => ("commit", id),
+    };
+    let shown = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Err(format!(
+        "the {word} {name} goes with a URL, and {} is a folder: give --repo file://{}, or to render, check and diff the \
+         revision as an argument",
+        path.display(),
+        shown.display()
+    )
+    .into())
 }
 
 fn remote(url: &str, settings: &Settings) -> Result<Place, BoxError> {

@@ -7,12 +7,17 @@ use super::offline::Offline;
 use super::{Outcome, output};
 use crate::finding::{Finding, Severity};
 
+const EXAMPLES: &str = "\
+Examples:
+  moin check                             the working tree here
+  moin check main --repo ~/config        a branch of another folder
+  moin check --cluster mgmt1 -o github   in a workflow: findings at the lines of the pull request";
+
 /// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
 ///
-/// Ends with 0 when there is nothing to say, with 1 when there are errors or warnings.
-///
-/// Example: moin check --repo .
+/// Ends with 0 when there is nothing to say, with 1 when there are errors or warnings, with 2 when it could not run.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The revision; without one, the working tree or the branch as it is.
     revision: Option<String>,
@@ -21,7 +26,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     triggers: TriggerArgs,
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     output: Format,
 }
 
@@ -42,6 +47,9 @@ pub fn run(args: CheckArgs) -> Outcome {
     let mut offline = Offline::new(source, render_options(&settings), args.triggers.namespaces()?);
     let snapshot = offline.snapshot(args.revision.as_deref())?;
     let reviewed = offline.review(&snapshot, None);
+    if let Some(code) = reviewed.could_not_render() {
+        return Ok(code);
+    }
     let findings = reviewed.findings();
     match args.output {
         Format::Text => text(&findings, reviewed.manifests.manifests.len())?,
@@ -57,10 +65,13 @@ fn text(findings: &[Finding], objects: usize) -> std::io::Result<()> {
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     sorted.sort_by_key(|finding| finding.severity);
     for finding in sorted {
-        out += &format!("{}\n\n", crate::finding::Rendered { finding, color });
+        out += &format!("{}\n\n", output::shown(finding, color));
     }
     let said = output::count(findings).unwrap_or_else(|| "nothing to say".to_owned());
-    output::result(&format!("{out}{objects} objects: {said}\n"))
+    let worst =
+        findings.iter().filter(|finding| finding.severity > Severity::Note).max_by_key(|f| f.severity);
+    let more = worst.map_or(String::new(), |finding| format!("; `moin explain {}` says more", finding.code));
+    output::result(&format!("{out}{objects} objects: {said}{more}\n"))
 }
 
 /// `::error file=a.yaml,line=3,col=5,title=MOIN-0502::message`, escaped as GitHub wants it.
@@ -74,7 +85,7 @@ fn workflow_command(finding: &Finding) -> String {
         format!("file={},line={},col={},", property(at.file.as_str()), at.line, at.column)
     });
     let object = finding.object.as_ref().map_or(String::new(), |id| format!("{id}: "));
-    let help = finding.help.as_deref().map_or(String::new(), |help| format!("\n{help}"));
+    let help = format!("\n{}", finding.help.as_deref().unwrap_or(finding.code.page().remedy));
     format!(
         "::{command} {place}title={}::{}\n",
         finding.code,
@@ -101,7 +112,7 @@ mod tests {
         let finding = Finding::error(Code::BrokenYaml, "100%\nwrong").at(at);
         assert_eq!(
             workflow_command(&finding),
-            "::error file=a%2Cb.yaml,line=3,col=1,title=MOIN-0201::100%25%0Awrong\n"
+            "::error file=a%2Cb.yaml,line=3,col=1,title=MOIN-0201::100%25%0Awrong%0ACorrect the line that the message shows.\n"
         );
     }
 }

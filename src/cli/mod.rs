@@ -26,37 +26,42 @@ pub use args::SourceArgs;
 /// The command could not run at all.
 pub const COULD_NOT_RUN: u8 = 2;
 
+const EXAMPLES: &str = "\
+Examples:
+  moin demo                              everything at once on this machine, nothing to install
+  moin check --repo .                    is this repository right?
+  moin diff main..HEAD --repo .          what would this branch change?
+  moin run --repo URL --branch main      keep a cluster equal to it
+
+Exit codes: 0 well or nothing to do; 1 changes (diff), findings or failures; 2 could not run.";
+
 /// Keeps Cluster API management clusters equal to a git repository.
 #[derive(Debug, Parser)]
-#[command(name = "moin", version, about, max_term_width = 110, propagate_version = true)]
+#[command(name = "moin", version, max_term_width = 110, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say more on stderr; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     verbose: u8,
     /// How messages on stderr are written.
-    #[arg(long, global = true, value_enum, default_value_t = output::LogFormat::Text)]
+    #[arg(
+        long, global = true, value_enum, value_name = "FORMAT", display_order = 901,
+        default_value_t = output::LogFormat::Text
+    )]
     log_format: output::LogFormat,
 }
 
+// What each command does stands at its arguments; a comment here would hide it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Reconcile a cluster with a repository, for ever or once.
     Run(run::RunArgs),
-    /// Print the manifests that would be applied, each with where it came from.
     Render(render::RenderArgs),
-    /// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
     Check(check::CheckArgs),
-    /// Show what would change, between two revisions or against a cluster.
     Diff(diff::DiffArgs),
-    /// Show what the daemon reports.
     Status(status::StatusArgs),
-    /// Say what a finding means and what to do.
     Explain(explain::ExplainArgs),
-    /// Serve one embedded API server.
     Plane(plane::PlaneArgs),
-    /// Try it: an embedded cluster, the example repository and the daemon.
     Demo(demo::DemoArgs),
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::Finding;
+use super::output;
+use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, Snapshot};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
@@ -19,6 +20,19 @@ pub struct Reviewed {
 }
 
 impl Reviewed {
+    /// Says why the repository cannot be rendered with these settings (no such use case, no such path), if so, and
+    /// answers the exit code for that.
+    pub fn could_not_render(&self) -> Option<u8> {
+        let unfit = |finding: &&Finding| {
+            let misplaced = finding.code == Code::PathMissing;
+            finding.code == Code::BadSettings
+                || misplaced && finding.object.is_none() && finding.location.is_none()
+        };
+        let findings: Vec<Finding> = self.manifests.findings.iter().filter(unfit).cloned().collect();
+        output::findings(&findings);
+        (!findings.is_empty()).then_some(super::COULD_NOT_RUN)
+    }
+
     /// All findings, in the order of the stages.
     pub fn findings(&self) -> Vec<Finding> {
         let stages = [&self.left_out, &self.manifests.findings, &self.review.findings];

@@ -1,12 +1,15 @@
 //! Printing: results, findings, failures; a broken pipe ends quietly.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::cluster::ClusterError;
 use crate::finding::{Finding, Rendered, Severity};
+use crate::source::SourceError;
 
 /// How messages on stderr are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,8 +58,23 @@ pub fn findings(findings: &[Finding]) {
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     sorted.sort_by_key(|finding| finding.severity);
     for finding in sorted {
-        eprintln!("{}\n", Rendered { finding, color });
+        complain(&format!("{}\n", shown(finding, color)));
     }
+}
+
+/// A finding as people read it, always with what to do.
+pub fn shown(finding: &Finding, color: bool) -> String {
+    let mut finding = Cow::Borrowed(finding);
+    if finding.help.is_none() && finding.severity > Severity::Note {
+        let remedy = finding.code.page().remedy.trim_end_matches('.').to_owned();
+        finding.to_mut().help = Some(remedy);
+    }
+    Rendered { finding: &finding, color }.to_string()
+}
+
+/// A line on stderr. Whoever reads may have gone away: there is nobody left to tell.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// How many findings of each severity, in words; `None` if there are none.
@@ -71,16 +89,67 @@ pub fn count(findings: &[Finding]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Why a command could not run, with its causes.
-pub fn fail(error: &(dyn Error + Send + Sync)) {
+/// Why a command could not run, with its causes and what to do.
+pub fn fail(error: &(dyn Error + Send + Sync + 'static)) {
     let mut text = format!("error: {error}");
+    let mut help = hint(error);
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
+        help = help.or_else(|| hint(error));
         cause = error.source();
     }
-    eprintln!("{text}");
+    complain(&text);
+    if let Some(help) = help {
+        complain(&format!("help: {help}"));
+    }
+}
+
+/// What to do about an error, where the error itself cannot know.
+fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = error.downcast_ref::<SourceError>() {
+        return match error {
+            SourceError::BadUrl { .. } => Some(
+                "write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, file:///PATH, or a folder",
+            ),
+            SourceError::Unreachable { .. } => Some(
+                "check the URL and the network; --ca-file for a private authority, HTTPS_PROXY for a proxy",
+            ),
+            SourceError::Denied { .. } => {
+                Some("give a token with --token-file for https, or a key with --ssh-key for ssh")
+            }
+            SourceError::ReferenceMissing { .. } => {
+                Some("`git ls-remote URL` lists branches and tags; --branch, --tag or --commit names one")
+            }
+            SourceError::NoSuchRevision { .. } => Some(
+                "name a branch, a tag or a commit; `git log --oneline --all` lists commits (a shallow clone lacks most of them)",
+            ),
+            SourceError::Folder { .. } => Some("--repo names a folder, --path a folder inside it"),
+            _ => None,
+        };
+    }
+    match error.downcast_ref::<ClusterError>()? {
+        ClusterError::Config { .. } => {
+            Some("name a kubeconfig with --kubeconfig FILE, or set MOIN_KUBECONFIG or KUBECONFIG")
+        }
+        ClusterError::Unreachable { .. } => {
+            Some("check that the API server runs and that the kubeconfig names it")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_source_says_what_to_do() {
+        let missing = SourceError::NoSuchRevision { revision: "x".into(), reason: "not found".into() };
+        assert!(hint(&missing).unwrap().contains("git log"));
+        assert_eq!(hint(&io::Error::other("x")), None);
+    }
 }

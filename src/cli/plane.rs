@@ -10,15 +10,15 @@ use crate::plane::Plane;
 /// Serve one embedded API server: real HTTP, kubectl works against it. Everything is kept in memory.
 ///
 /// Prints `ready URL` when it answers; ends on Ctrl-C.
-///
-/// Example: moin plane --listen 127.0.0.1:8001 --kubeconfig plane.kubeconfig
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  moin plane --listen 127.0.0.1:8001 --kubeconfig plane.kubeconfig &\n  \
+    kubectl --kubeconfig plane.kubeconfig get namespaces")]
 pub struct PlaneArgs {
     /// Where to listen; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: String,
     /// Write a kubeconfig with a token to this file, readable by its owner only.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }
 
@@ -26,10 +26,9 @@ pub struct PlaneArgs {
 pub fn run(args: PlaneArgs) -> Outcome {
     tokio::runtime::Runtime::new()?.block_on(async {
         let plane = Plane::builder().token(uuid::Uuid::new_v4().simple().to_string()).build();
-        let serving = plane
-            .serve(&args.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+        let serving = plane.serve(&args.listen).await.map_err(|error| {
+            format!("cannot listen on {}: {error}; give ADDRESS:PORT, such as 127.0.0.1:0", args.listen)
+        })?;
         if let Some(path) = &args.kubeconfig {
             write_private(path, &plane.kubeconfig(serving.url()))
                 .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;

@@ -10,10 +10,17 @@ use crate::finding::{Finding, Severity};
 use crate::model::Manifest;
 use crate::{plan, yaml};
 
+const EXAMPLES: &str = "\
+Examples:
+  moin render --path flux/config         everything below a folder
+  moin render --cluster mgmt1 -o names   what one management cluster gets, a line an object
+  moin render v1.2 --use-case prod       as of a tag";
+
 /// Print the manifests that would be applied, each with where it came from. Values of Secrets are masked.
 ///
-/// Example: moin render --repo . --path flux/config
+/// Ends with 0, with 1 when something could not be rendered, with 2 when it could not run.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RenderArgs {
     /// The revision; without one, the working tree or the branch as it is.
     revision: Option<String>,
@@ -22,7 +29,7 @@ pub struct RenderArgs {
     #[command(flatten)]
     triggers: TriggerArgs,
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
     output: Format,
 }
 
@@ -43,6 +50,9 @@ pub fn run(args: RenderArgs) -> Outcome {
     let mut offline = Offline::new(source, render_options(&settings), args.triggers.namespaces()?);
     let snapshot = offline.snapshot(args.revision.as_deref())?;
     let reviewed = offline.review(&snapshot, None);
+    if let Some(code) = reviewed.could_not_render() {
+        return Ok(code);
+    }
     let findings: Vec<Finding> =
         reviewed.left_out.iter().chain(&reviewed.manifests.findings).cloned().collect();
     let manifests: Vec<&Manifest> = reviewed.manifests.manifests.iter().map(AsRef::as_ref).collect();

@@ -20,9 +20,10 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// With --once it ends with 0 when all is applied and healthy, with 1 as soon as nothing can move any more, with 2 if it
 /// could not start.
-///
-/// Example: moin run --repo https://git.example.org/config --branch main --path flux/config --once --timeout 5m
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    moin run --repo https://git.example.org/config --branch main --interval 30s --listen 0.0.0.0:8080\n  \
+    moin run --repo https://git.example.org/config --path flux/config --once --timeout 5m")]
 pub struct RunArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -32,10 +33,10 @@ pub struct RunArgs {
     #[arg(long)]
     once: bool,
     /// How long a single pass may take at most, such as `60s`; 5m if nothing is said.
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
     /// Where to serve /healthz, /readyz and /metrics, such as `0.0.0.0:8080`.
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 }
 

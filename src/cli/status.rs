@@ -9,17 +9,23 @@ use crate::cluster::ListOptions;
 use crate::model::{API_VERSION, Gvk, LiveObject, SYSTEM_NAMESPACE};
 use crate::yaml;
 
-/// Show what the daemon reports of a cluster. Ends with 1 when anything is not as it should be.
+const EXAMPLES: &str = "\
+Examples:
+  moin status --kubeconfig ~/.kube/config
+  moin status -o json | jq '.[].status.findings'";
+
+/// Show what the daemon reports of a cluster.
 ///
-/// Example: moin status --kubeconfig ~/.kube/config
+/// Ends with 0 when all is well, with 1 when anything is not as it should be, with 2 when it could not run.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct StatusArgs {
     #[command(flatten)]
     settings: SettingsArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     output: Format,
 }
 
@@ -27,11 +33,13 @@ pub struct StatusArgs {
 enum Format {
     /// For people.
     Text,
-    /// The Reconciliation objects.
+    /// An array of Reconciliation objects.
     Json,
-    /// The Reconciliation objects.
+    /// Reconciliation objects, a document each.
     Yaml,
 }
+
+const NOBODY: &str = "no daemon has reported to this cluster yet; `moin run` starts one";
 
 /// Run the command.
 pub fn run(args: StatusArgs) -> Outcome {
@@ -41,9 +49,7 @@ pub fn run(args: StatusArgs) -> Outcome {
         let kinds = cluster.discover().await?;
         let gvk = Gvk::new(API_VERSION, "Reconciliation");
         let Some(kind) = kinds.get(&gvk.group_kind()).and_then(|versions| versions.first()) else {
-            return Err(
-                "no daemon has run against this cluster: it does not know the kind Reconciliation".into()
-            );
+            return Err(NOBODY.into());
         };
         let options = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..ListOptions::default() };
         Ok::<_, super::BoxError>(cluster.list(kind, &options).await?)
@@ -53,6 +59,7 @@ pub fn run(args: StatusArgs) -> Outcome {
     output::result(&match args.output {
         Format::Json => serde_json::to_string_pretty(&bodies)? + "\n",
         Format::Yaml => bodies.iter().map(|body| format!("---\n{}", yaml::write(body))).collect(),
+        Format::Text if found.is_empty() => format!("{NOBODY}\n"),
         Format::Text => found.iter().map(text).collect(),
     })?;
     Ok(u8::from(!ready))
@@ -95,6 +102,9 @@ fn text(live: &LiveObject) -> String {
             finding["object"].as_str().or(finding["location"].as_str()).unwrap_or(""),
             word(&finding["message"]),
         );
+        if let Some(help) = finding["help"].as_str() {
+            out += &format!("    help: {help}\n");
+        }
     }
     if let Some(more) = status["findingsLeftOut"].as_u64() {
         out += &format!("  and {more} more findings\n");

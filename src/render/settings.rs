@@ -68,7 +68,8 @@ impl Choice<'_> {
         let mut layout = Layout::default();
         if !self.snapshot.has_folder(&self.options.path) {
             let message = format!("the folder {} is not in the repository", self.options.path);
-            self.refuse(Finding::error(Code::PathMissing, message));
+            let help = "--path names a folder inside the repository; a folder of this machine is --repo DIR";
+            self.refuse(Finding::error(Code::PathMissing, message).help(help));
         }
         let of_cluster = self.cluster_folders();
         match self.use_case() {
@@ -102,6 +103,10 @@ impl Choice<'_> {
         let known = &self.repository.use_cases;
         let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let cluster = self.options.cluster.as_ref().and_then(|name| self.repository.clusters.get(name));
+        if cluster.is_none() && self.options.cluster.is_some() && !self.repository.clusters.is_empty() {
+            // That there is no such cluster is said already.
+            return None;
+        }
         let wanted = self.options.use_case.clone().or_else(|| cluster.and_then(|c| c.use_case.clone()));
         let message = match &wanted {
             Some(name) if known.contains_key(name) => {

@@ -15,9 +15,8 @@ use stage::Stage;
 ///
 /// Without --check it runs until Ctrl-C, and kubectl and git work on what it prints. With --check it walks through a
 /// commit, a trigger, a refusal, a drift and idleness by itself, and ends with 0 only if all held.
-///
-/// Example: moin demo --check
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  moin demo\n  moin demo --check\n  moin demo --dir ~/moin-demo")]
 pub struct DemoArgs {
     /// Walk through it and end.
     #[arg(long)]

@@ -137,16 +137,22 @@ impl Stage {
 
     /// What a person could do now.
     pub fn what_to_try(&self) -> String {
+        // Whoever came by `cargo run` has no `moin` in the PATH.
+        let moin = std::env::current_exe().map_or("moin".to_owned(), |path| path.display().to_string());
         format!(
             "\nAll is applied. In another terminal:\n\n  \
              export KUBECONFIG={kubeconfig}\n  \
+             alias moin={moin}\n  \
              moin status\n  \
              kubectl get clusters,clusterstacks -A\n\n  \
              kubectl create namespace playground-1            # a rule brings its ClusterStack\n  \
              kubectl get clusterstack -n playground-1\n  \
              kubectl -n team-a label clusterstack scs2-1-34 drifted=by-hand --overwrite\n\n  \
-             cd {repository}                                   # commit something; it is applied at once\n  \
-             moin diff HEAD~1..HEAD\n\n\
+             cd {repository}\n  \
+             sed -i s/v1.34.2/v1.34.3/ tenants/team-a/web.yaml\n  \
+             moin diff --cluster mgmt1                         # what would that do?\n  \
+             git commit -am 'A patch version'                  # a second later it is done\n  \
+             moin diff --cluster mgmt1 HEAD~1..HEAD -o markdown\n\n\
              Ctrl-C ends it.",
             kubeconfig = self.kubeconfig.display(),
             repository = self.repository.folder().display(),

@@ -1,27 +1,43 @@
 //! One object of a printed plan.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::LiveState;
+use crate::finding::{Finding, Severity};
+use crate::model::{LiveState, Manifest, ObjectId, Origin};
 use crate::plan::{self, Action, Cause, Context, Deletion, Plan, Risk, Step};
+use crate::review::Blocked;
 use crate::status::risk_words;
 use crate::yaml;
+
+/// Longer values are cut where a change is told in a line.
+const LONGEST_VALUE: usize = 40;
 
 /// One object that changes, goes, or cannot change.
 #[derive(Debug)]
 pub struct Entry {
     /// Its identity.
-    pub object: String,
-    /// Where it is written, unless it goes.
-    pub origin: Option<String>,
+    pub object: ObjectId,
+    /// Where it comes from, unless it goes.
+    pub origin: Option<Origin>,
     kind: Kind,
     risk: Risk,
     exact: bool,
     reason: Option<String>,
+    fields: Vec<Field>,
     before: Option<Value>,
     after: Option<Value>,
+}
+
+/// A field that changes, in a line: values of Secrets are left out.
+#[derive(Debug)]
+pub struct Field {
+    /// Where in the object.
+    pub path: String,
+    /// Old and new value.
+    pub values: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +47,12 @@ enum Kind {
     Repair,
     Adopt,
     Delete,
+    /// It should go, and waits for an approval.
+    Held,
+    /// The cluster does not let it.
     Blocked,
+    /// The review does not let it.
+    Refused,
 }
 
 impl Entry {
@@ -39,9 +60,35 @@ impl Entry {
     pub fn all_of(plan: &Plan, live: &LiveState, context: &Context<'_>) -> Vec<Entry> {
         let steps = plan.steps.iter().filter(|step| step.action != Action::Unchanged);
         let steps = steps.map(|step| Entry::of_step(step, live, context));
-        steps
-            .chain(plan.deletions.allowed.iter().map(|deletion| Entry::of_deletion(deletion, live)))
-            .collect()
+        let deletions = plan.deletions.allowed.iter().map(|deletion| Entry::of_deletion(deletion, live));
+        let held = plan.deletions.held.iter().map(|(id, finding)| Entry::of_held(id, finding));
+        steps.chain(deletions).chain(held).collect()
+    }
+
+    /// An object that the review refuses.
+    pub fn of_refused(blocked: &Blocked) -> Entry {
+        let errors = blocked.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let reason = errors.map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; ");
+        let manifest: &Arc<Manifest> = &blocked.manifest;
+        Entry {
+            origin: Some(manifest.origin.clone()),
+            reason: Some(reason),
+            ..Entry::bare(manifest.id.clone(), Kind::Refused)
+        }
+    }
+
+    fn bare(object: ObjectId, kind: Kind) -> Entry {
+        Entry {
+            object,
+            origin: None,
+            kind,
+            risk: Risk::InPlace,
+            exact: true,
+            reason: None,
+            fields: Vec::new(),
+            before: None,
+            after: None,
+        }
     }
 
     fn of_step(step: &Step, live: &LiveState, context: &Context<'_>) -> Entry {
@@ -58,29 +105,29 @@ impl Entry {
         let (before, after) =
             if kind == Kind::Blocked { (None, None) } else { plan::outcome(step, live, context) };
         Entry {
-            object: step.id().to_string(),
-            origin: Some(step.manifest.origin.to_string()),
-            kind,
+            origin: Some(step.manifest.origin.clone()),
             risk: step.risk,
             exact: step.exact,
             reason,
+            fields: fields_of(step),
             before,
             after,
+            ..Entry::bare(step.id().clone(), kind)
         }
     }
 
     fn of_deletion(deletion: &Deletion, live: &LiveState) -> Entry {
         let body = live.objects.get(&deletion.id).map(|object| plan::mask_secret(&object.body, None));
         Entry {
-            object: deletion.id.to_string(),
-            origin: None,
-            kind: Kind::Delete,
             risk: Risk::Deletes,
-            exact: true,
             reason: Some(deletion.reason.clone()),
             before: body.map(without_managed_fields),
-            after: None,
+            ..Entry::bare(deletion.id.clone(), Kind::Delete)
         }
+    }
+
+    fn of_held(id: &ObjectId, finding: &Finding) -> Entry {
+        Entry { reason: Some(finding.message.clone()), ..Entry::bare(id.clone(), Kind::Held) }
     }
 
     /// `+` created, `~` changed, `-` deleted, `!` cannot be.
@@ -89,11 +136,11 @@ impl Entry {
             Kind::Create => '+',
             Kind::Update | Kind::Repair | Kind::Adopt => '~',
             Kind::Delete => '-',
-            Kind::Blocked => '!',
+            Kind::Held | Kind::Blocked | Kind::Refused => '!',
         }
     }
 
-    /// What happens, in a word.
+    /// What happens, in a word or two.
     pub fn verb(&self) -> &'static str {
         match self.kind {
             Kind::Create => "create",
@@ -101,14 +148,16 @@ impl Entry {
             Kind::Repair => "repair",
             Kind::Adopt => "adopt",
             Kind::Delete => "delete",
+            Kind::Held => "kept until its deletion is approved",
             Kind::Blocked => "blocked",
+            Kind::Refused => "refused",
         }
     }
 
     /// What happens and what it means.
     pub fn meaning(&self) -> String {
         let mut meaning = self.verb().to_owned();
-        if matches!(self.kind, Kind::Update | Kind::Repair) {
+        if self.risk_matters() {
             meaning = format!("{meaning}, {}", risk_words(self.risk));
         }
         if !self.exact {
@@ -117,14 +166,38 @@ impl Entry {
         meaning
     }
 
+    /// The risk, where there is one to speak of.
+    pub fn risk(&self) -> Option<Risk> {
+        self.risk_matters().then_some(self.risk)
+    }
+
+    fn risk_matters(&self) -> bool {
+        matches!(self.kind, Kind::Update | Kind::Repair)
+    }
+
+    /// Whether the prediction holds field for field.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Why, if there is more to say than what happens.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// What changes in an object that stays.
+    pub fn fields(&self) -> &[Field] {
+        if self.sign() == '~' { &self.fields } else { &[] }
+    }
+
     /// The heading.
     pub fn title(&self) -> String {
         format!("{} ({})", self.object, self.meaning())
     }
 
     /// What stands below the heading.
-    pub fn notes(&self) -> impl Iterator<Item = &str> {
-        self.origin.as_deref().into_iter().chain(self.reason.as_deref())
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.origin.as_ref().map(origin_text).into_iter().chain(self.reason.clone())
     }
 
     /// Whether there is a diff to show.
@@ -136,6 +209,38 @@ impl Entry {
     pub fn texts(&self) -> (String, String) {
         let text = |value: &Option<Value>| value.as_ref().map(yaml::write).unwrap_or_default();
         (text(&self.before), text(&self.after))
+    }
+}
+
+/// Where an object is written, or which rule makes it.
+fn origin_text(origin: &Origin) -> String {
+    match &origin.rule {
+        Some(rule) => format!(
+            "made by the rule {} of policy {} for {} ({}:{})",
+            rule.rule, rule.policy, rule.trigger, origin.source.file, origin.line
+        ),
+        None => origin.to_string(),
+    }
+}
+
+fn fields_of(step: &Step) -> Vec<Field> {
+    let secret = step.id().group().is_empty() && step.id().kind() == "Secret";
+    let fields = step.changes.iter().map(|change| Field {
+        path: change.path.to_string(),
+        values: (!secret).then(|| (value_text(change.old.as_ref()), value_text(change.new.as_ref()))),
+    });
+    fields.collect()
+}
+
+fn value_text(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return "nothing".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    match text.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
@@ -152,25 +257,37 @@ pub struct Summary {
     create: usize,
     change: usize,
     delete: usize,
+    held: usize,
     blocked: usize,
+    refused: usize,
+    /// Errors that are about none of the objects above.
+    errors: usize,
 }
 
 impl Summary {
-    /// Counts the entries.
-    pub fn of(entries: &[Entry]) -> Summary {
+    /// Counts the entries, and the errors that no entry tells of.
+    pub fn of(entries: &[Entry], findings: &[Finding]) -> Summary {
         let mut summary = Summary::default();
         for entry in entries {
-            match entry.sign() {
-                '+' => summary.create += 1,
-                '~' => summary.change += 1,
-                '-' => summary.delete += 1,
-                _ => summary.blocked += 1,
+            match entry.kind {
+                Kind::Create => summary.create += 1,
+                Kind::Update | Kind::Repair | Kind::Adopt => summary.change += 1,
+                Kind::Delete => summary.delete += 1,
+                Kind::Held => summary.held += 1,
+                Kind::Blocked => summary.blocked += 1,
+                Kind::Refused => summary.refused += 1,
             }
         }
+        let told = |finding: &Finding| {
+            let stopped = |entry: &&Entry| matches!(entry.kind, Kind::Blocked | Kind::Refused);
+            entries.iter().filter(stopped).any(|entry| Some(&entry.object) == finding.object.as_ref())
+        };
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        summary.errors = errors.filter(|finding| !told(finding)).count();
         summary
     }
 
-    /// Whether nothing would change.
+    /// Whether nothing would change and nothing is wrong.
     pub fn is_empty(&self) -> bool {
         *self == Summary::default()
     }
@@ -178,17 +295,20 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return f.write_str("nothing changes");
-        }
         let parts = [
             (self.create, "to create"),
             (self.change, "to change"),
             (self.delete, "to delete"),
+            (self.held, "to delete once approved"),
             (self.blocked, "blocked"),
+            (self.refused, "refused"),
+            (self.errors, if self.errors == 1 { "error" } else { "errors" }),
         ];
-        let parts: Vec<String> =
+        let mut parts: Vec<String> =
             parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        if parts.is_empty() || parts.len() == 1 && self.errors > 0 {
+            parts.insert(0, "nothing changes".to_owned());
+        }
         f.write_str(&parts.join(", "))
     }
 }

@@ -18,19 +18,28 @@ use crate::daemon::rules_of;
 use crate::finding::Finding;
 use crate::model::{LiveState, Manifest, OWNER_LABEL, Revision, ServedKind};
 use crate::plan::{self, Accepted, Context, Plan};
+use crate::review::Blocked;
 use crate::status::PlanReport;
 use entry::{Entry, Summary};
 use text::Palette;
 
-/// Show what would change.
+const EXAMPLES: &str = "\
+Examples:
+  moin diff                              what the uncommitted changes would do
+  moin diff main..HEAD                   what this branch would do, without a cluster
+  moin diff main..HEAD -o markdown       the same, as a comment for a pull request
+  moin diff --live                       what applying this folder to the cluster would do
+  moin diff --live HEAD                  the same for the last commit";
+
+/// Show what would change, between two revisions or against a cluster.
 ///
-/// Between two revisions, without a cluster: moin diff main..HEAD.
-/// Between a cluster and a revision: moin diff --live, moin diff --live HEAD.
-///
-/// Ends with 0 when nothing would change, with 1 when something would, with 2 when it could not run.
+/// Ends with 0 when nothing would change, with 1 when something would or is refused, with 2 when it could not run.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
-    /// BASE..HEAD; BASE.. compares with the working tree. With --live, one revision.
+    /// Two revisions; `BASE..` compares with the working tree, and nothing at all means `HEAD..`. With --live, one
+    /// revision.
+    #[arg(value_name = "BASE..HEAD")]
     range: Option<String>,
     #[command(flatten)]
     source: SourceArgs,
@@ -39,10 +48,10 @@ pub struct DiffArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Compare with a cluster.
-    #[arg(long)]
+    #[arg(long, help_heading = "Cluster")]
     live: bool,
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Unified)]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Unified)]
     output: Format,
 }
 
@@ -84,13 +93,12 @@ struct Comparison {
     recorded: HashMap<crate::model::ObjectId, Arc<serde_json::Value>>,
     revision: Revision,
     base: Option<Revision>,
+    refused_before: Vec<Blocked>,
 }
 
 fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Comparison, super::BoxError> {
-    let range = args.range.as_deref().unwrap_or("HEAD..");
-    let (base, head) = range.split_once("..").ok_or_else(|| format!("{range:?} is not BASE..HEAD"))?;
-    let head = Some(head.trim_start_matches('.')).filter(|head| !head.is_empty());
-    let base_snapshot = offline.snapshot(Some(if base.is_empty() { "HEAD" } else { base }))?;
+    let (base, head) = range_of(args.range.as_deref().unwrap_or("HEAD.."))?;
+    let base_snapshot = offline.snapshot(Some(base))?;
     let base = offline.review(&base_snapshot, None);
     let head_snapshot = offline.snapshot(head)?;
     let head = offline.review(&head_snapshot, Some(&base.manifests));
@@ -99,8 +107,25 @@ fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Compariso
     let mut live = plan::live_state_of(&applied, &base.manifests.schemas, &now);
     live.kinds = plan::served_kinds(applied.iter().chain(&head.manifests.manifests), &head.manifests.schemas);
     let recorded = applied.iter().map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
+    let refused_before = base.review.blocked;
     let base = Some(base_snapshot.revision);
-    Ok(Comparison { head, live, recorded, revision: head_snapshot.revision, base })
+    Ok(Comparison { head, live, recorded, revision: head_snapshot.revision, base, refused_before })
+}
+
+/// Both ends of `BASE..HEAD`; without a head, the working tree.
+fn range_of(range: &str) -> Result<(&str, Option<&str>), String> {
+    let Some((base, head)) = range.split_once("..") else {
+        return Err(format!(
+            "{range:?} is one revision, not two: write {range}.. to compare it with the working tree, or BASE..{range}"
+        ));
+    };
+    if let Some(head) = head.strip_prefix('.') {
+        return Err(format!(
+            "{range:?} has three dots: write {base}..{head}, which compares the two revisions as they are; for only what \
+             a branch adds, take $(git merge-base {base} {head}) as base"
+        ));
+    }
+    Ok((if base.is_empty() { "HEAD" } else { base }, Some(head).filter(|head| !head.is_empty())))
 }
 
 fn against_cluster(
@@ -108,6 +133,10 @@ fn against_cluster(
     settings: &crate::config::Settings,
     offline: &mut Offline,
 ) -> Result<Comparison, super::BoxError> {
+    if let Some(range) = args.range.as_deref().filter(|range| range.contains("..")) {
+        let message = format!("with --live the cluster is the one side: name one revision, not {range:?}");
+        return Err(message.into());
+    }
     let snapshot = offline.snapshot(args.range.as_deref())?;
     let head = offline.review(&snapshot, None);
     let live = tokio::runtime::Runtime::new()?.block_on(async {
@@ -120,7 +149,14 @@ fn against_cluster(
         live.objects.get(&manifest.id).is_some_and(|object| object.label(OWNER_LABEL) == Some(owner))
     });
     let recorded = ours.map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
-    Ok(Comparison { head, live, recorded, revision: snapshot.revision, base: None })
+    Ok(Comparison {
+        head,
+        live,
+        recorded,
+        revision: snapshot.revision,
+        base: None,
+        refused_before: Vec::new(),
+    })
 }
 
 /// The namespaces of a cluster, the objects that are rendered, and everything that carries an owner label of their kinds.
@@ -159,6 +195,9 @@ async fn read_live(cluster: &Cluster, manifests: &[Arc<Manifest>]) -> Result<Liv
 
 impl Comparison {
     fn print(self, format: Format) -> Outcome {
+        if let Some(code) = self.head.could_not_render() {
+            return Ok(code);
+        }
         let manifests = &self.head.manifests;
         let rules = rules_of(manifests, &[]);
         let now = Timestamp::UNIX_EPOCH.to_string();
@@ -174,9 +213,11 @@ impl Comparison {
             now: &now,
         };
         let plan: Plan = plan::plan(&self.head.review.admitted, &self.live, &context);
-        let entries = Entry::all_of(&plan, &self.live, &context);
-        let summary = Summary::of(&entries);
+        let refused = self.head.review.blocked.iter().filter(|blocked| !self.was_refused(blocked));
+        let mut entries: Vec<Entry> = refused.map(Entry::of_refused).collect();
+        entries.extend(Entry::all_of(&plan, &self.live, &context));
         let findings: Vec<Finding> = self.head.findings().into_iter().chain(plan.findings.clone()).collect();
+        let summary = Summary::of(&entries, &findings);
         match format {
             Format::Unified => {
                 let color = output::colors(&std::io::stdout());
@@ -188,8 +229,18 @@ impl Comparison {
                 let report = PlanReport::of(&plan, findings);
                 output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?;
             }
-            Format::Markdown => output::result(&markdown::comment(&entries, &findings, &summary))?,
+            Format::Markdown => {
+                output::result(&markdown::comment(&entries, &findings, &summary, self.base.is_none()))?;
+            }
         }
         Ok(u8::from(!summary.is_empty()))
+    }
+
+    /// Whether the object was refused before, as it is now: the change does not bring that.
+    fn was_refused(&self, blocked: &Blocked) -> bool {
+        let same = |before: &Blocked| {
+            before.manifest.id == blocked.manifest.id && before.manifest.body == blocked.manifest.body
+        };
+        self.refused_before.iter().any(same)
     }
 }
