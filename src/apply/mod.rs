@@ -3,8 +3,9 @@
 //! Input: steps that the engine has chosen, of a plan made from admitted objects. Output: a [`Receipt`] each. A write is
 //! sent once; whether and when to try again is the engine's business. Guarantees: a change carries the uid of the
 //! object that was planned on, and its resourceVersion where it takes fields of others; a change that no commit
-//! explains is asked as a dry run first; a deletion carries the uid.
+//! explains is asked as a dry run first; a deletion carries the uid; nothing is sent while the [`Fence`] is closed.
 
+mod fence;
 mod fight;
 mod write;
 
@@ -19,6 +20,7 @@ use crate::cluster::{Cluster, ClusterError, DeleteOptions, Preconditions};
 use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, ObjectId, ServedKind};
 use crate::plan::{Deletion, Step};
+pub use fence::Fence;
 use fight::FightLedger;
 
 /// How many requests are under way at once.
@@ -65,20 +67,21 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct Applier {
     cluster: Cluster,
+    fence: Fence,
     fights: Arc<Mutex<FightLedger>>,
 }
 
 impl Applier {
-    /// Writes to this cluster.
-    pub fn new(cluster: Cluster) -> Applier {
-        Applier { cluster, fights: Arc::default() }
+    /// Writes to this cluster while the fence is open.
+    pub fn new(cluster: Cluster, fence: Fence) -> Applier {
+        Applier { cluster, fence, fights: Arc::default() }
     }
 
     /// Carry out steps, several at once, in no order: the engine hands in one wave at a time.
     pub async fn apply(&self, work: Vec<Work>) -> Vec<Receipt> {
         futures::stream::iter(work)
             .map(|work| async move {
-                let outcome = write::write(&self.cluster, &self.fights, &work).await;
+                let outcome = write::write(self, &work).await;
                 Receipt {
                     id: work.step.id().clone(),
                     desired: Some(work.step.manifest.body.clone()),
@@ -98,17 +101,43 @@ impl Applier {
                 preconditions: Preconditions { uid: Some(deletion.uid.clone()), resource_version: None },
                 ..DeleteOptions::default()
             };
+            if !self.fence.is_open() {
+                receipts.push(Receipt { outcome: fenced_off(&deletion.id), id: deletion.id, desired: None });
+                continue;
+            }
+            tracing::info!(object = %deletion.id, reason = %deletion.reason, "delete");
             let outcome = match self.cluster.delete(&kind, &deletion.id, &options).await {
                 Ok(going) => Outcome::Deleted(going),
-                // Somebody else was faster, or another object has its name by now: that one is not ours to delete.
-                Err(ClusterError::NotFound { .. } | ClusterError::Stale { .. }) => Outcome::Deleted(None),
+                // Somebody else was faster.
+                Err(ClusterError::NotFound { .. }) => Outcome::Deleted(None),
+                // Another object may have its name by now, which the next plan judges anew, as the watch tells it.
                 Err(error) => of_error(&error, Code::DeleteFailed, &deletion.id),
             };
-            tracing::info!(object = %deletion.id, reason = %deletion.reason, "delete");
             receipts.push(Receipt { id: deletion.id, desired: None, outcome });
         }
         receipts
     }
+}
+
+impl Receipt {
+    /// Of a write that could not be sent, because what had to be asked first was answered with an error.
+    pub fn of_error(id: &ObjectId, desired: Option<Arc<Value>>, error: &ClusterError) -> Receipt {
+        let passing = if desired.is_some() { Code::ApplyFailed } else { Code::DeleteFailed };
+        Receipt { id: id.clone(), desired, outcome: of_error(error, passing, id) }
+    }
+
+    /// Of a write of which nobody knows what came.
+    pub fn unknown(id: &ObjectId) -> Receipt {
+        let finding =
+            Finding::error(Code::ApplyFailed, "the write failed inside; it is tried again").about(id);
+        Receipt { id: id.clone(), desired: None, outcome: Outcome::Failed(finding, None) }
+    }
+}
+
+/// The outcome of a write that was not sent, because the lease is not ours any more.
+fn fenced_off(id: &ObjectId) -> Outcome {
+    let finding = Finding::warning(Code::LeaseHeld, "not sent: the lease was lost before its turn came");
+    Outcome::Failed(finding.about(id), None)
 }
 
 /// An error as an outcome; `passing` is the code of failures that may pass.
@@ -120,4 +149,27 @@ fn of_error(error: &ClusterError, passing: Code, id: &ObjectId) -> Outcome {
         return Outcome::Failed(finding, after);
     }
     Outcome::Refused(finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gvk;
+
+    #[tokio::test]
+    async fn nothing_is_sent_without_the_lease() {
+        let asked = Arc::new(Mutex::new(0));
+        let count = asked.clone();
+        let router = axum::Router::new().fallback(move || async move { *count.lock() += 1 });
+        let cluster = Cluster::from_client(kube::Client::new(router, "default"));
+        let applier = Applier::new(cluster, Fence::default());
+        let id = ObjectId::new("", "ConfigMap", Some("a"), "x");
+        let gvk = Gvk::new("v1", "ConfigMap");
+        let kind = ServedKind { gvk: gvk.clone(), plural: "configmaps".into(), namespaced: true };
+        let deletion = Deletion { id, gvk, uid: "1".into(), reason: String::new(), at_once: false };
+        let receipts = applier.prune(vec![(deletion, kind)]).await;
+        assert!(
+            matches!(&receipts[0].outcome, Outcome::Failed(finding, None) if finding.code == Code::LeaseHeld)
+        );
+    }
 }

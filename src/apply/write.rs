@@ -1,21 +1,19 @@
 //! One write.
 
-use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::fight::FightLedger;
-use super::{Outcome, Work, of_error};
-use crate::cluster::{ApplyOptions, Cluster, Preconditions};
+use super::{Applier, Outcome, Work, fenced_off, of_error};
+use crate::cluster::{ApplyOptions, Preconditions};
 use crate::finding::{Code, Finding, Location};
 use crate::model::LiveObject;
 use crate::plan::{Action, Cause, Step};
 
 /// Write what a step says, asking first where no commit explains the change.
-pub(super) async fn write(cluster: &Cluster, fights: &Mutex<FightLedger>, work: &Work) -> Outcome {
+pub(super) async fn write(applier: &Applier, work: &Work) -> Outcome {
     let step = &work.step;
     let outcome = match (&step.action, &work.live) {
-        (Action::Update(Cause::Drift(_)), Some(live)) => repair(cluster, fights, work, live).await,
-        _ => send(cluster, work, false).await,
+        (Action::Update(Cause::Drift(_)), Some(live)) => repair(applier, work, live).await,
+        _ => send(applier, work, false).await,
     };
     match outcome {
         Ok(Outcome::Written(object)) => {
@@ -29,20 +27,15 @@ pub(super) async fn write(cluster: &Cluster, fights: &Mutex<FightLedger>, work: 
 }
 
 /// Suspected drift: ask, then write if the server would change something, unless that has not helped before.
-async fn repair(
-    cluster: &Cluster,
-    fights: &Mutex<FightLedger>,
-    work: &Work,
-    live: &LiveObject,
-) -> Result<Outcome, Outcome> {
+async fn repair(applier: &Applier, work: &Work, live: &LiveObject) -> Result<Outcome, Outcome> {
     let id = work.step.id();
-    if let Outcome::Written(predicted) = send(cluster, work, true).await?
+    if let Outcome::Written(predicted) = send(applier, work, true).await?
         && content(&predicted.body) == content(&live.body)
     {
         return Ok(Outcome::AlreadySo(live.clone()));
     }
     let fields: Vec<String> = work.step.changes.iter().map(|change| change.path.to_string()).collect();
-    if let Some(times) = fights.lock().repaired_too_often(id, &fields) {
+    if let Some(times) = applier.fights.lock().repaired_too_often(id, &fields) {
         let message = format!(
             "{} was set back {times} times in a row and is changed again each time; left alone for now",
             fields.join(", ")
@@ -51,10 +44,10 @@ async fn repair(
         return Err(Outcome::Refused(Finding::error(Code::NotIdempotent, message).about(id).help(help)));
     }
     tracing::warn!(object = %id, fields = %fields.join(", "), by = %managers(&work.step), "drift is repaired");
-    send(cluster, work, false).await
+    send(applier, work, false).await
 }
 
-async fn send(cluster: &Cluster, work: &Work, dry_run: bool) -> Result<Outcome, Outcome> {
+async fn send(applier: &Applier, work: &Work, dry_run: bool) -> Result<Outcome, Outcome> {
     let step = &work.step;
     let preconditions = match &step.precondition {
         None => Preconditions::default(),
@@ -63,8 +56,11 @@ async fn send(cluster: &Cluster, work: &Work, dry_run: bool) -> Result<Outcome, 
             resource_version: Some(version.clone()).filter(|version| step.force && !version.is_empty()),
         },
     };
+    if !applier.fence.is_open() {
+        return Err(fenced_off(step.id()));
+    }
     let options = ApplyOptions { force: step.force, dry_run, preconditions };
-    match cluster.apply(&work.kind, &step.manifest.body, &options).await {
+    match applier.cluster.apply(&work.kind, &step.manifest.body, &options).await {
         Ok(object) => Ok(Outcome::Written(object)),
         Err(error) => Err(of_error(&error, Code::ApplyFailed, step.id())),
     }
@@ -73,7 +69,7 @@ async fn send(cluster: &Cluster, work: &Work, dry_run: bool) -> Result<Outcome, 
 /// An object without what changes on every write.
 fn content(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         metadata.remove("resourceVersion");
         metadata.remove("generation");

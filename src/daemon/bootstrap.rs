@@ -49,13 +49,28 @@ async fn ensure(cluster: &Cluster, kinds: &Kinds, wanted: &Value) -> Result<(), 
     let gvk = Gvk::of(wanted).map_err(|error| not_served(error.to_string()))?;
     let id = ObjectId::of(wanted).map_err(|error| not_served(error.to_string()))?;
     let kind = served(kinds, &gvk).ok_or_else(|| not_served(gvk.to_string()))?;
-    match cluster.get(kind, &id).await? {
-        Some(live) if contains(&live.body, wanted) => Ok(()),
-        _ => cluster
-            .apply(kind, wanted, &ApplyOptions { force: true, ..ApplyOptions::default() })
-            .await
-            .map(drop),
+    let live = match cluster.get(kind, &id).await {
+        Err(error) if is_forbidden(&error) => {
+            tracing::warn!(object = %id, %error, "it may not be looked at, and is taken as it is");
+            return Ok(());
+        }
+        answer => answer?,
+    };
+    if live.as_ref().is_some_and(|live| contains(&live.body, wanted)) {
+        return Ok(());
     }
+    match cluster.apply(kind, wanted, &ApplyOptions { force: true, ..ApplyOptions::default() }).await {
+        // Whoever installed it has the say.
+        Err(error) if live.is_some() && is_forbidden(&error) => {
+            tracing::warn!(object = %id, %error, "it differs from what moin expects, and may not be corrected");
+            Ok(())
+        }
+        answer => answer.map(drop),
+    }
+}
+
+fn is_forbidden(error: &ClusterError) -> bool {
+    matches!(error, ClusterError::Refused { status: 403, .. })
 }
 
 fn served<'a>(kinds: &'a Kinds, gvk: &Gvk) -> Option<&'a ServedKind> {

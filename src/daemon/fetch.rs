@@ -23,7 +23,9 @@ pub(super) struct Fetched {
     pub left_out: Vec<Finding>,
     /// First commit of its history; empty for a folder.
     pub root_commit: String,
-    /// Whether it descends from the revision that was asked about.
+    /// The revision that it should descend from.
+    pub after: Option<Revision>,
+    /// Whether it does.
     pub descends: bool,
 }
 
@@ -69,6 +71,7 @@ impl Fetcher {
     pub(super) async fn fetch(&self, applied: Option<Revision>) -> Result<Fetched, SourceError> {
         let (snapshot, left_out) = self.source.fetch(self.timeout).await?;
         let revision = snapshot.revision.clone();
+        let after = applied.clone();
         let (root_commit, descends) = self
             .source
             .run(self.timeout, move |source| {
@@ -81,7 +84,7 @@ impl Fetcher {
                 Ok((root, descends))
             })
             .await?;
-        Ok(Fetched { snapshot, left_out, root_commit, descends })
+        Ok(Fetched { snapshot, left_out, root_commit, after, descends })
     }
 
     /// All files at a revision that was read before.
@@ -96,13 +99,14 @@ impl Fetcher {
     }
 
     /// Hears of changes by itself where the source can tell (a local folder); else nothing ever comes.
-    pub(super) fn watch(&self) -> mpsc::UnboundedReceiver<()> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+    pub(super) fn watch(&self) -> mpsc::Receiver<()> {
+        let (sender, receiver) = mpsc::channel(1);
         if let Some(mut watch) = self.watch.lock().take() {
             tokio::spawn(async move {
                 loop {
                     watch.changed().await;
-                    if sender.send(()).is_err() {
+                    // One that nobody has taken yet tells of this one too.
+                    if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
                         return;
                     }
                 }

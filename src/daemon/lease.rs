@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::Fence;
 use crate::cluster::{Cluster, ClusterError, Lease};
 use crate::engine::{Event, LeaseDecision, LeaseObserver, LeaseRecord};
 use crate::model::SYSTEM_NAMESPACE;
@@ -23,6 +24,8 @@ pub struct LeaseKeeper {
     pub identity: String,
     /// When the process began, for the monotonic clock.
     pub began: Instant,
+    /// Open while the lease is certainly ours.
+    pub fence: Fence,
 }
 
 impl LeaseKeeper {
@@ -33,9 +36,12 @@ impl LeaseKeeper {
         let mut renewed = Instant::now();
         loop {
             let mut wait = LeaseObserver::RENEW_EVERY;
-            match self.turn(&mut observer).await {
+            // From before the request: others may count from when it arrived, which was no earlier.
+            let asked = Instant::now();
+            match self.turn_in_time(&mut observer, held.then_some(renewed)).await {
                 Ok(None) => {
-                    renewed = Instant::now();
+                    renewed = asked;
+                    self.fence.open_until(renewed + GIVE_UP_AFTER);
                     self.tell(&mut held, true, &events);
                 }
                 Ok(Some(others_for)) => {
@@ -55,12 +61,30 @@ impl LeaseKeeper {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.fence.close();
         if held {
             self.give_back().await;
         }
     }
 
+    /// A turn that does not outlast the lease: one that hangs is one that failed.
+    async fn turn_in_time(
+        &self,
+        observer: &mut LeaseObserver,
+        renewed: Option<Instant>,
+    ) -> Result<Option<Duration>, ClusterError> {
+        let left = renewed.map_or(GIVE_UP_AFTER, |at| GIVE_UP_AFTER.saturating_sub(at.elapsed()));
+        let limit = left.max(Duration::from_secs(1));
+        match tokio::time::timeout(limit, self.turn(observer)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ClusterError::Timeout { after: limit }),
+        }
+    }
+
     fn tell(&self, held: &mut bool, now: bool, events: &UnboundedSender<Event>) {
+        if !now {
+            self.fence.close();
+        }
         if *held != now {
             *held = now;
             tracing::info!(owner = %self.owner, held = now, "lease");

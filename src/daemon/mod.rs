@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod fetch;
+mod in_use;
 mod lease;
 mod pipeline;
 mod reporter;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use pipeline::{Pipeline, Turn, rules_of};
 pub use target::DaemonError;
 
+use crate::apply::{Applier, Fence};
 use crate::cluster::Cluster;
 use crate::engine::{Backoff, Effect, Engine, Event, Mode, Options};
 use crate::render::RenderOptions;
@@ -94,11 +96,13 @@ impl Daemon {
                 }
             }
         }
+        let fence = Fence::default();
         let lease = LeaseKeeper {
             cluster: self.cluster.clone(),
             owner,
             identity: format!("moin-{}", uuid::Uuid::new_v4()),
             began,
+            fence: fence.clone(),
         };
         let lease_stop = CancellationToken::new();
         let (lease_sender, mut lease_events) = mpsc::unbounded_channel();
@@ -107,10 +111,19 @@ impl Daemon {
         let unit_timeout = self.once.unwrap_or(UNIT_TIMEOUT);
         let mut engine = Engine::new(Options { mode, interval: self.interval, unit_timeout });
         let mut source_changes = fetcher.watch();
-        let (mut turning, mut messages) =
-            Turning::new(&self.cluster, target, pipeline, fetcher, source, first, self.probes.clone());
+        let (mut turning, mut messages) = Turning::new(
+            Applier::new(self.cluster.clone(), fence.clone()),
+            &self.cluster,
+            target,
+            pipeline,
+            fetcher,
+            source,
+            first,
+            self.probes.clone(),
+        );
         let mut events = vec![Event::Started];
         let mut wake: Option<Duration> = None;
+        let mut stopping = false;
         let code = 'run: loop {
             while let Some(event) = events.pop() {
                 for effect in engine.step(event, began.elapsed()) {
@@ -131,9 +144,14 @@ impl Daemon {
                     wake = None;
                     events.push(Event::Woke);
                 }
-                () = self.stop.cancelled() => events.push(Event::Stop),
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    events.push(Event::Stop);
+                }
             }
         };
+        // What of a batch is not sent yet is not sent any more.
+        fence.close();
         let report = turning.finish(&engine).await;
         lease_stop.cancel();
         // A lease task that panicked has nothing to give back.
@@ -150,7 +168,7 @@ async fn open_target(
     source: &SourceRecord,
     patient: bool,
     stop: &CancellationToken,
-) -> Result<Option<(Target, mpsc::UnboundedReceiver<()>)>, DaemonError> {
+) -> Result<Option<(Target, mpsc::Receiver<()>)>, DaemonError> {
     let mut backoff = Backoff::default();
     loop {
         match Target::open(cluster, owner, source).await {

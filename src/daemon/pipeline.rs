@@ -116,7 +116,12 @@ impl Pipeline {
             rules,
             now,
         };
-        let plan = self.planner.plan(&review.admitted, live, &context, environment(live, rules));
+        let plan = self.planner.plan(
+            &review.admitted,
+            live,
+            &context,
+            environment(live, rules, manifests.schemas_generation),
+        );
         for step in
             plan.steps.iter().filter(|step| step.action == Action::Unchanged && step.reported.is_empty())
         {
@@ -245,8 +250,9 @@ fn hold_prune(manifests: &Manifests) -> Option<String> {
 }
 
 /// A hash of what classification depends on beside the two sides of each object.
-fn environment(live: &LiveState, rules: &Rules) -> u64 {
+fn environment(live: &LiveState, rules: &Rules, schemas: u64) -> u64 {
     let mut hasher = FxHasher::default();
+    schemas.hash(&mut hasher);
     let kinds = live.kinds.values().flatten().map(|kind| FxBuildHasher.hash_one(&kind.gvk));
     kinds.fold(0u64, |sum, hash| sum.wrapping_add(hash)).hash(&mut hasher);
     let terminating = live

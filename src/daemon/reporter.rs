@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::bootstrap::reconciliation_kind;
 use crate::cluster::{ApplyOptions, Cluster, ClusterError, EventRecord, Preconditions};
+use crate::engine::Backoff;
 use crate::model::LiveObject;
 use crate::status::{self, EventNote, Report};
 
@@ -41,8 +42,21 @@ impl Reporter {
                 // Whatever comes of it, or when nobody will report any more: then the newest is written.
                 let _ = tokio::time::timeout(PASSING, inbox.wait_for(news)).await;
                 let report: Option<Report> = inbox.borrow_and_update().clone();
-                if let Some(report) = report {
-                    writer.write(report).await;
+                let Some(report) = report else { continue };
+                let mut backoff = Backoff::default();
+                // What could not be written is written later, even if nothing newer comes: a restart goes by it.
+                while !writer.write(&report).await {
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff.next(0)) => {}
+                        news = inbox.changed() => {
+                            if news.is_err() {
+                                writer.write(&report).await;
+                                return;
+                            }
+                            inbox.mark_changed();
+                            break;
+                        }
+                    }
                 }
                 // No need to wait when nobody will report any more.
                 tokio::select! {
@@ -84,22 +98,33 @@ impl Writer {
         report.converged || report.stalled || report.revision != self.told.revision
     }
 
-    async fn write(&mut self, report: Report) {
+    /// Answers whether the status stands as it should.
+    async fn write(&mut self, report: &Report) -> bool {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let object = status::reconciliation(&report, self.live.as_ref().map(|live| &*live.body), &now);
+        let object = status::reconciliation(report, self.live.as_ref().map(|live| &*live.body), &now);
         let same = self.live.as_ref().is_some_and(|live| live.body["status"] == object["status"]);
+        let mut written = same;
         if !same {
             match self.write_status(&object).await {
-                Ok(live) => self.live = Some(live),
-                // The next report tries again; the log has it until then.
-                Err(error) => tracing::warn!(%error, "the status could not be written"),
+                Ok(live) => {
+                    self.live = Some(live);
+                    written = true;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the status could not be written; trying again");
+                    // Somebody deleted it: it is made anew.
+                    if matches!(error, ClusterError::NotFound { .. }) {
+                        self.live = None;
+                    }
+                }
             }
         }
-        let notes = status::events(&self.told, &report);
+        let notes = status::events(&self.told, report);
         for note in &notes {
             self.write_event(note, &now).await;
         }
-        self.told = report;
+        self.told = report.clone();
+        written
     }
 
     async fn write_status(&self, object: &Value) -> Result<LiveObject, ClusterError> {

@@ -1,5 +1,6 @@
 //! The cluster that is reconciled: prepared, watched, and known by what it records.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -7,12 +8,12 @@ use tokio::sync::mpsc;
 
 use super::bootstrap::{self, reconciliation_kind};
 use super::pipeline::Turn;
-use crate::apply::Work;
+use crate::apply::{Receipt, Work};
 use crate::cluster::{Cluster, ClusterError, ListOptions, Watches};
 use crate::config::{Approval, ApprovalAction};
 use crate::finding::{Code, Finding};
 use crate::model::{
-    API_GROUP, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId, Revision, SYSTEM_NAMESPACE,
+    API_GROUP, GroupKind, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId, Revision, SYSTEM_NAMESPACE,
 };
 use crate::source::SourceError;
 use crate::status::{self, SourceRecord};
@@ -46,7 +47,7 @@ impl Target {
         cluster: &Cluster,
         owner: &str,
         source: &SourceRecord,
-    ) -> Result<(Target, mpsc::UnboundedReceiver<()>), DaemonError> {
+    ) -> Result<(Target, mpsc::Receiver<()>), DaemonError> {
         let kinds = cluster.discover().await.map_err(DaemonError::Cluster)?;
         let reconciliation =
             bootstrap::prepare(cluster, &kinds, owner).await.map_err(DaemonError::Cluster)?;
@@ -59,6 +60,10 @@ impl Target {
         let target = Target { owner: owner.to_owned(), watches: Arc::new(watches), found, reconciliation };
         target.follow_kinds(&[], Vec::new());
         target.watches.settled().await;
+        // Without the namespaces, what they triggered would look as if its namespace had gone.
+        if let Some(error) = target.watches.problems().remove(&namespaces()) {
+            return Err(DaemonError::Cluster(error));
+        }
         Ok((target, told(changes)))
     }
 
@@ -92,6 +97,14 @@ impl Target {
     pub(super) fn attempted_revision(&self) -> Option<Revision> {
         let status = &self.reconciliation.as_ref()?.body["status"];
         status["revision"].as_str().map(Revision::new)
+    }
+
+    /// The revision that the Reconciliation records by now, whoever wrote it.
+    pub(super) fn recorded_revision(&self) -> Option<Revision> {
+        let state = self.watches.state();
+        let state = state.read();
+        let live = state.objects.get(&self.reconciliation_id())?;
+        live.body["status"]["revision"].as_str().map(Revision::new)
     }
 
     /// Approvals that an operator wrote into the Reconciliation.
@@ -168,19 +181,27 @@ fn approval_of(entry: &Value) -> Option<Approval> {
     })
 }
 
-/// Of objects that are to be created, those that do not exist. The others are in the caches now, so that the next
-/// plan sees that they are not ours; those that could not be looked for are left for that plan too.
-pub(super) async fn absent(watches: &Watches, work: Vec<Work>) -> Vec<Work> {
+/// Of objects that are to be created, those that do not exist, and receipts of those that could not be looked for. The
+/// others are in the caches now, so that the next plan sees that they are not ours.
+pub(super) async fn absent(watches: &Watches, work: Vec<Work>) -> (Vec<Work>, Vec<Receipt>) {
     let wanted: Vec<_> = work.iter().map(|work| (work.kind.clone(), work.step.id().clone())).collect();
     let failed = watches.look(wanted).await;
+    let failed: HashMap<ObjectId, ClusterError> = failed.into_iter().collect();
     let state = watches.state();
     let state = state.read();
-    work.into_iter()
-        .filter(|work| {
-            let id = work.step.id();
-            !state.objects.contains_key(id) && failed.iter().all(|(failed, _)| failed != id)
-        })
-        .collect()
+    let mut absent = Vec::new();
+    let mut receipts = Vec::new();
+    for work in work {
+        let id = work.step.id();
+        match failed.get(id) {
+            Some(error) => {
+                receipts.push(Receipt::of_error(id, Some(work.step.manifest.body.clone()), error));
+            }
+            None if state.objects.contains_key(id) => {}
+            None => absent.push(work),
+        }
+    }
+    (absent, receipts)
 }
 
 /// Kinds of which objects carry our label: found once, so that what is no longer rendered can be pruned.
@@ -191,6 +212,8 @@ async fn owned_kinds(cluster: &Cluster, owner: &str, watches: &Watches) -> Vec<G
     for kind in kinds.values().filter_map(|versions| versions.first()) {
         match cluster.list(kind, &options).await {
             Ok(objects) if !objects.is_empty() => found.push(kind.gvk.clone()),
+            // Its watch tries again, and says so while it cannot.
+            Err(error) if error.is_retryable() => found.push(kind.gvk.clone()),
             // Kinds that cannot be listed (reviews), or not by us, hold nothing of ours.
             Ok(_) | Err(_) => {}
         }
@@ -200,12 +223,14 @@ async fn owned_kinds(cluster: &Cluster, owner: &str, watches: &Watches) -> Vec<G
 
 fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord) -> Result<(), DaemonError> {
     let Some(recorded) = status::recorded(&live.body).0 else { return Ok(()) };
-    let other_history = !recorded.root_commit.is_empty()
-        && !source.root_commit.is_empty()
-        && recorded.root_commit != source.root_commit;
-    let other_folder =
-        recorded.root_commit.is_empty() != source.root_commit.is_empty() && recorded.url != source.url;
-    if !other_history && !other_folder && recorded.path == source.path {
+    // A history is known by its root, whatever it is reached by; what has none (a folder) by its address alone.
+    let both_have_history = !recorded.root_commit.is_empty() && !source.root_commit.is_empty();
+    let same = if both_have_history {
+        recorded.root_commit == source.root_commit
+    } else {
+        recorded.url == source.url
+    };
+    if same && recorded.path == source.path {
         return Ok(());
     }
     let message = format!(
@@ -217,16 +242,62 @@ fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord) -> Result<
 }
 
 /// Changes without what they say: the plan looks at everything anyway. Many at once are told as one.
-fn told(mut changes: mpsc::UnboundedReceiver<crate::cluster::Change>) -> mpsc::UnboundedReceiver<()> {
-    let (sender, receiver) = mpsc::unbounded_channel();
+fn told(mut changes: mpsc::UnboundedReceiver<crate::cluster::Change>) -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         while changes.recv().await.is_some() {
-            while changes.try_recv().is_ok() {}
-            if sender.send(()).is_err() {
+            // One that nobody has taken yet tells of this one too: a loop that is slower than the changes is told of
+            // them once.
+            if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
                 return;
             }
-            tokio::task::yield_now().await;
         }
     });
     receiver
+}
+
+fn namespaces() -> GroupKind {
+    Gvk::new("v1", "Namespace").group_kind()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn recorded(url: &str, root: &str) -> LiveObject {
+        LiveObject::new(json!({"status": {"source": {"url": url, "path": "", "rootCommit": root}}}))
+    }
+
+    fn source(url: &str, root: &str) -> SourceRecord {
+        SourceRecord { url: url.into(), path: String::new(), root_commit: root.into() }
+    }
+
+    #[test]
+    fn a_history_is_known_by_its_root_and_a_folder_by_its_address() {
+        let same = |a: (&str, &str), b: (&str, &str)| {
+            same_source("moin", &recorded(a.0, a.1), &source(b.0, b.1)).is_ok()
+        };
+        assert!(same(("https://a", "1"), ("https://mirror", "1")));
+        assert!(!same(("https://a", "1"), ("https://a", "2")));
+        assert!(same(("/a", ""), ("/a", "")));
+        assert!(!same(("/a", ""), ("/b", "")));
+        assert!(!same(("/a", ""), ("https://a", "1")));
+    }
+
+    #[tokio::test]
+    async fn changes_that_nobody_took_yet_are_told_once() {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let mut told = told(changes);
+        for _ in 0..1000 {
+            sender.send(crate::cluster::Change::Kinds).unwrap();
+        }
+        drop(sender);
+        let mut times = 0;
+        while told.recv().await.is_some() {
+            times += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!((1..=2).contains(&times), "{times}");
+    }
 }

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::fetch::{Fetched, Fetcher};
+use super::in_use::kept;
 use super::pipeline::{Pipeline, Turn, fingerprint, not_a_descendant, rules_of};
 use super::reporter::Reporter;
 use super::target::{Target, absent};
 use crate::apply::{Applier, Outcome, Receipt, Work};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 use crate::engine::{Effect, Engine, Event, UnitPhase, WriteEnd, Written};
 use crate::finding::{Code, Finding};
-use crate::model::{ObjectId, Revision, Snapshot};
+use crate::model::{GroupKind, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause};
 use crate::source::SourceError;
 use crate::status::{ObjectCounts, Report, SourceRecord, UnitStatus};
@@ -32,6 +33,7 @@ pub(super) struct Turning {
     target: Target,
     applier: Applier,
     pipeline: Pipeline,
+    cluster: Cluster,
     fetcher: Fetcher,
     source: SourceRecord,
     first: Option<Fetched>,
@@ -42,6 +44,8 @@ pub(super) struct Turning {
     applied: Option<Revision>,
     /// The newest revision that was planned for: no other may follow that does not descend from it.
     attempted: Option<Revision>,
+    /// What the Reconciliation was last seen to record: another value is somebody else's.
+    recorded: Option<Revision>,
     holds_lease: bool,
     reporter: Reporter,
     probes: Probes,
@@ -50,6 +54,7 @@ pub(super) struct Turning {
 
 impl Turning {
     pub(super) fn new(
+        applier: Applier,
         cluster: &Cluster,
         target: Target,
         pipeline: Pipeline,
@@ -60,10 +65,12 @@ impl Turning {
     ) -> (Turning, mpsc::UnboundedReceiver<Message>) {
         let (messages, inbox) = mpsc::unbounded_channel();
         let turning = Turning {
-            applier: Applier::new(cluster.clone()),
+            applier,
+            cluster: cluster.clone(),
             reporter: Reporter::start(cluster.clone(), target.reconciliation()),
             applied: target.applied_revision(),
             attempted: target.attempted_revision(),
+            recorded: target.attempted_revision(),
             target,
             pipeline,
             fetcher,
@@ -96,16 +103,31 @@ impl Turning {
     /// Take in what came of work beside the loop.
     pub(super) fn receive(&mut self, message: Message) -> Option<Event> {
         Some(match message {
-            Message::Fetched(result) => self.fetched(*result),
+            Message::Fetched(result) => match *result {
+                // Somebody else has applied more since it was asked: whether it descends from that nobody knows yet.
+                Ok(fetched) if fetched.after != self.attempted => {
+                    self.fetch();
+                    return None;
+                }
+                result => self.fetched(result),
+            },
             Message::Applied(receipts) => Event::Applied(self.take_in(receipts)),
             Message::Pruned(receipts) => Event::Pruned(self.take_in(receipts)),
         })
     }
 
     /// The lease was won or lost.
-    pub(super) fn lease(&mut self, event: Event) -> Option<Event> {
+    pub(super) fn lease(&mut self, event: Event) -> Vec<Event> {
         self.holds_lease = matches!(event, Event::Lease { held: true });
-        Some(event)
+        let recorded = self.target.recorded_revision();
+        let known = recorded.is_none() || recorded == self.recorded || recorded == self.attempted;
+        if !self.holds_lease || known {
+            return vec![event];
+        }
+        self.recorded.clone_from(&recorded);
+        self.attempted = recorded;
+        // Taken from the end.
+        vec![event, Event::Overtaken]
     }
 
     /// The last report.
@@ -186,28 +208,67 @@ impl Turning {
             })
             .collect();
         drop(live);
-        let (applier, target, messages) =
-            (self.applier.clone(), self.target.watches(), self.messages.clone());
-        tokio::spawn(async move {
+        let (applier, target) = (self.applier.clone(), self.target.watches());
+        self.beside(ids, Message::Applied, async move {
             // What exists without being ours is not in the watch caches: it must be seen before it is written over.
             let (new, known): (Vec<Work>, Vec<Work>) =
                 work.into_iter().partition(|work| work.step.action == Action::Create);
-            let absent = absent(&target, new).await;
-            let receipts = applier.apply(known.into_iter().chain(absent).collect()).await;
-            let _ = messages.send(Message::Applied(receipts));
+            let (absent, mut receipts) = absent(&target, new).await;
+            receipts.extend(applier.apply(known.into_iter().chain(absent).collect()).await);
+            receipts
+        });
+    }
+
+    /// Have writes done beside the loop. Whatever becomes of them, an answer comes: the loop waits for it.
+    fn beside(
+        &self,
+        ids: &[ObjectId],
+        answer: fn(Vec<Receipt>) -> Message,
+        work: impl Future<Output = Vec<Receipt>> + Send + 'static,
+    ) {
+        let (messages, ids) = (self.messages.clone(), ids.to_vec());
+        tokio::spawn(async move {
+            let receipts = match tokio::spawn(work).await {
+                Ok(receipts) => receipts,
+                Err(error) => {
+                    tracing::error!(%error, "writing failed inside");
+                    ids.iter().map(Receipt::unknown).collect()
+                }
+            };
+            // Nobody listens any more when the daemon ends.
+            let _ = messages.send(answer(receipts));
         });
     }
 
     fn prune(&mut self, ids: &[ObjectId]) {
         let Some(turn) = &self.turn else { return };
         let live = self.target.live();
-        let deletions = turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id));
-        let work = deletions.filter_map(|d| Some((d.clone(), live.served(&d.gvk)?.clone()))).collect();
-        drop(live);
-        let (applier, messages) = (self.applier.clone(), self.messages.clone());
-        tokio::spawn(async move {
-            let receipts = applier.prune(work).await;
-            let _ = messages.send(Message::Pruned(receipts));
+        let mut work = Vec::new();
+        let mut receipts = Vec::new();
+        let mut stacks = Vec::new();
+        for deletion in turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id)) {
+            match live.served(&deletion.gvk) {
+                Some(kind) => work.push((deletion.clone(), kind.clone())),
+                None => {
+                    let error = ClusterError::NotServed { what: deletion.gvk.to_string() };
+                    receipts.push(Receipt::of_error(&deletion.id, None, &error));
+                }
+            }
+            if deletion.at_once
+                && deletion.id.kind() == "ClusterStack"
+                && let Some(stack) = live.objects.get(&deletion.id)
+            {
+                stacks.push((deletion.id.clone(), stack.clone()));
+            }
+        }
+        let clusters = GroupKind { group: "cluster.x-k8s.io".into(), kind: "Cluster".into() };
+        let clusters = live.kinds.get(&clusters).and_then(|versions| versions.first()).cloned();
+        let (applier, cluster) = (self.applier.clone(), self.cluster.clone());
+        self.beside(ids, Message::Pruned, async move {
+            receipts.extend(kept(&cluster, &stacks, clusters.as_ref()).await);
+            work.retain(|(deletion, _)| receipts.iter().all(|receipt| receipt.id != deletion.id));
+            receipts.extend(applier.prune(work).await);
+            receipts
         });
     }
 

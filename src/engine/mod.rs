@@ -12,7 +12,7 @@ mod backoff;
 mod lease;
 mod units;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ use crate::plan::Wave;
 
 /// Time since the process began.
 pub type Now = Duration;
+
+/// How long an end waits for the writes under way.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a run lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,9 @@ pub enum Event {
         /// Whether writes are ours now.
         held: bool,
     },
+    /// Somebody else has applied another revision since the source was read: what was read is nothing to write by until it
+    /// has been read again.
+    Overtaken,
     /// The source was read and its revision may be applied; the same revision as before is no news.
     Fetched(Revision),
     /// The source could not be read, or its revision may not be applied.
@@ -169,7 +175,8 @@ struct Trouble {
 pub struct Engine {
     options: Options,
     held: bool,
-    stopping: bool,
+    /// When to end at the latest, once somebody asked for it.
+    stopping: Option<Now>,
     revision: Option<Revision>,
     fetching: bool,
     fetch_backoff: Backoff,
@@ -192,7 +199,7 @@ impl Engine {
         Engine {
             options,
             held: false,
-            stopping: false,
+            stopping: None,
             revision: None,
             fetching: false,
             fetch_backoff: Backoff::default(),
@@ -229,6 +236,7 @@ impl Engine {
             && !self.plan.flawed
             && self.troubles.is_empty()
             && self.plan.deletions.is_empty()
+            && self.plan.deletions_at_once.is_empty()
             && self.units.values().all(|unit| unit.phase.is_settled_well())
     }
 
@@ -263,9 +271,13 @@ impl Engine {
     pub fn step(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.take_in(event, now, &mut effects);
-        if self.stopping {
-            if !self.writing {
-                effects.push(Effect::Finish(0));
+        if let Some(deadline) = self.stopping {
+            if !self.writing || now >= deadline {
+                // A single pass that was cut short is no success unless it was through.
+                let well = self.options.mode == Mode::Forever || self.is_converged();
+                effects.push(Effect::Finish(i32::from(!well)));
+            } else {
+                effects.push(Effect::WakeAt(deadline));
             }
             return effects;
         }
@@ -286,13 +298,21 @@ impl Engine {
     fn take_in(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         match event {
             Event::Started | Event::Woke => {}
-            Event::Stop => self.stopping = true,
+            Event::Stop => {
+                self.stopping.get_or_insert(now + STOP_PATIENCE);
+            }
             Event::Lease { held } => {
                 self.held = held;
                 // What was found before may only now be told to the cluster.
                 effects.push(Effect::Report);
             }
             Event::SourceChanged => self.next_fetch = now,
+            Event::Overtaken => {
+                self.revision = None;
+                self.planned = false;
+                self.stale = false;
+                self.next_fetch = now;
+            }
             Event::ClusterChanged => {
                 self.stale = self.revision.is_some();
                 self.progress += 1;
@@ -367,7 +387,8 @@ impl Engine {
             .iter()
             .flat_map(|unit| unit.writes.iter().map(|(_, id, print)| (id, *print)))
             .collect();
-        let deletions = &self.plan.deletions;
+        let deletions: HashSet<&ObjectId> =
+            self.plan.deletions.iter().chain(&self.plan.deletions_at_once).collect();
         self.troubles
             .retain(|id, trouble| planned.get(id) == Some(&trouble.fingerprint) || deletions.contains(id));
     }

@@ -175,3 +175,51 @@ fn a_source_that_fails_is_asked_again_ever_later_and_the_last_revision_stays() {
     assert_eq!(engine.findings().len(), 1);
     assert!(engine.is_converged());
 }
+
+#[test]
+fn an_end_waits_for_writes_but_not_for_ever_and_a_pass_cut_short_is_no_success() {
+    let mut engine = begun(Mode::Once { deadline: 600 * SECOND });
+    engine.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO);
+    let waits = engine.step(Event::Stop, SECOND);
+    assert_eq!(waits, [Effect::WakeAt(SECOND + STOP_PATIENCE)]);
+    assert_eq!(engine.step(Event::Woke, SECOND + STOP_PATIENCE), [Effect::Finish(1)]);
+    let mut daemon = begun(Mode::Forever);
+    daemon.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO);
+    daemon.step(Event::Stop, SECOND);
+    assert!(daemon.step(done(&["x"]), SECOND).contains(&Effect::Finish(0)));
+}
+
+#[test]
+fn a_deletion_that_waits_for_nothing_waits_after_a_failure() {
+    let mut engine = begun(Mode::Forever);
+    let plan = || {
+        Event::Planned(PlanView {
+            revision: Some(Revision::new("a")),
+            deletions_at_once: vec![id("x")],
+            ..PlanView::default()
+        })
+    };
+    assert!(engine.step(plan(), Now::ZERO).contains(&Effect::Prune(vec![id("x")])));
+    let end = WriteEnd::Failed(Box::new(Finding::error(Code::DeleteFailed, "no")), None);
+    engine.step(Event::Pruned(vec![Written { id: id("x"), fingerprint: 0, end }]), Now::ZERO);
+    let pruned = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Prune(_)));
+    assert!(!pruned(&engine.step(plan(), Now::ZERO)), "not at once again");
+    assert!(!engine.is_converged());
+    assert!(pruned(&engine.step(Event::Woke, 2 * SECOND)));
+}
+
+#[test]
+fn who_was_overtaken_reads_anew_before_writing() {
+    let mut engine = begun(Mode::Forever);
+    let plan = || planned(vec![view(unit("a", &[]), &["x"])]);
+    engine.step(Event::Lease { held: false }, Now::ZERO);
+    engine.step(plan(), Now::ZERO);
+    assert!(engine.step(Event::Overtaken, SECOND).contains(&Effect::Fetch));
+    assert!(applies(&engine.step(Event::Lease { held: true }, SECOND)).is_empty());
+    let finding = Box::new(Finding::error(Code::NotADescendant, "older"));
+    assert!(applies(&engine.step(Event::FetchFailed(finding), SECOND)).is_empty());
+    assert!(applies(&engine.step(Event::ClusterChanged, SECOND)).is_empty());
+    engine.step(Event::Woke, 40 * SECOND);
+    assert!(engine.step(Event::Fetched(Revision::new("a")), 40 * SECOND).contains(&Effect::Plan));
+    assert_eq!(applies(&engine.step(plan(), 40 * SECOND)), [id("x")]);
+}

@@ -18,7 +18,7 @@ pub fn mask_secret(object: &Value, before: Option<&Value>) -> Value {
             mask_values(values, old);
         }
     }
-    if let Some(annotations) = masked["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = masked.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         // kubectl's client-side apply keeps a copy of the whole object, values included, in this annotation.
         if annotations.contains_key("kubectl.kubernetes.io/last-applied-configuration") {
             annotations.insert("kubectl.kubernetes.io/last-applied-configuration".into(), MASK.into());

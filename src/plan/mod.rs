@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
-pub use prune::{Deletion, Deletions};
+pub use prune::{Deletion, Deletions, uses_stack};
 pub use wave::Wave;
 
 use crate::config::{Adoption, Approval, Protection, Repository};
@@ -211,7 +211,7 @@ struct Remembered {
 
 impl Planner {
     /// The plan for what was admitted. `environment` is a hash of everything else that classification depends on
-    /// (served kinds, terminating namespaces, rules); when it changes, all steps are made anew.
+    /// (schemas, served kinds, terminating namespaces, rules); when it changes, all steps are made anew.
     pub fn plan(
         &mut self,
         admitted: &Admitted,
@@ -230,7 +230,12 @@ impl Planner {
                     && Arc::ptr_eq(&memory.manifest, manifest)
                     && same(&memory.live, &live_body)
                     && same(&memory.recorded, &recorded)
-                    && !matches!(memory.step.action, Action::Update(_))
+                    // What depends on more than the two sides is decided anew: what the server accepted as equal, and
+                    // which kinds this commit brings.
+                    && !matches!(
+                        memory.step.action,
+                        Action::Update(_) | Action::AwaitKind | Action::Blocked { .. }
+                    )
             });
             let step = match remembered {
                 Some(memory) => memory.step,

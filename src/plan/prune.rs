@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use serde_json::Value;
+
 use super::{Context, Wave};
 use crate::config::ApprovalAction;
 use crate::finding::{Code, Finding};
@@ -123,19 +125,22 @@ fn cluster_that_uses(id: &ObjectId, object: &LiveObject, live: &LiveState) -> Op
     if id.kind() != "ClusterStack" {
         return None;
     }
-    let spec = &object.body["spec"];
-    let part = |field: &str| spec[field].as_str().unwrap_or_default().replace('.', "-");
-    let prefix = format!("{}-{}-{}-", part("provider"), part("name"), part("kubernetesVersion"));
     let in_use = |(cluster, body): &(&ObjectId, &LiveObject)| {
-        let topology = &body.body["spec"]["topology"];
-        let class =
-            topology["classRef"]["name"].as_str().or_else(|| topology["class"].as_str()).unwrap_or_default();
         cluster.group() == "cluster.x-k8s.io"
             && cluster.kind() == "Cluster"
             && cluster.namespace() == id.namespace()
-            && class.starts_with(&prefix)
+            && uses_stack(&body.body, &object.body)
     };
     live.objects.iter().find(in_use).map(|(cluster, _)| cluster.clone())
+}
+
+/// Whether a Cluster's class comes from a ClusterStack of its namespace.
+pub fn uses_stack(cluster: &Value, stack: &Value) -> bool {
+    let part = |field: &str| stack["spec"][field].as_str().unwrap_or_default().replace('.', "-");
+    let prefix = format!("{}-{}-{}-", part("provider"), part("name"), part("kubernetesVersion"));
+    let topology = &cluster["spec"]["topology"];
+    let class = topology["classRef"]["name"].as_str().or_else(|| topology["class"].as_str());
+    class.is_some_and(|class| class.starts_with(&prefix))
 }
 
 /// Whether somebody approved the deletion of this object.

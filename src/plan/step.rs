@@ -214,7 +214,7 @@ fn is_nothing(value: &Option<Value>) -> bool {
 
 fn without_bookkeeping(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in
             ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"]
         {

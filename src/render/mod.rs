@@ -16,6 +16,7 @@ mod folder;
 mod gather;
 mod generate;
 mod hooks;
+mod keep;
 mod layers;
 mod layout;
 mod memo;

@@ -11,6 +11,7 @@ use super::folder::Folders;
 use super::gather::{Gathered, Gatherer, Piece, Start};
 use super::generate::{self, GenerateMemo, Units};
 use super::hooks;
+use super::keep::{KeepMemo, mark_unpruned};
 use super::layers::{self, Layered, MergeMemo, address};
 use super::memo::Memo;
 use super::mutate::{self, MutateMemo};
@@ -32,6 +33,7 @@ pub struct Renderer {
     stamped: StampMemo,
     generated: GenerateMemo,
     mutated: MutateMemo,
+    unpruned: KeepMemo,
     schemas: Vec<KnownSchemas>,
     generations: u64,
     policies: Vec<KnownPolicies>,
@@ -89,6 +91,7 @@ impl Renderer {
             stamped: Memo::default(),
             generated: Memo::default(),
             mutated: Memo::default(),
+            unpruned: Memo::default(),
             schemas: Vec::new(),
             generations: 0,
             policies: Vec::new(),
@@ -143,6 +146,7 @@ impl Renderer {
         let mut units = settle_units(units, &manifests, refused.as_deref(), &mut findings);
         scope_checks(&mut units, &known.schemas);
         let manifests = of_sound_units(manifests, &units, &mut out);
+        let manifests = mark_unpruned(manifests, &units, &mut self.unpruned);
         findings.extend(fighting_controller(&manifests, &units));
         findings.extend(consumed(&units));
         findings.append(&mut out.findings);
@@ -171,6 +175,7 @@ impl Renderer {
         self.stamped.begin();
         self.generated.begin();
         self.mutated.begin();
+        self.unpruned.begin();
     }
 
     /// Reads the starting folders and follows the Flux units in them.

@@ -37,9 +37,11 @@ impl Held {
     pub fn into_body(self, kind: &ServedKind) -> Arc<Value> {
         let mut body = self.body;
         if body["kind"].is_null() || body["apiVersion"].is_null() {
-            let map = Arc::make_mut(&mut body);
-            map["apiVersion"] = kind.gvk.api_version().into();
-            map["kind"] = kind.gvk.kind.to_string().into();
+            // What is no object has no identity either, and is dropped for that.
+            if let Some(map) = Arc::make_mut(&mut body).as_object_mut() {
+                map.insert("apiVersion".to_owned(), kind.gvk.api_version().into());
+                map.insert("kind".to_owned(), kind.gvk.kind.to_string().into());
+            }
         }
         body
     }
