@@ -77,6 +77,11 @@ impl Applier {
         Applier { cluster, fence, fights: Arc::default() }
     }
 
+    /// The cluster that is written to.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Carry out steps, several at once, in no order: the engine hands in one wave at a time.
     pub async fn apply(&self, work: Vec<Work>) -> Vec<Receipt> {
         futures::stream::iter(work)

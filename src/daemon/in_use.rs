@@ -2,6 +2,7 @@
 //! Cluster. The watches know our own Clusters only.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::apply::{Outcome, Receipt};
 use crate::cluster::{Cluster, ClusterError, ListOptions};
@@ -20,12 +21,15 @@ pub(super) async fn kept(
     let mut by_namespace: HashMap<Option<&str>, Result<Vec<LiveObject>, ClusterError>> = HashMap::new();
     let mut receipts = Vec::new();
     for (id, stack) in stacks {
-        if !by_namespace.contains_key(&id.namespace()) {
-            let namespace = id.namespace().map(str::to_owned);
-            let options = ListOptions { namespace, ..ListOptions::default() };
-            by_namespace.insert(id.namespace(), cluster.list(kind, &options).await);
-        }
-        match &by_namespace[&id.namespace()] {
+        let answer = match by_namespace.entry(id.namespace()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let namespace = id.namespace().map(str::to_owned);
+                let options = ListOptions { namespace, ..ListOptions::default() };
+                place.insert(cluster.list(kind, &options).await)
+            }
+        };
+        match answer {
             Err(ClusterError::NotServed { .. }) => {}
             Err(error) => receipts.push(Receipt::of_error(id, None, error)),
             Ok(found) => {

@@ -113,7 +113,6 @@ impl Daemon {
         let mut source_changes = fetcher.watch();
         let (mut turning, mut messages) = Turning::new(
             Applier::new(self.cluster.clone(), fence.clone()),
-            &self.cluster,
             target,
             pipeline,
             fetcher,

@@ -55,7 +55,6 @@ pub(super) struct Turning {
 impl Turning {
     pub(super) fn new(
         applier: Applier,
-        cluster: &Cluster,
         target: Target,
         pipeline: Pipeline,
         fetcher: Fetcher,
@@ -64,9 +63,10 @@ impl Turning {
         probes: Probes,
     ) -> (Turning, mpsc::UnboundedReceiver<Message>) {
         let (messages, inbox) = mpsc::unbounded_channel();
+        let cluster = applier.cluster().clone();
         let turning = Turning {
-            applier,
             cluster: cluster.clone(),
+            applier,
             reporter: Reporter::start(cluster.clone(), target.reconciliation()),
             applied: target.applied_revision(),
             attempted: target.attempted_revision(),
