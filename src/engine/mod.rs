@@ -329,8 +329,7 @@ impl Engine {
             }
             Event::FetchFailed(finding) => {
                 self.fetching = false;
-                let wait = self.fetch_backoff.next(0).max(self.options.interval.min(Duration::from_secs(1)));
-                self.next_fetch = now + wait;
+                self.next_fetch = now + self.wait_after(&finding);
                 if self.source_finding.as_ref() != Some(&*finding) {
                     self.source_finding = Some(*finding);
                     effects.push(Effect::Report);
@@ -353,6 +352,16 @@ impl Engine {
                 self.take_in_written(written, now);
             }
         }
+    }
+
+    /// How long to leave the source alone. One that answered with a revision that may not be applied works: a better
+    /// commit, or an approval, is to be seen as soon as any other.
+    fn wait_after(&mut self, finding: &Finding) -> Duration {
+        if finding.code == Code::NotADescendant {
+            self.fetch_backoff = Backoff::default();
+            return self.options.interval;
+        }
+        self.fetch_backoff.next(0).max(self.options.interval.min(Duration::from_secs(1)))
     }
 
     fn take_in_written(&mut self, written: Vec<Written>, now: Now) {

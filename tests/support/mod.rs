@@ -9,6 +9,7 @@ pub mod helm;
 pub mod moin;
 pub mod real_server;
 pub mod repository;
+pub mod scenario;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,0 +1,15 @@
+//! How moin behaves when something is wrong: one scenario a test, by theme.
+
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod input;
+mod ownership;
+mod processes;
+mod pruning;
+mod secrets;
+mod server;
+mod source;
+mod units;
