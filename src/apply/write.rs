@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Applier, Outcome, Work, fenced_off, of_error};
 use crate::cluster::{ApplyOptions, Preconditions};
-use crate::finding::{Code, Finding, Location};
+use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::LiveObject;
 use crate::plan::{Action, Cause, Step};
 
@@ -96,10 +96,13 @@ fn verb(step: &Step) -> &'static str {
 }
 
 impl Outcome {
-    /// With the place in the repository on its finding.
+    /// With the place in the repository on its finding, and without the values of a Secret that the server may quote.
     fn at_origin(self, step: &Step) -> Outcome {
         let origin = &step.manifest.origin;
-        let place = |finding: Finding| finding.at(Location::in_source(&origin.source, origin.line, 1));
+        let place = |mut finding: Finding| {
+            finding.message = conceal(&finding.message, &step.manifest.body);
+            finding.at(Location::in_source(&origin.source, origin.line, 1))
+        };
         match self {
             Outcome::Refused(finding) => Outcome::Refused(place(finding)),
             Outcome::Failed(finding, after) => Outcome::Failed(place(finding), after),

@@ -1,6 +1,7 @@
 //! From a snapshot and a live state to a plan: render, review and plan, each remembering what it did last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -106,12 +107,13 @@ impl Pipeline {
         let triggers = LiveTriggers { namespaces: &live.namespaces };
         let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers };
         let review = self.reviewer.review(&manifests, &surroundings);
+        let described = self.kept(review.admitted.described(), &manifests, live);
         let context = Context {
             revision: &snapshot.revision,
             applied: self.applied_revision.as_ref(),
             schemas: &manifests.schemas,
             recorded: &self.recorded,
-            described: review.admitted.described(),
+            described: &described,
             accepted: &self.accepted,
             rules,
             now,
@@ -134,6 +136,26 @@ impl Pipeline {
         let in_sync = plan.steps.iter().filter(|step| step.action == Action::Unchanged).count();
         let stuck = plan.steps.iter().filter(|step| matches!(step.action, Action::Blocked { .. })).count();
         Turn { blocked: stuck + review.blocked.len(), manifests, plan, view, findings, in_sync }
+    }
+
+    /// What is never pruned: all that is described, and what a suspended unit has applied. An object that the applied
+    /// revision does not hold may be of any unit, so it stays while one is suspended.
+    fn kept<'a>(
+        &self,
+        described: &'a HashSet<ObjectId>,
+        manifests: &Manifests,
+        live: &LiveState,
+    ) -> Cow<'a, HashSet<ObjectId>> {
+        let suspended: HashSet<&UnitName> =
+            manifests.units.iter().filter(|unit| unit.suspended).map(|unit| &unit.name).collect();
+        if suspended.is_empty() {
+            return Cow::Borrowed(described);
+        }
+        let applied = self.applied.iter().flat_map(|applied| &applied.manifests);
+        let units: HashMap<&ObjectId, &UnitName> =
+            applied.map(|manifest| (&manifest.id, &manifest.unit)).collect();
+        let stays = |id: &&ObjectId| units.get(id).is_none_or(|unit| suspended.contains(unit));
+        Cow::Owned(described.iter().chain(live.objects.keys().filter(stays)).cloned().collect())
     }
 
     fn view(&mut self, manifests: &Manifests, review: &Review, plan: &Plan, live: &LiveState) -> PlanView {

@@ -96,7 +96,7 @@ impl Target {
     /// The newest revision of which anything was applied.
     pub(super) fn attempted_revision(&self) -> Option<Revision> {
         let status = &self.reconciliation.as_ref()?.body["status"];
-        status["revision"].as_str().map(Revision::new)
+        status["revision"].as_str().or(status["appliedRevision"].as_str()).map(Revision::new)
     }
 
     /// The revision that the Reconciliation records by now, whoever wrote it.

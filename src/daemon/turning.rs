@@ -314,6 +314,10 @@ impl Turning {
     }
 
     fn report(&mut self, engine: &Engine) {
+        // Before the first plan there is nothing to tell but what stands in its way.
+        if self.turn.is_none() && engine.findings().is_empty() {
+            return;
+        }
         let report = self.make_report(engine);
         self.probes.metrics.report(&report);
         if self.holds_lease {
@@ -354,7 +358,8 @@ impl Turning {
         Report {
             owner: self.target.owner().to_owned(),
             source: self.source.clone(),
-            revision: revision.map(|revision| revision.to_string()),
+            // One that was refused leaves no trace: what was attempted before is what the next must descend from.
+            revision: revision.or_else(|| self.attempted.clone()).map(|revision| revision.to_string()),
             applied_revision: self.applied.as_ref().map(ToString::to_string),
             holds_lease: self.holds_lease,
             converged,

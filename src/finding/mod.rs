@@ -5,9 +5,11 @@
 
 mod catalog;
 mod display;
+mod secret;
 
 pub use catalog::{Code, Page};
 pub use display::Rendered;
+pub use secret::conceal;
 
 use serde::Serialize;
 

@@ -14,8 +14,11 @@ pub fn mask_secret(object: &Value, before: Option<&Value>) -> Value {
     }
     for field in ["data", "stringData"] {
         let old = before.and_then(|before| before[field].as_object());
-        if let Some(values) = masked.get_mut(field).and_then(Value::as_object_mut) {
-            mask_values(values, old);
+        match masked.get_mut(field) {
+            Some(Value::Object(values)) => mask_values(values, old),
+            // No mapping, so the server will refuse it; it may hold a value all the same.
+            Some(other) if !other.is_null() => *other = MASK.into(),
+            _ => {}
         }
     }
     if let Some(annotations) = masked.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
@@ -47,6 +50,8 @@ mod tests {
         let masked = mask_secret(&after, Some(&before));
         assert_eq!(masked["data"], json!({"a": "(masked) changed", "b": "(masked)"}));
         assert!(!masked.to_string().contains("bmV3"));
+        let odd = json!({"apiVersion": "v1", "kind": "Secret", "stringData": "bmV3"});
+        assert_eq!(mask_secret(&odd, None)["stringData"], "(masked)");
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "x"}});
         assert_eq!(mask_secret(&config, None), config);
     }

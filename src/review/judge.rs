@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Namespaces, cluster_api};
-use crate::finding::{Code, Finding, Location};
+use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::{FieldPath, Manifest};
 use crate::policy::{PolicySet, Request, RuleOutcome, Verdict};
 use crate::render::{Manifests, place, place_in_document};
@@ -26,6 +26,9 @@ pub(super) fn judge(
         Request { namespace_labels: namespaces.labels(manifest), ..Request::create(&manifest.body) };
     for outcome in policies.evaluate(&request) {
         findings.extend(finding_of(manifest, &outcome));
+    }
+    for finding in &mut findings {
+        finding.message = conceal(&finding.message, &manifest.body);
     }
     if let Some(rule) = &manifest.origin.rule {
         let trigger = rendered.manifests.iter().find(|known| known.id == rule.trigger);

@@ -1,12 +1,9 @@
 //! A repository with mistakes in it: they are named, and hold up nothing but themselves.
 
-use std::time::Duration;
-
 use moin::finding::Code;
-use serde_json::json;
 
 use crate::support::scenario::{
-    CONFIG_MAP, CRD, Scenario, crd, finding, holds, map, namespace, place, settings,
+    CONFIG_MAP, NAMESPACE, Scenario, finding, holds, map, namespace, place, settings,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +30,10 @@ async fn a_broken_file_holds_up_nothing_but_itself_and_pruning() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_nobody_serves_waits_alone() {
-    let strange = format!("{}---\napiVersion: example.org/v1\nkind: Strange\nmetadata:\n  name: odd\n  namespace: default\n", map("a", "1"));
+    let strange = format!(
+        "{}---\napiVersion: example.org/v1\nkind: Strange\nmetadata:\n  name: odd\n  namespace: default\n",
+        map("a", "1")
+    );
     let scenario = Scenario::with(&[("a.yaml", strange), ("b.yaml", map("b", "1"))]);
     let ended = scenario.once().await;
     assert_eq!(ended.code, 1);
@@ -41,24 +41,6 @@ async fn a_kind_that_nobody_serves_waits_alone() {
     assert_eq!(place(unserved), "a.yaml:9");
     assert_eq!(ended.report.objects.blocked, 1);
     assert!(scenario.map("a").await.is_some() && scenario.map("b").await.is_some());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_definition_that_is_never_established_is_waited_for_and_named() {
-    let scenario = Scenario::new();
-    // Somebody else has the short name that ours wants, so the server never accepts its names.
-    scenario.somebody_applies("kubectl", CRD, crd("other.example.org", "v1", "Widget", "gd")).await;
-    let ours = crd("example.org", "v1", "Gadget", "gd");
-    let gadget = json!({"apiVersion": "example.org/v1", "kind": "Gadget",
-        "metadata": {"name": "one", "namespace": "default"}, "spec": {}});
-    scenario.commit(&[("crd.yaml", ours.to_string()), ("a.yaml", map("a", "1"))]);
-    scenario.repository.write("gadget.yaml", &gadget.to_string());
-    scenario.repository.commit("Use it");
-    let ended = scenario.once_within(Duration::from_secs(6)).await;
-    assert_eq!(ended.code, 1);
-    let named = ended.report.findings.iter().any(|it| it.message.contains("Gadget/default/one"));
-    holds(named, &ended.report);
-    assert!(scenario.map("a").await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,7 +78,7 @@ spec:
     let invalid = finding(&ended, Code::PolicyInvalid, "");
     holds(place(invalid).starts_with("policies/broken.yaml:"), invalid);
     assert!(scenario.map("a").await.is_none(), "what it could match is refused");
-    let team = scenario.get(crate::support::scenario::NAMESPACE, None, "team").await;
+    let team = scenario.get(NAMESPACE, None, "team").await;
     assert!(team.is_some(), "what it cannot match is applied");
 }
 

@@ -55,7 +55,8 @@ async fn of_two_daemons_only_the_holder_of_the_lease_writes() {
         object.and_then(|lease| lease["spec"]["holderIdentity"].as_str().map(str::to_owned))
     };
     let is_held = move |object: Option<&Value>| holder(object).is_some_and(|name| !name.is_empty());
-    let first_holder = holder(scenario.until(LEASE, Some("moin-system"), "moin-test", is_held).await.as_ref());
+    let first_holder =
+        holder(scenario.until(LEASE, Some("moin-system"), "moin-test", is_held).await.as_ref());
 
     let (client, writes) = scenario.counted_client();
     let two = scenario.forever_as(client);
@@ -88,7 +89,8 @@ async fn a_daemon_that_is_told_to_stop_gives_the_lease_back() {
     let moin = Moin::new();
     let running = moin.start(&args);
     scenario.until_value("a", "1").await;
-    let ended = tokio::task::spawn_blocking(move || running.terminate(Duration::from_secs(30))).await.unwrap();
+    let ended =
+        tokio::task::spawn_blocking(move || running.terminate(Duration::from_secs(30))).await.unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.said());
     let lease = scenario.get(LEASE, Some("moin-system"), "moin-test").await.unwrap();
     holds(lease["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty), &lease);

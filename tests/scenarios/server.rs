@@ -76,7 +76,8 @@ async fn a_server_that_is_down_for_long_ends_a_pass_in_time() {
 async fn a_daemon_survives_a_server_that_refuses_everything_at_first() {
     let scenario = Scenario::new();
     let first = scenario.commit(&[("a.yaml", map("a", "1"))]);
-    scenario.plane.fault(Fault::status(503).times(4));
+    scenario.plane.fault(Fault::status(503).on("GET", "/apis").times(2));
+    scenario.plane.fault(Fault::status(503).on("PATCH", "moin-system").times(1));
     let daemon = scenario.forever();
     scenario.until_value("a", "1").await;
     scenario.until_applied(&first).await;
@@ -97,12 +98,15 @@ async fn a_deletion_that_fails_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_with_nothing_to_do_writes_nothing_but_the_lease() {
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: default\nstringData:\n  a: b\n";
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  namespace: default\nstringData:\n  a: b\n";
     let scenario = Scenario::with(&[("a.yaml", map("a", "1")), ("s.yaml", secret.to_owned())]);
     scenario.converges().await;
+    let told = scenario.until_told(|_| true).await;
     let versions = (scenario.versions(CONFIG_MAP).await, scenario.versions(SECRET).await);
     scenario.plane.clear_requests();
     scenario.converges().await;
+    assert_eq!(told, scenario.until_told(|_| true).await);
     holds(scenario.writes().is_empty(), &scenario.writes());
     assert_eq!(versions, (scenario.versions(CONFIG_MAP).await, scenario.versions(SECRET).await));
 }

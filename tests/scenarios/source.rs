@@ -54,12 +54,18 @@ async fn a_rewritten_branch_is_applied_only_when_approved() {
 async fn a_restart_does_not_forget_where_history_stood() {
     let scenario = Scenario::new();
     let base = scenario.commit(&[("a.yaml", map("a", "1"))]);
-    scenario.commit(&[("a.yaml", map("a", "2"))]);
+    let second = scenario.commit(&[("a.yaml", map("a", "2"))]);
     scenario.converges().await;
     scenario.repository.reset(&base);
-    let ended = scenario.once().await;
-    assert_ne!(ended.code, 0, "going back is a rewrite too");
-    assert_eq!(scenario.value("a").await.as_deref(), Some("2"));
-    // Going on from what was applied is none.
-    scenario.repository.reset(&base);
+    for _ in 0..3 {
+        let ended = scenario.once().await;
+        assert_ne!(ended.code, 0, "going back is a rewrite too, however often it is looked at");
+        assert_eq!(scenario.value("a").await.as_deref(), Some("2"));
+    }
+    let daemon = scenario.forever();
+    scenario.until_found(Code::NotADescendant).await;
+    let ended = daemon.stop().await;
+    holds(ended.report.revision.as_deref() == Some(second.as_str()), &ended.report);
+    scenario.repository.reset(&second);
+    scenario.converges().await;
 }

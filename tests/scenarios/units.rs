@@ -77,7 +77,10 @@ async fn a_unit_that_does_not_become_ready_in_time_is_named() {
     let ended = scenario.once_within(Duration::from_secs(30)).await;
     assert_eq!(ended.code, 1);
     let late = finding(&ended, Code::UnitTimedOut, "");
-    holds(late.message.contains("flux-system/base") && late.message.contains("HelmRelease/default/chart"), late);
+    holds(
+        late.message.contains("flux-system/base") && late.message.contains("HelmRelease/default/chart"),
+        late,
+    );
     finding(&ended, Code::DependencyNotReady, "");
     assert!(scenario.map("a").await.is_none());
     assert!(scenario.map("b").await.is_some(), "who does not depend on it goes on");
@@ -93,7 +96,8 @@ async fn a_suspended_unit_is_neither_applied_nor_pruned() {
     .await;
     scenario.converges().await;
     scenario.repository.remove("apps/app/b.yaml");
-    scenario.commit(&[("flux/app.yaml", unit("app", "  suspend: true\n")), ("apps/app/a.yaml", map("a", "2"))]);
+    scenario
+        .commit(&[("flux/app.yaml", unit("app", "  suspend: true\n")), ("apps/app/a.yaml", map("a", "2"))]);
     scenario.once().await;
     assert_eq!(scenario.value("a").await.as_deref(), Some("1"));
     assert!(scenario.map("b").await.is_some(), "a suspended unit deletes nothing");

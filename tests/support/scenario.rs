@@ -330,9 +330,7 @@ impl Running {
 /// `moin.yaml` of [`OWNER`], with these lines (indented by two) in its spec.
 pub fn settings(spec: &str) -> String {
     let spec = if spec.is_empty() { String::new() } else { format!("spec:\n{spec}\n") };
-    format!(
-        "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata:\n  name: {OWNER}\n{spec}"
-    )
+    format!("apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata:\n  name: {OWNER}\n{spec}")
 }
 
 /// A ConfigMap in `default` with one value.
