@@ -6,6 +6,8 @@ use serde_json::Value;
 
 /// What stands for a value.
 const CONCEALED: &str = "(masked)";
+/// Fields of a Secret that hold no values.
+const OPEN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
 /// Values shorter than this guard nothing, and every text holds them by chance.
 const SHORTEST: usize = 4;
 
@@ -15,8 +17,11 @@ pub fn conceal(text: &str, object: &Value) -> String {
         return text.to_owned();
     }
     let mut values = Vec::new();
-    for field in ["data", "stringData"] {
-        collect(&object[field], &mut values);
+    // A field that no Secret has may be a misspelt `stringData`.
+    for (_, value) in
+        object.as_object().into_iter().flatten().filter(|(field, _)| !OPEN.contains(&field.as_str()))
+    {
+        collect(value, &mut values);
     }
     let decoded: Vec<String> = values.iter().filter_map(|value| decode(value)).collect();
     let encoded: Vec<String> = values.iter().map(|value| STANDARD.encode(value)).collect();

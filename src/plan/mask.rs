@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 /// What stands for a secret value.
 pub const MASK: &str = "(masked)";
 
+/// Fields of a Secret that hold no values.
+const OPEN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
+
 /// A copy of an object with the values of a Secret masked; any other object as it is. Where `before` is given, a value
 /// that differs from the one before prints differently from one that is the same.
 pub fn mask_secret(object: &Value, before: Option<&Value>) -> Value {
@@ -12,8 +15,11 @@ pub fn mask_secret(object: &Value, before: Option<&Value>) -> Value {
     if object["kind"] != "Secret" || !matches!(object["apiVersion"].as_str(), None | Some("v1")) {
         return masked;
     }
-    for field in ["data", "stringData"] {
-        let old = before.and_then(|before| before[field].as_object());
+    let fields: Vec<String> =
+        object.as_object().into_iter().flatten().map(|(field, _)| field.clone()).collect();
+    // A field that no Secret has may be a misspelt `stringData`.
+    for field in fields.iter().filter(|field| !OPEN.contains(&field.as_str())) {
+        let old = before.and_then(|before| before[field.as_str()].as_object());
         match masked.get_mut(field) {
             Some(Value::Object(values)) => mask_values(values, old),
             // No mapping, so the server will refuse it; it may hold a value all the same.
@@ -50,8 +56,9 @@ mod tests {
         let masked = mask_secret(&after, Some(&before));
         assert_eq!(masked["data"], json!({"a": "(masked) changed", "b": "(masked)"}));
         assert!(!masked.to_string().contains("bmV3"));
-        let odd = json!({"apiVersion": "v1", "kind": "Secret", "stringData": "bmV3"});
-        assert_eq!(mask_secret(&odd, None)["stringData"], "(masked)");
+        let odd =
+            json!({"apiVersion": "v1", "kind": "Secret", "stringData": "bmV3", "stringdata": {"a": "bmV3"}});
+        assert!(!mask_secret(&odd, None).to_string().contains("bmV3"));
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "x"}});
         assert_eq!(mask_secret(&config, None), config);
     }
