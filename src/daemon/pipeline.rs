@@ -118,16 +118,13 @@ impl Pipeline {
             rules,
             now,
         };
-        let plan = self.planner.plan(
-            &review.admitted,
-            live,
-            &context,
-            environment(live, rules, manifests.schemas_generation),
-        );
-        for step in
-            plan.steps.iter().filter(|step| step.action == Action::Unchanged && step.reported.is_empty())
-        {
-            self.recorded.insert(step.id().clone(), step.manifest.body.clone());
+        let environment = environment(live, rules, manifests.schemas_generation);
+        let plan = self.planner.plan(&review.admitted, live, &context, environment);
+        for step in plan.steps.iter().filter(|step| step.is_settled()) {
+            let body = &step.manifest.body;
+            if self.recorded.get(step.id()).is_none_or(|known| !Arc::ptr_eq(known, body)) {
+                self.recorded.insert(step.id().clone(), body.clone());
+            }
         }
         let view = self.view(&manifests, &review, &plan, live);
         let mut findings = manifests.findings.clone();
@@ -175,7 +172,9 @@ impl Pipeline {
             view
         });
         let units: Vec<UnitView> = units.collect();
-        self.health.retain(|id, _| live.objects.contains_key(id));
+        if self.health.len() > live.objects.len() {
+            self.health.retain(|id, _| live.objects.contains_key(id));
+        }
         let (at_once, later): (Vec<_>, Vec<_>) =
             plan.deletions.allowed.iter().partition(|deletion| deletion.at_once);
         let blocked = plan.steps.iter().any(|step| matches!(step.action, Action::Blocked { .. }));
@@ -192,41 +191,41 @@ impl Pipeline {
 
     /// What the unit waits for and is not healthy. What is not written yet, or can never be, is not waited for.
     fn unhealthy(&mut self, unit: &Unit, steps: &[&Arc<Step>], live: &LiveState) -> Vec<(ObjectId, Health)> {
-        let mut ids: Vec<ObjectId> = Vec::new();
-        if unit.wait {
-            let written = steps.iter().filter(|step| step.action == Action::Unchanged);
-            ids.extend(written.map(|step| step.id().clone()));
-        }
-        let checks = unit.health_checks.iter();
-        ids.extend(checks.map(|check| {
-            ObjectId::new(&check.gvk.group, &check.gvk.kind, check.namespace.as_deref(), &check.name)
-        }));
-        ids.sort();
-        ids.dedup();
-        let mut unhealthy: Vec<(ObjectId, Health)> = ids
-            .into_iter()
+        let checks: Vec<ObjectId> = unit
+            .health_checks
+            .iter()
+            .map(|c| ObjectId::new(&c.gvk.group, &c.gvk.kind, c.namespace.as_deref(), &c.name))
+            .collect();
+        let written = steps.iter().filter(|step| unit.wait && step.action == Action::Unchanged);
+        let mut unhealthy: Vec<(ObjectId, Health)> = written
+            .map(|step| step.id())
+            .chain(&checks)
             .filter_map(|id| {
-                let health = self.health_of(&id, live);
-                (health.status != HealthStatus::Healthy).then_some((id, health))
+                let health = self.health_of(id, live)?;
+                Some((id.clone(), health))
             })
             .collect();
         // The worst first: it is the one that the unit's message names.
         unhealthy.sort_by(|a, b| b.1.status.cmp(&a.1.status).then_with(|| a.0.cmp(&b.0)));
+        unhealthy.dedup_by(|a, b| a.0 == b.0);
         unhealthy
     }
 
-    fn health_of(&mut self, id: &ObjectId, live: &LiveState) -> Health {
+    /// How an object is, if it is not healthy.
+    fn health_of(&mut self, id: &ObjectId, live: &LiveState) -> Option<Health> {
         let Some(object) = live.objects.get(id) else {
-            return Health::new(HealthStatus::Progressing, "it does not exist yet");
+            return Some(Health::new(HealthStatus::Progressing, "it does not exist yet"));
         };
-        match self.health.get(id) {
-            Some((body, health)) if Arc::ptr_eq(body, &object.body) => health.clone(),
-            _ => {
-                let health = observe::health(&object.body);
-                self.health.insert(id.clone(), (object.body.clone(), health.clone()));
-                health
-            }
+        let is_bad = |health: &Health| (health.status != HealthStatus::Healthy).then(|| health.clone());
+        if let Some((body, health)) = self.health.get(id)
+            && Arc::ptr_eq(body, &object.body)
+        {
+            return is_bad(health);
         }
+        let health = observe::health(&object.body);
+        let bad = is_bad(&health);
+        self.health.insert(id.clone(), (object.body.clone(), health));
+        bad
     }
 }
 
@@ -255,7 +254,7 @@ fn unit_view(unit: &Unit, steps: &[&Arc<Step>]) -> UnitView {
 
 /// A hash of the desired body: equal while the same thing is asked for.
 pub fn fingerprint(manifest: &Manifest) -> u64 {
-    FxBuildHasher.hash_one(manifest.body.to_string())
+    FxBuildHasher.hash_one(&*manifest.body)
 }
 
 /// Why nothing may be pruned: a part of the repository was not understood, and nobody knows which objects it holds.

@@ -1,6 +1,6 @@
 //! The cluster that is reconciled: prepared, watched, and known by what it records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -121,7 +121,8 @@ impl Target {
 
     /// Watch what a turn renders, refers to, and left behind.
     pub(super) fn follow(&self, turn: &Turn) {
-        let kinds: Vec<Gvk> = turn.manifests.manifests.iter().map(|manifest| manifest.gvk.clone()).collect();
+        let kinds: HashSet<&Gvk> = turn.manifests.manifests.iter().map(|manifest| &manifest.gvk).collect();
+        let kinds: Vec<Gvk> = kinds.into_iter().cloned().collect();
         let checks = turn.manifests.units.iter().flat_map(|unit| &unit.health_checks).map(|check| {
             let id =
                 ObjectId::new(&check.gvk.group, &check.gvk.kind, check.namespace.as_deref(), &check.name);

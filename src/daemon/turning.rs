@@ -1,6 +1,7 @@
 //! One turn of the loop: performing effects, taking in what came of them, saying how it stands.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::engine::{Effect, Engine, Event, UnitPhase, WriteEnd, Written};
 use crate::finding::{Code, Finding};
 use crate::model::{GroupKind, ObjectId, Revision, Snapshot};
-use crate::plan::{Action, Cause};
+use crate::plan::{Action, Cause, Step};
 use crate::source::SourceError;
 use crate::status::{ObjectCounts, Report, SourceRecord, UnitStatus};
 use crate::web::Probes;
@@ -274,19 +275,15 @@ impl Turning {
 
     /// Remember what was applied, so that the next plan sees it whether or not the watch has told of it.
     fn take_in(&mut self, receipts: Vec<Receipt>) -> Vec<Written> {
-        let steps: HashMap<ObjectId, (u64, bool)> = self
-            .turn
-            .iter()
-            .flat_map(|turn| &turn.plan.steps)
-            .map(|step| {
-                let drift = matches!(step.action, Action::Update(Cause::Drift(_)));
-                (step.id().clone(), (fingerprint(&step.manifest), drift))
-            })
-            .collect();
+        let turn = self.turn.as_ref();
+        let steps: HashMap<&ObjectId, &Arc<Step>> =
+            turn.iter().flat_map(|turn| &turn.plan.steps).map(|step| (step.id(), step)).collect();
         receipts
             .into_iter()
             .map(|Receipt { id, desired, outcome }| {
-                let (fingerprint, drift) = steps.get(&id).copied().unwrap_or_default();
+                let step = steps.get(&id);
+                let fingerprint = step.map(|step| fingerprint(&step.manifest)).unwrap_or_default();
+                let drift = step.is_some_and(|step| matches!(step.action, Action::Update(Cause::Drift(_))));
                 let end = match outcome {
                     Outcome::Written(object) | Outcome::AlreadySo(object) if desired.is_some() => {
                         self.probes.metrics.written.inc();

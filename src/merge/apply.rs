@@ -84,6 +84,9 @@ pub fn apply_as(
 
 /// `new`, with the times of `old` where nothing but times of managed fields changed: then nothing was written.
 pub fn settle(old: &Value, new: Value) -> Value {
+    if *old == new {
+        return new;
+    }
     let timeless = |object: &Value| {
         let mut object = object.clone();
         let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);

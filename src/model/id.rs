@@ -1,9 +1,12 @@
 //! What names an object: group, version, kind, namespace, name.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,13 +32,55 @@ pub struct GroupKind {
 
 /// Identity of an object in one cluster, over all API versions. Prints as `Kind/namespace/name` or `Kind/name`,
 /// with the group behind the kind (`Cluster.cluster.x-k8s.io/team-a/web`) in [`ObjectId::full`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// Every turn looks every object up in several tables, so that copying, hashing and comparing one cost no more than a
+/// few instructions: the parts are shared, and their hash is kept with them.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectId {
+    parts: Arc<Parts>,
+    hash: u64,
+}
+
+/// What an identity is made of; ordered by the fields as they stand here.
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Parts {
     group: Arc<str>,
     kind: Arc<str>,
     namespace: Option<Arc<str>>,
     name: Arc<str>,
+}
+
+impl PartialEq for ObjectId {
+    fn eq(&self, other: &ObjectId) -> bool {
+        Arc::ptr_eq(&self.parts, &other.parts) || (self.hash == other.hash && self.parts == other.parts)
+    }
+}
+
+impl Eq for ObjectId {}
+
+impl Hash for ObjectId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl PartialOrd for ObjectId {
+    fn partial_cmp(&self, other: &ObjectId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ObjectId {
+    fn cmp(&self, other: &ObjectId) -> Ordering {
+        if Arc::ptr_eq(&self.parts, &other.parts) { Ordering::Equal } else { self.parts.cmp(&other.parts) }
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectId({})", self.full())
+    }
 }
 
 /// Why something is no identity of an object.
@@ -106,12 +151,13 @@ impl fmt::Display for GroupKind {
 impl ObjectId {
     /// From its parts; `namespace` is `None` for a cluster-scoped object.
     pub fn new(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
-        ObjectId {
+        let parts = Parts {
             group: group.into(),
             kind: kind.into(),
             namespace: namespace.filter(|n| !n.is_empty()).map(Into::into),
             name: name.into(),
-        }
+        };
+        ObjectId { hash: FxBuildHasher.hash_one(&parts), parts: Arc::new(parts) }
     }
 
     /// Of an object's own fields. An absent `metadata.namespace` stays absent: nothing is defaulted here.
@@ -128,43 +174,43 @@ impl ObjectId {
 
     /// API group; empty for the core group.
     pub fn group(&self) -> &str {
-        &self.group
+        &self.parts.group
     }
 
     /// Kind.
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.parts.kind
     }
 
     /// Namespace, `None` for a cluster-scoped object.
     pub fn namespace(&self) -> Option<&str> {
-        self.namespace.as_deref()
+        self.parts.namespace.as_deref()
     }
 
     /// Name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.parts.name
     }
 
     /// Its kind in whatever version.
     pub fn group_kind(&self) -> GroupKind {
-        GroupKind { group: self.group.clone(), kind: self.kind.clone() }
+        GroupKind { group: self.parts.group.clone(), kind: self.parts.kind.clone() }
     }
 
     /// With the group behind the kind: `Cluster.cluster.x-k8s.io/team-a/web`.
     pub fn full(&self) -> String {
-        match &self.namespace {
-            Some(ns) => format!("{}/{ns}/{}", self.group_kind(), self.name),
-            None => format!("{}/{}", self.group_kind(), self.name),
+        match &self.parts.namespace {
+            Some(ns) => format!("{}/{ns}/{}", self.group_kind(), self.parts.name),
+            None => format!("{}/{}", self.group_kind(), self.parts.name),
         }
     }
 }
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(ns) => write!(f, "{}/{ns}/{}", self.kind, self.name),
-            None => write!(f, "{}/{}", self.kind, self.name),
+        match &self.parts.namespace {
+            Some(ns) => write!(f, "{}/{ns}/{}", self.parts.kind, self.parts.name),
+            None => write!(f, "{}/{}", self.parts.kind, self.parts.name),
         }
     }
 }
@@ -217,6 +263,16 @@ mod tests {
         }
         assert!("Cluster".parse::<ObjectId>().is_err());
         assert!("Cluster//web".parse::<ObjectId>().is_err());
+    }
+
+    #[test]
+    fn identities_are_equal_and_ordered_by_their_parts() {
+        let id = |text: &str| text.parse::<ObjectId>().unwrap();
+        assert_eq!(id("Secret/a/b"), id("Secret/a/b"));
+        assert_ne!(id("Secret/a/b"), id("Secret/a/c"));
+        let mut ids = [id("Role.rbac/a/b"), id("Secret/b"), id("Secret/a/b"), id("ConfigMap/z/z")];
+        ids.sort();
+        assert_eq!(ids, [id("ConfigMap/z/z"), id("Secret/b"), id("Secret/a/b"), id("Role.rbac/a/b")]);
     }
 
     #[test]

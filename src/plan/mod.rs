@@ -18,6 +18,7 @@ mod wave;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 pub use mask::{MASK, mask_secret};
@@ -28,7 +29,7 @@ pub use wave::Wave;
 use crate::config::{Adoption, Approval, Protection, Repository};
 use crate::finding::Finding;
 use crate::merge::FieldChange;
-use crate::model::{Actor, FieldPath, LiveState, Manifest, ObjectId, Revision};
+use crate::model::{Actor, FieldPath, GroupKind, LiveState, Manifest, ObjectId, Revision};
 use crate::review::Admitted;
 use crate::schema::Schemas;
 
@@ -150,6 +151,11 @@ impl Step {
         matches!(self.action, Action::Create | Action::Update(_) | Action::Adopt)
     }
 
+    /// Whether the object is all that the repository wants it to be.
+    pub fn is_settled(&self) -> bool {
+        self.action == Action::Unchanged && self.reported.is_empty()
+    }
+
     /// The object's identity.
     pub fn id(&self) -> &ObjectId {
         &self.manifest.id
@@ -197,7 +203,9 @@ impl Accepted {
 /// Plans again and again, at the cost of what changed since the last time.
 #[derive(Debug, Default)]
 pub struct Planner {
-    memory: HashMap<ObjectId, Remembered>,
+    memory: FxHashMap<ObjectId, Remembered>,
+    /// How often it was planned: what the last plan did not use is forgotten.
+    round: u64,
 }
 
 #[derive(Debug)]
@@ -207,11 +215,32 @@ struct Remembered {
     recorded: Option<Arc<Value>>,
     environment: u64,
     step: Arc<Step>,
+    round: u64,
+}
+
+impl Remembered {
+    /// Whether the step still holds. What depends on more than the two sides is decided anew: what the server accepted
+    /// as equal, and which kinds this commit brings.
+    fn holds(
+        &self,
+        manifest: &Arc<Manifest>,
+        live: Option<&Arc<Value>>,
+        recorded: Option<&Arc<Value>>,
+        environment: u64,
+    ) -> bool {
+        self.environment == environment
+            && Arc::ptr_eq(&self.manifest, manifest)
+            && same(self.live.as_ref(), live)
+            && same(self.recorded.as_ref(), recorded)
+            && !matches!(self.step.action, Action::Update(_) | Action::AwaitKind | Action::Blocked { .. })
+    }
 }
 
 impl Planner {
     /// The plan for what was admitted. `environment` is a hash of everything else that classification depends on
     /// (schemas, served kinds, terminating namespaces, rules); when it changes, all steps are made anew.
+    ///
+    /// What is settled is expected to count as recorded in the next plan.
     pub fn plan(
         &mut self,
         admitted: &Admitted,
@@ -219,38 +248,49 @@ impl Planner {
         context: &Context<'_>,
         environment: u64,
     ) -> Plan {
+        self.round += 1;
         let brought = wave::brought_kinds(admitted.manifests());
-        let mut memory = HashMap::with_capacity(self.memory.len());
-        let mut steps = Vec::with_capacity(admitted.manifests().len());
-        for manifest in admitted.manifests() {
-            let live_body = live.objects.get(&manifest.id).map(|object| object.body.clone());
-            let recorded = context.recorded.get(&manifest.id).cloned();
-            let remembered = self.memory.remove(&manifest.id).filter(|memory| {
-                memory.environment == environment
-                    && Arc::ptr_eq(&memory.manifest, manifest)
-                    && same(&memory.live, &live_body)
-                    && same(&memory.recorded, &recorded)
-                    // What depends on more than the two sides is decided anew: what the server accepted as equal, and
-                    // which kinds this commit brings.
-                    && !matches!(
-                        memory.step.action,
-                        Action::Update(_) | Action::AwaitKind | Action::Blocked { .. }
-                    )
-            });
-            let step = match remembered {
-                Some(memory) => memory.step,
-                None => Arc::new(step::classify(manifest, live, &brought, context)),
-            };
-            steps.push(step.clone());
-            let entry =
-                Remembered { manifest: manifest.clone(), live: live_body, recorded, environment, step };
-            memory.insert(manifest.id.clone(), entry);
+        let mut steps: Vec<Arc<Step>> =
+            admitted.manifests().iter().map(|m| self.step(m, live, &brought, context, environment)).collect();
+        if self.memory.len() > steps.len() {
+            let round = self.round;
+            self.memory.retain(|_, remembered| remembered.round == round);
         }
-        self.memory = memory;
         steps.sort_by(|a, b| (a.wave, &a.manifest.id).cmp(&(b.wave, &b.manifest.id)));
         let deletions = prune::deletions(live, context);
         let findings = findings_of(&steps, &deletions);
         Plan { revision: context.revision.clone(), steps, deletions, findings }
+    }
+
+    /// What happens to one object, from memory if nothing about it changed.
+    fn step(
+        &mut self,
+        manifest: &Arc<Manifest>,
+        live: &LiveState,
+        brought: &HashSet<GroupKind>,
+        context: &Context<'_>,
+        environment: u64,
+    ) -> Arc<Step> {
+        let body = live.objects.get(&manifest.id).map(|object| &object.body);
+        let recorded = context.recorded.get(&manifest.id);
+        if let Some(known) = self.memory.get_mut(&manifest.id)
+            && known.holds(manifest, body, recorded, environment)
+        {
+            known.round = self.round;
+            return known.step.clone();
+        }
+        let step = Arc::new(step::classify(manifest, live, brought, context));
+        let recorded = if step.is_settled() { Some(&manifest.body) } else { recorded };
+        let remembered = Remembered {
+            manifest: manifest.clone(),
+            live: body.cloned(),
+            recorded: recorded.cloned(),
+            environment,
+            step: step.clone(),
+            round: self.round,
+        };
+        self.memory.insert(manifest.id.clone(), remembered);
+        step
     }
 }
 
@@ -267,7 +307,7 @@ pub fn outcome(step: &Step, live: &LiveState, context: &Context<'_>) -> (Option<
     (before.as_ref().map(|before| mask_secret(before, None)), masked_after)
 }
 
-fn same(a: &Option<Arc<Value>>, b: &Option<Arc<Value>>) -> bool {
+fn same(a: Option<&Arc<Value>>, b: Option<&Arc<Value>>) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),

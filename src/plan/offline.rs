@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::merge;
-use crate::model::{FIELD_MANAGER, GroupKind, Gvk, LiveObject, LiveState, Manifest, ServedKind};
+use super::step::applied;
+use crate::model::{GroupKind, Gvk, LiveObject, LiveState, Manifest, ServedKind};
 use crate::schema::Schemas;
 
 /// The live state after these manifests were applied to an empty cluster that serves their kinds.
@@ -15,9 +15,7 @@ pub fn live_state_of<'a>(
 ) -> LiveState {
     let mut live = LiveState::default();
     for manifest in manifests {
-        let ty = schemas.type_of(&manifest.gvk);
-        let body = merge::apply(ty.as_ref(), None, &manifest.body, FIELD_MANAGER, true, now)
-            .unwrap_or_else(|_| (*manifest.body).clone());
+        let body = applied(manifest, None, true, schemas, now).unwrap_or_else(|_| (*manifest.body).clone());
         let object = LiveObject::new(body);
         if manifest.id.kind() == "Namespace" && manifest.id.group().is_empty() {
             live.namespaces.insert(manifest.id.name().to_owned(), object.clone());

@@ -12,6 +12,7 @@ use crate::merge::{self, ApplyError, Conflict, FieldChange};
 use crate::model::{
     FIELD_MANAGER, FieldPath, GroupKind, LiveObject, LiveState, Manifest, OWNER_LABEL, PathSegment,
 };
+use crate::schema::Schemas;
 
 /// Annotation: what to do when somebody else owns a field, `report` or `take`.
 const ON_CONFLICT: &str = "moin.scs.community/on-conflict";
@@ -93,7 +94,10 @@ fn owned(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         return draft;
     }
     let recorded = context.recorded.get(&manifest.id);
-    let conflicts = conflicts(&manifest, object, context);
+    let (predicted, conflicts) = predict(&manifest, object, context);
+    if predicted == *object.body {
+        return draft;
+    }
     let ours = recorded.map(|body| merge::set_by(context.schemas.type_of(&manifest.gvk).as_ref(), body));
     let (drifted, foreign): (Vec<Conflict>, Vec<Conflict>) = conflicts
         .into_iter()
@@ -102,7 +106,6 @@ fn owned(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         return conflict(draft, &foreign);
     }
     let report_only = manifest.annotation(DRIFT) == Some("report") && recorded == Some(&manifest.body);
-    let predicted = predict(&manifest, object, context);
     let changes = visible_changes(&manifest, &object.body, &predicted, context);
     let ownership_differs = !same_ownership(&object.body, &predicted);
     if changes.is_empty() && !ownership_differs {
@@ -137,7 +140,7 @@ fn foreign(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         Some("if-no-diff") => Adoption::IfNoDiff,
         _ => context.rules.adoption,
     };
-    let predicted = predict(&manifest, object, context);
+    let (predicted, conflicts) = predict(&manifest, object, context);
     let changes = visible_changes(&manifest, &object.body, &predicted, context);
     let differing: Vec<&FieldChange> = changes.iter().filter(|change| !only_adds_a_mark(change)).collect();
     let allowed = match adoption {
@@ -154,7 +157,7 @@ fn foreign(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         };
         return Step { changes, ..blocked(draft, Code::NotAdopted, message, true) };
     }
-    let force = !conflicts(&manifest, object, context).is_empty();
+    let force = !conflicts.is_empty();
     Step { action: Action::Adopt, changes, force, precondition: precondition(object), ..draft }
 }
 
@@ -173,20 +176,36 @@ fn only_adds_a_mark(change: &FieldChange) -> bool {
     is_mark && change.old.is_none()
 }
 
-/// The object as the server would store it, all conflicts taken.
-fn predict(manifest: &Manifest, object: &LiveObject, context: &Context<'_>) -> Value {
-    let ty = context.schemas.type_of(&manifest.gvk);
-    merge::apply(ty.as_ref(), Some(&object.body), &manifest.body, FIELD_MANAGER, true, context.now)
+/// The object as the server would store it, all conflicts taken, and these conflicts.
+fn predict(manifest: &Manifest, object: &LiveObject, context: &Context<'_>) -> (Value, Vec<Conflict>) {
+    let live = Some(&*object.body);
+    let apply = |force| applied(manifest, live, force, context.schemas, context.now);
+    match apply(false) {
+        Ok(predicted) => (predicted, Vec::new()),
+        Err(ApplyError::Conflicts(conflicts)) => {
+            (apply(true).unwrap_or_else(|_| (*manifest.body).clone()), conflicts)
+        }
         // What cannot be merged offline is left to the server's own answer: it is asked, and says why.
-        .unwrap_or_else(|_| (*manifest.body).clone())
+        Err(_) => ((*manifest.body).clone(), Vec::new()),
+    }
 }
 
-fn conflicts(manifest: &Manifest, object: &LiveObject, context: &Context<'_>) -> Vec<Conflict> {
-    let ty = context.schemas.type_of(&manifest.gvk);
-    match merge::apply(ty.as_ref(), Some(&object.body), &manifest.body, FIELD_MANAGER, false, context.now) {
-        Err(ApplyError::Conflicts(conflicts)) => conflicts,
-        _ => Vec::new(),
-    }
+/// The object after the manifest was applied to it, in the form in which the server holds it: "1000m" is "1" there, and
+/// what is empty is left out, so that another way to write the same is no difference.
+pub(super) fn applied(
+    manifest: &Manifest,
+    live: Option<&Value>,
+    force: bool,
+    schemas: &Schemas,
+    now: &str,
+) -> Result<Value, ApplyError> {
+    let ty = schemas.type_of(&manifest.gvk);
+    let mut merged = merge::apply(ty.as_ref(), live, &manifest.body, FIELD_MANAGER, force, now)?;
+    schemas.canonical(&manifest.gvk, &mut merged);
+    Ok(match live {
+        Some(live) => merge::settle(live, merged),
+        None => merged,
+    })
 }
 
 /// Changes that are not bookkeeping of the server.
@@ -299,11 +318,10 @@ pub(super) fn outcome(
     let before = existing.map(|object| without_bookkeeping(&object.body));
     let after = match (&step.action, existing) {
         (Action::Create | Action::AwaitKind, _) | (_, None) => {
-            let ty = context.schemas.type_of(&manifest.gvk);
-            merge::apply(ty.as_ref(), None, &manifest.body, FIELD_MANAGER, true, context.now)
+            applied(manifest, None, true, context.schemas, context.now)
                 .map_or_else(|_| (*manifest.body).clone(), |created| without_bookkeeping(&created))
         }
-        (_, Some(object)) => without_bookkeeping(&predict(manifest, object, context)),
+        (_, Some(object)) => without_bookkeeping(&predict(manifest, object, context).0),
     };
     (before, Some(after))
 }

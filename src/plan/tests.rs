@@ -116,6 +116,28 @@ fn planning_a_converged_cluster_is_empty() {
 }
 
 #[test]
+fn a_quantity_written_differently_is_no_difference() {
+    let deployment = |resources: &str| {
+        let text = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: a, annotations: {{}}}}\nspec:\n  \
+             selector: {{matchLabels: {{a: b}}}}\n  template:\n    metadata: {{labels: {{a: b}}}}\n    spec:\n      \
+             containers: [{{name: c, image: i, env: null, resources: {{limits: {{{resources}}}}}}}]\n"
+        );
+        repo().file("d.yaml", &text)
+    };
+    let limits = "/spec/template/spec/containers/0/resources/limits";
+    let world = World::applied(&deployment("cpu: 1000m, memory: 1024Mi"));
+    let live = &world.live.objects[&world.id("d")].body;
+    assert_eq!(live.pointer(limits), Some(&json!({"cpu": "1", "memory": "1Gi"})));
+    assert!(world.plan().is_empty(), "{:?}", world.plan());
+    let world = world.then(&deployment("cpu: 1, memory: 1Gi"));
+    assert!(world.plan().is_empty(), "{:?}", world.plan());
+    let world = world.then(&deployment("cpu: 1500m, memory: 1Gi"));
+    let paths: Vec<String> = world.step("d").changes.iter().map(|change| change.path.to_string()).collect();
+    assert_eq!(paths, ["spec.template.spec.containers[0].resources.limits.cpu"]);
+}
+
+#[test]
 fn a_commit_changes_what_it_says_and_nothing_else() {
     let world = World::applied(&one("{k: v, stays: here}")).then(&one("{k: new, stays: here}"));
     let step = world.step("x");
