@@ -47,12 +47,14 @@ pub struct Offline {
     namespaces: BTreeMap<String, LiveObject>,
     renderer: Renderer,
     reviewer: Reviewer,
+    fetched: bool,
 }
 
 impl Offline {
     /// `namespaces` are those that live in a cluster, as triggers of rules beside the ones in the repository.
     pub fn new(source: Source, options: RenderOptions, namespaces: BTreeMap<String, LiveObject>) -> Offline {
-        Offline { source, options, namespaces, renderer: Renderer::default(), reviewer: Reviewer::default() }
+        let (renderer, reviewer) = (Renderer::default(), Reviewer::default());
+        Offline { source, options, namespaces, renderer, reviewer, fetched: false }
     }
 
     /// The files at a revision, or as they are now.
@@ -61,7 +63,14 @@ impl Offline {
     /// [`SourceError`] when the source or the revision cannot be read.
     pub fn snapshot(&mut self, revision: Option<&str>) -> Result<Snapshot, SourceError> {
         match revision {
-            Some(revision) => self.source.snapshot(revision),
+            Some(revision) => {
+                // `HEAD` of a remote repository means what it has now, not what an earlier command left in the cache.
+                if matches!(self.source, Source::Git(_)) && !self.fetched {
+                    self.source.fetch()?;
+                    self.fetched = true;
+                }
+                self.source.snapshot(revision)
+            }
             None => self.source.fetch(),
         }
     }

@@ -127,6 +127,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
             SourceError::NoSuchRevision { .. } => Some(
                 "name a branch, a tag or a commit; `git log --oneline --all` lists commits (a shallow clone lacks most of them)",
             ),
+            SourceError::NoHistory { .. } => Some(
+                "run it in a git repository, or name one with --repo; render and check work on plain folders too",
+            ),
             SourceError::Folder { .. } => Some("--repo names a folder, --path a folder inside it"),
             _ => None,
         };

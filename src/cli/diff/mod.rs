@@ -67,6 +67,10 @@ enum Format {
 
 /// Run the command.
 pub fn run(args: DiffArgs) -> Outcome {
+    if let Some(range) = args.range.as_deref().filter(|range| args.live && range.contains("..")) {
+        let message = format!("with --live the cluster is the one side: name one revision, not {range:?}");
+        return Err(message.into());
+    }
     let settings = args.source.settings()?;
     let source = open_repository(&settings)?;
     let mut namespaces = args.triggers.namespaces()?;
@@ -133,10 +137,6 @@ fn against_cluster(
     settings: &crate::config::Settings,
     offline: &mut Offline,
 ) -> Result<Comparison, super::BoxError> {
-    if let Some(range) = args.range.as_deref().filter(|range| range.contains("..")) {
-        let message = format!("with --live the cluster is the one side: name one revision, not {range:?}");
-        return Err(message.into());
-    }
     let snapshot = offline.snapshot(args.range.as_deref())?;
     let head = offline.review(&snapshot, None);
     let live = tokio::runtime::Runtime::new()?.block_on(async {
