@@ -219,7 +219,7 @@ fn a_remote_repository_is_looked_at_before_it_is_compared() {
     let diff = ["diff", "HEAD~1..HEAD", "--repo", &url];
     assert!(moin.run(&diff).stdout.ends_with("1 to change\n"));
     // What an earlier command left in the cache is not taken for the newest.
-    repository.write("over/rest.yaml", &MOTD.replace("motd", "rest"));
+    repository.write("over/rest.yaml", &(MOTD.replace("motd", "rest") + "  color: blue\n"));
     repository.commit("Another");
     assert!(moin.run(&diff).stdout.ends_with("1 to create\n"));
 }
