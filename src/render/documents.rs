@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::memo::Memo;
@@ -63,16 +62,13 @@ impl Reader {
 
     /// Reads these files, all that are new at once.
     pub fn prefetch<'a>(&mut self, snapshot: &'a Snapshot, paths: impl IntoIterator<Item = &'a RepoPath>) {
-        let new: Vec<(&RepoPath, &File)> = paths
-            .into_iter()
-            .filter_map(|path| Some((path, snapshot.files.get(path)?)))
-            .filter(|(path, file)| self.files.peek(&((*path).clone(), file.id.clone())).is_none())
-            .collect();
-        let read: Vec<Arc<FileDocs>> =
-            new.par_iter().map(|(path, file)| Arc::new(read_file(path, &file.bytes))).collect();
-        for ((path, file), docs) in new.into_iter().zip(read) {
-            self.files.keep((path.clone(), file.id.clone()), docs);
-        }
+        let files: Vec<(&RepoPath, &File)> =
+            paths.into_iter().filter_map(|path| snapshot.files.get_key_value(path)).collect();
+        let keys = files.iter().map(|(path, file)| ((*path).clone(), file.id.clone()));
+        self.files.get_all(keys.collect(), |index| {
+            let (path, file) = files[index];
+            Arc::new(read_file(path, &file.bytes))
+        });
     }
 
     /// What a file brings; nothing if it is not there.

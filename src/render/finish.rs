@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 
@@ -180,21 +179,12 @@ fn duplicate(id: &ObjectId, first: &Manifest, second: &Manifest, same: bool) -> 
 
 /// The manifests of documents: labelled with their owner, and made once for each.
 pub(super) fn stamp(pieces: &[Piece], owner: &Arc<str>, memo: &mut StampMemo) -> Vec<Arc<Manifest>> {
-    let key = |piece: &Piece| (address(&piece.doc), piece.unit.clone(), owner.clone());
-    let stamped: Vec<Arc<Manifest>> = {
-        let known = &*memo;
-        pieces
-            .par_iter()
-            .map(|piece| match known.peek(&key(piece)) {
-                Some((manifest, _)) => manifest.clone(),
-                None => Arc::new(manifest_of(piece, owner)),
-            })
-            .collect()
-    };
-    for (piece, manifest) in pieces.iter().zip(&stamped) {
-        memo.keep(key(piece), (manifest.clone(), piece.doc.clone()));
-    }
-    stamped
+    let keys = pieces.iter().map(|piece| (address(&piece.doc), piece.unit.clone(), owner.clone()));
+    let stamped = memo.get_all(keys.collect(), |index| {
+        let piece = &pieces[index];
+        (Arc::new(manifest_of(piece, owner)), piece.doc.clone())
+    });
+    stamped.into_iter().map(|(manifest, _)| manifest).collect()
 }
 
 fn manifest_of(piece: &Piece, owner: &str) -> Manifest {

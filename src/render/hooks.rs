@@ -1,5 +1,7 @@
 //! Hooks: Jobs that run before and after a stage, as units of their own.
 
+use std::cell::LazyCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -31,7 +33,7 @@ pub(super) fn add(
         if stage.before.is_empty() && stage.after.is_empty() {
             continue;
         }
-        let fingerprint = fingerprint(&pieces, &stage.unit());
+        let fingerprint = LazyCell::new(|| fingerprint(&pieces, &stage.unit));
         for (files, unit) in [(&stage.before, stage.before_unit()), (&stage.after, stage.after_unit())] {
             for file in files {
                 match jobs(snapshot, reader, settings, file, &fingerprint) {
@@ -51,7 +53,7 @@ fn jobs(
     reader: &mut Reader,
     settings: &Settings,
     file: &RepoPath,
-    fingerprint: &str,
+    fingerprint: &impl Deref<Target = String>,
 ) -> Result<Vec<Arc<Doc>>, Vec<Finding>> {
     let in_layers = settings.layout.layers.iter().rev().filter_map(|layer| layer.join(file.as_str()).ok());
     let candidates = settings.base.join(file.as_str()).into_iter().chain(in_layers);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::Withheld;
 use super::documents::Doc;
 use super::memo::Memo;
@@ -54,9 +56,17 @@ pub(super) fn merge_layers(
         out.docs = docs.into_iter().map(|layered| layered.doc).collect();
         return out;
     }
+    let mut counts: FxHashMap<ObjectId, u32> = FxHashMap::default();
+    for layered in &docs {
+        *counts.entry(layered.doc.id.clone()).or_default() += 1;
+    }
     let mut groups: BTreeMap<ObjectId, Vec<Layered>> = BTreeMap::new();
     for layered in docs {
-        groups.entry(layered.doc.id.clone()).or_default().push(layered);
+        if counts[&layered.doc.id] == 1 && !layered.doc.delete {
+            out.docs.push(in_layer(&layered, memo));
+        } else {
+            groups.entry(layered.doc.id.clone()).or_default().push(layered);
+        }
     }
     for (id, mut group) in groups {
         group.sort_by_key(|layered| layered.rank);

@@ -29,6 +29,8 @@ pub(super) struct Layout {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stage {
     pub name: String,
+    /// The unit of its objects.
+    pub unit: UnitName,
     /// Folders, seen from each layer.
     pub folders: Vec<RepoPath>,
     /// It takes what no other stage names.
@@ -43,9 +45,9 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// The unit of its objects.
-    pub fn unit(&self) -> UnitName {
-        UnitName::new(&format!("stage/{}", self.name))
+    /// The unit of the objects of the stage of this name.
+    pub fn unit_of(name: &str) -> UnitName {
+        UnitName::new(&format!("stage/{name}"))
     }
 
     /// The unit of the Jobs before it.
@@ -61,6 +63,7 @@ impl Stage {
     fn rest_of(stages: &[Stage]) -> Option<Stage> {
         (!stages.is_empty() && !stages.iter().any(|stage| stage.rest)).then(|| Stage {
             name: REST.to_owned(),
+            unit: Stage::unit_of(REST),
             folders: Vec::new(),
             rest: true,
             timeout: None,
@@ -87,16 +90,24 @@ impl Layout {
 
     /// The unit of a document: of the stage with the longest folder that holds it.
     pub fn unit_of(&self, file: &RepoPath, layer: &RepoPath) -> UnitName {
-        let within: RepoPath = file.relative_to(layer).and_then(|rest| rest.parse().ok()).unwrap_or_default();
+        let within = |folder: &RepoPath| {
+            let rest = file.relative_to(layer).unwrap_or_default();
+            let rest = rest.strip_prefix(folder.as_str());
+            folder.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let best = self
             .stages
             .iter()
             .flat_map(|stage| stage.folders.iter().map(move |folder| (folder, stage)))
-            .filter(|(folder, _)| within.is_in(folder))
+            .filter(|(folder, _)| within(folder))
             .max_by_key(|(folder, _)| folder.as_str().len());
         match best {
-            Some((_, stage)) => stage.unit(),
-            None => self.stages.iter().find(|stage| stage.rest).map_or_else(UnitName::root, Stage::unit),
+            Some((_, stage)) => stage.unit.clone(),
+            None => self
+                .stages
+                .iter()
+                .find(|stage| stage.rest)
+                .map_or_else(UnitName::root, |stage| stage.unit.clone()),
         }
     }
 
@@ -108,7 +119,7 @@ impl Layout {
             if !stage.before.is_empty() {
                 names.push(stage.before_unit());
             }
-            names.push(stage.unit());
+            names.push(stage.unit.clone());
             if !stage.after.is_empty() {
                 names.push(stage.after_unit());
             }
@@ -136,6 +147,7 @@ mod tests {
     fn stage(name: &str, folders: &[&str], rest: bool) -> Stage {
         Stage {
             name: name.into(),
+            unit: Stage::unit_of(name),
             folders: folders.iter().map(|folder| folder.parse().unwrap()).collect(),
             rest,
             timeout: None,

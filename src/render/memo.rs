@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 /// Results by what they were made of. What neither this round nor the one before used is forgotten.
@@ -38,6 +39,35 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         self.entries.insert(key, (value, self.round));
     }
 
+    /// The results for many keys, in their order; those that are not known are made all at once. `make` is told which
+    /// of the keys it is.
+    pub fn get_all(&mut self, keys: Vec<K>, make: impl Fn(usize) -> V + Sync) -> Vec<V>
+    where
+        V: Send,
+    {
+        let round = self.round;
+        let known: Vec<Option<V>> = keys
+            .iter()
+            .map(|key| {
+                let (value, used) = self.entries.get_mut(key)?;
+                *used = round;
+                Some(value.clone())
+            })
+            .collect();
+        let missing = known.iter().enumerate().filter(|(_, value)| value.is_none());
+        let missing: Vec<usize> = missing.map(|(index, _)| index).collect();
+        let made: Vec<V> = missing.into_par_iter().map(&make).collect();
+        let mut made = made.into_iter();
+        let values = keys.into_iter().zip(known).map(|(key, value)| {
+            value.or_else(|| {
+                let value = made.next()?;
+                self.keep(key, value.clone());
+                Some(value)
+            })
+        });
+        values.flatten().collect()
+    }
+
     /// The result for a key, made if it is not known.
     pub fn get(&mut self, key: K, make: impl FnOnce() -> V) -> V {
         let round = self.round;
@@ -50,6 +80,15 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_only_the_unknown_are_made() {
+        let mut memo = Memo::default();
+        memo.begin();
+        memo.keep("b", 20);
+        assert_eq!(memo.get_all(vec!["a", "b", "c"], |index| index), [0, 20, 2]);
+        assert_eq!(memo.get_all(vec!["c", "a"], |_| unreachable!()), [2, 0]);
+    }
 
     #[test]
     fn what_two_rounds_did_not_use_is_forgotten() {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::finish::LeftOut;
 use super::layers::address;
 use super::memo::Memo;
@@ -41,20 +39,10 @@ pub(super) fn mutate(
     memo: &mut MutateMemo,
     out: &mut LeftOut,
 ) -> Vec<Arc<Manifest>> {
-    let key = |manifest: &Arc<Manifest>| (address(manifest), address(policies), generation);
-    let mutated: Vec<Mutated> = {
-        let known = &*memo;
-        manifests
-            .par_iter()
-            .map(|manifest| match known.peek(&key(manifest)) {
-                Some(mutated) => mutated.clone(),
-                None => mutate_one(manifest, policies, schemas),
-            })
-            .collect()
-    };
+    let keys = manifests.iter().map(|manifest| (address(manifest), address(policies), generation));
+    let mutated = memo.get_all(keys.collect(), |index| mutate_one(&manifests[index], policies, schemas));
     let mut kept = Vec::with_capacity(manifests.len());
     for (manifest, mutated) in manifests.iter().zip(mutated) {
-        memo.keep(key(manifest), mutated.clone());
         out.findings.extend(mutated.findings.iter().cloned());
         if mutated.refused {
             out.withheld.push(super::Withheld { id: Some(manifest.id.clone()), unit: manifest.unit.clone() });

@@ -18,7 +18,7 @@ use super::mutate::{self, MutateMemo};
 use super::settings::{self, Settings};
 use super::{LiveTriggers, Manifests, RenderOptions, Withheld, place_in, units};
 use crate::finding::{Code, Finding};
-use crate::model::{FieldPath, Gvk, Manifest, ObjectId, RepoPath, Snapshot, Unit, UnitName};
+use crate::model::{FieldPath, Gvk, LiveObject, Manifest, ObjectId, RepoPath, Snapshot, Unit, UnitName};
 use crate::policy::PolicySet;
 use crate::schema::Schemas;
 
@@ -37,6 +37,16 @@ pub struct Renderer {
     schemas: Vec<KnownSchemas>,
     generations: u64,
     policies: Vec<KnownPolicies>,
+    last: Option<Rendered>,
+}
+
+/// All that rendering depends on, and what came of it.
+#[derive(Debug)]
+struct Rendered {
+    snapshot: Snapshot,
+    options: RenderOptions,
+    namespaces: BTreeMap<String, LiveObject>,
+    manifests: Manifests,
 }
 
 /// A document whose safety annotations were taken off, and the findings about that.
@@ -95,11 +105,31 @@ impl Renderer {
             schemas: Vec::new(),
             generations: 0,
             policies: Vec::new(),
+            last: None,
         }
     }
 
-    /// Renders a snapshot.
+    /// Renders a snapshot; nothing is done if it is the one of the last time.
     pub fn render(
+        &mut self,
+        snapshot: &Snapshot,
+        options: &RenderOptions,
+        live: &LiveTriggers<'_>,
+    ) -> Manifests {
+        // Equal files and namespaces mostly are the same allocations, so that comparing them is quick.
+        let known = self.last.take().filter(|last| {
+            last.snapshot == *snapshot && last.options == *options && last.namespaces == *live.namespaces
+        });
+        let last = known.unwrap_or_else(|| Rendered {
+            manifests: self.render_anew(snapshot, options, live),
+            snapshot: snapshot.clone(),
+            options: options.clone(),
+            namespaces: live.namespaces.clone(),
+        });
+        self.last.insert(last).manifests.clone()
+    }
+
+    fn render_anew(
         &mut self,
         snapshot: &Snapshot,
         options: &RenderOptions,
@@ -210,11 +240,12 @@ impl Renderer {
             let rank = layout.layers.iter().position(|layer| *layer == start.folder).unwrap_or_default();
             for path in start.files.iter().filter(|path| !gathered.taken.contains(*path)) {
                 let docs = gatherer.file(path);
-                let unit = layout.unit_of(path, &start.folder);
                 gathered.findings.extend(docs.findings.iter().cloned());
-                gathered
-                    .withheld
-                    .extend(docs.findings.iter().map(|_| Withheld { id: None, unit: unit.clone() }));
+                gathered.withheld.extend(
+                    docs.findings
+                        .iter()
+                        .map(|_| Withheld { id: None, unit: layout.unit_of(path, &start.folder) }),
+                );
                 let own = docs.docs.iter().filter(|doc| !super::flux::is_unit(&doc.gvk));
                 layered.extend(own.map(|doc| Layered {
                     doc: doc.clone(),
@@ -371,7 +402,7 @@ impl Renderer {
         let stages = &settings.layout.stages;
         let units = Units {
             of_policies: &of_policies,
-            fallback: stages.last().map_or_else(UnitName::root, super::layout::Stage::unit),
+            fallback: stages.last().map_or_else(UnitName::root, |stage| stage.unit.clone()),
             by_trigger: !stages.is_empty(),
         };
         generate::generate(policies, manifests, live, &settings.owner, &units, &mut self.generated)

@@ -239,6 +239,7 @@ impl Choice<'_> {
 fn stage_of(stage: &crate::config::Stage, repository: &Repository) -> Stage {
     Stage {
         name: stage.name.clone(),
+        unit: Stage::unit_of(&stage.name),
         folders: stage.folders.clone(),
         rest: stage.rest,
         timeout: stage.timeout,

@@ -14,8 +14,8 @@ mod weakened;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use crate::finding::{Finding, Severity};
 use crate::model::{Manifest, ObjectId, Unit};
@@ -96,7 +96,7 @@ type Verdicts = Memo<(usize, usize, usize, u64), Known>;
 #[derive(Debug, Clone)]
 struct Known {
     findings: Arc<[Finding]>,
-    _from: (Arc<Manifest>, Option<Arc<Manifest>>, Arc<PolicySet>),
+    _from: (Arc<Manifest>, Option<Arc<Value>>, Arc<PolicySet>),
 }
 
 /// Reviews again and again, at the cost of what changed.
@@ -154,26 +154,18 @@ impl Reviewer {
     ) -> Vec<Arc<[Finding]>> {
         let namespaces = Namespaces::of(rendered, surroundings);
         let generation = if built_in { rendered.schemas_generation } else { 0 };
-        let key = |manifest: &Arc<Manifest>| {
-            let namespace = namespaces.in_git(manifest);
-            let address = |known: &Arc<Manifest>| Arc::as_ptr(known) as usize;
-            (address(manifest), namespace.map_or(0, address), Arc::as_ptr(policies) as usize, generation)
-        };
-        let verdicts = &self.verdicts;
-        let judged: Vec<(Arc<[Finding]>, bool)> = rendered
-            .manifests
-            .par_iter()
-            .map(|manifest| match verdicts.peek(&key(manifest)) {
-                Some(known) if !namespaces.only_lives(manifest) => (known.findings.clone(), false),
-                _ => (judge::judge(rendered, manifest, policies, &namespaces, built_in).into(), true),
-            })
-            .collect();
-        for (manifest, (findings, _)) in rendered.manifests.iter().zip(&judged) {
-            let namespace = namespaces.in_git(manifest).cloned();
-            let from = (manifest.clone(), namespace, policies.clone());
-            self.verdicts.keep(key(manifest), Known { findings: findings.clone(), _from: from });
-        }
-        judged.into_iter().map(|(findings, _)| findings).collect()
+        let address = |body: &Arc<Value>| Arc::as_ptr(body) as usize;
+        let keys = rendered.manifests.iter().map(|manifest| {
+            let namespace = namespaces.body(manifest).map_or(0, address);
+            (Arc::as_ptr(manifest) as usize, namespace, Arc::as_ptr(policies) as usize, generation)
+        });
+        let judged = self.verdicts.get_all(keys.collect(), |index| {
+            let manifest = &rendered.manifests[index];
+            let findings = judge::judge(rendered, manifest, policies, &namespaces, built_in).into();
+            let namespace = namespaces.body(manifest).cloned();
+            Known { findings, _from: (manifest.clone(), namespace, policies.clone()) }
+        });
+        judged.into_iter().map(|known| known.findings).collect()
     }
 }
 
@@ -186,50 +178,33 @@ fn add_missing(findings: &mut Arc<[Finding]>, before: &[Finding]) {
     }
 }
 
-/// Namespaces by name: those in git, and labels of those that only live in the cluster.
-struct Namespaces<'a> {
-    git: FxHashMap<&'a str, &'a Arc<Manifest>>,
-    labels: FxHashMap<&'a str, BTreeMap<String, String>>,
-}
+/// Bodies and labels of namespaces by name: as git has them, and of the others as they live.
+struct Namespaces<'a>(FxHashMap<&'a str, (&'a Arc<Value>, BTreeMap<String, String>)>);
 
 impl<'a> Namespaces<'a> {
     fn of(rendered: &'a Manifests, surroundings: &Surroundings<'a>) -> Namespaces<'a> {
-        let git: FxHashMap<&str, &Arc<Manifest>> = rendered
+        let lives = surroundings.live.namespaces.iter().map(|(name, object)| (name.as_str(), &object.body));
+        let in_git = rendered
             .manifests
             .iter()
             .filter(|manifest| manifest.id.kind() == "Namespace" && manifest.id.group().is_empty())
-            .map(|manifest| (manifest.id.name(), manifest))
-            .collect();
-        let mut labels: FxHashMap<&str, BTreeMap<String, String>> = FxHashMap::default();
-        for (name, object) in surroundings.live.namespaces {
-            labels.insert(name, labels_of(&object.body));
-        }
-        for (name, manifest) in &git {
-            labels.insert(name, labels_of(&manifest.body));
-        }
-        Namespaces { git, labels }
+            .map(|manifest| (manifest.id.name(), &manifest.body));
+        let bodies: FxHashMap<&str, &Arc<Value>> = lives.chain(in_git).collect();
+        Namespaces(bodies.into_iter().map(|(name, body)| (name, (body, labels_of(body)))).collect())
     }
 
-    /// The namespace of an object, as git describes it.
-    fn in_git(&self, manifest: &Manifest) -> Option<&'a Arc<Manifest>> {
-        self.git.get(manifest.id.namespace()?).copied()
-    }
-
-    /// Whether the object's namespace lives without being in git, so that its labels may change at any time.
-    fn only_lives(&self, manifest: &Manifest) -> bool {
-        manifest
-            .id
-            .namespace()
-            .is_some_and(|name| self.labels.contains_key(name) && !self.git.contains_key(name))
+    /// The namespace of an object, if known.
+    fn body(&self, manifest: &Manifest) -> Option<&'a Arc<Value>> {
+        self.0.get(manifest.id.namespace()?).map(|(body, _)| *body)
     }
 
     /// Labels of an object's namespace, if known.
     fn labels(&self, manifest: &Manifest) -> Option<&BTreeMap<String, String>> {
-        self.labels.get(manifest.id.namespace()?)
+        self.0.get(manifest.id.namespace()?).map(|(_, labels)| labels)
     }
 }
 
-fn labels_of(namespace: &serde_json::Value) -> BTreeMap<String, String> {
+fn labels_of(namespace: &Value) -> BTreeMap<String, String> {
     let labels = namespace["metadata"]["labels"].as_object();
     labels
         .into_iter()
