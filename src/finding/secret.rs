@@ -13,7 +13,7 @@ const SHORTEST: usize = 4;
 
 /// A text without the values of the Secret that it is about, encoded or decoded; about any other object as it is.
 pub fn conceal(text: &str, object: &Value) -> String {
-    if object["kind"] != "Secret" || !object["apiVersion"].as_str().is_none_or(|version| version == "v1") {
+    if object["kind"] != "Secret" || object["apiVersion"].as_str().is_some_and(|version| version != "v1") {
         return text.to_owned();
     }
     let mut values = Vec::new();

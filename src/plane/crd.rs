@@ -119,25 +119,37 @@ pub(crate) fn is_established(body: &Value) -> bool {
         .any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
-/// A name of `body` that an established definition of the same group already holds.
+/// A name of `body` that an established definition of the same group already holds. Plural, singular and short names
+/// stand for the same thing in a request, so each may collide with each; so may kinds with list kinds.
 pub(crate) fn name_conflict(body: &Value, others: &[&Value]) -> Option<(&'static str, String)> {
+    const RESOURCES: [&str; 3] = ["plural", "singular", "shortNames"];
+    const KINDS: [&str; 2] = ["kind", "listKind"];
+    let of_group = |other: &&&Value| {
+        other["metadata"]["name"] != body["metadata"]["name"]
+            && other["spec"]["group"] == body["spec"]["group"]
+    };
+    let others: Vec<&Value> =
+        others.iter().filter(of_group).map(|other| &other["status"]["acceptedNames"]).collect();
     let names = &body["spec"]["names"];
-    for other in others {
-        if other["metadata"]["name"] == body["metadata"]["name"]
-            || other["spec"]["group"] != body["spec"]["group"]
-        {
-            continue;
-        }
-        let held = &other["status"]["acceptedNames"];
-        for (field, label) in
-            [("plural", "Plural"), ("singular", "Singular"), ("kind", "Kind"), ("listKind", "ListKind")]
-        {
-            if names[field].is_string() && names[field] == held[field] {
-                return Some((label, names[field].as_str().unwrap_or_default().to_owned()));
-            }
-        }
+    let taken = |field: &str, among: &[&str]| {
+        let held: Vec<&str> =
+            others.iter().flat_map(|held| among.iter().flat_map(|field| texts(&held[*field]))).collect();
+        texts(&names[field]).into_iter().find(|name| held.contains(name)).map(str::to_owned)
+    };
+    let labels = ["Plural", "Singular", "ShortNames", "Kind", "ListKind"];
+    let fields = RESOURCES.map(|field| (field, &RESOURCES[..])).into_iter();
+    fields
+        .chain(KINDS.map(|field| (field, &KINDS[..])))
+        .zip(labels)
+        .find_map(|((field, among), label)| Some((label, taken(field, among)?)))
+}
+
+/// A text, or a list of texts.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
     }
-    None
 }
 
 /// What is wrong with the definition as a whole; its schemas are the business of `schema`.
@@ -385,6 +397,13 @@ mod tests {
         second["metadata"]["name"] = "others.g".into();
         second["spec"]["names"]["plural"] = "others".into();
         assert_eq!(name_conflict(&second, &[&first]), Some(("Kind", "Thing".to_owned())));
+        let names = |names: Value| json!({"metadata": {"name": names["plural"]}, "spec": {"group": "a", "names": names}, "status": {"acceptedNames": names}});
+        let (gadgets, widgets) = (
+            names(json!({"plural": "gadgets", "shortNames": ["gd"]})),
+            names(json!({"plural": "widgets", "singular": "gd"})),
+        );
+        assert_eq!(name_conflict(&gadgets, &[&widgets]), Some(("ShortNames", "gd".to_owned())));
+        assert_eq!(name_conflict(&gadgets, &[&gadgets]), None);
         assert!(
             !validate(&{
                 second["spec"]["names"]["plural"] = "things".into();

@@ -1,9 +1,12 @@
 //! A repository with mistakes in it: they are named, and hold up nothing but themselves.
 
+use std::time::Duration;
+
 use moin::finding::Code;
+use serde_json::json;
 
 use crate::support::scenario::{
-    CONFIG_MAP, NAMESPACE, Scenario, finding, holds, map, namespace, place, settings,
+    CONFIG_MAP, CRD, NAMESPACE, Scenario, crd, finding, holds, map, namespace, place, settings,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +44,28 @@ async fn a_kind_that_nobody_serves_waits_alone() {
     assert_eq!(place(unserved), "a.yaml:9");
     assert_eq!(ended.report.objects.blocked, 1);
     assert!(scenario.map("a").await.is_some() && scenario.map("b").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_that_is_never_established_is_waited_for_and_named() {
+    let scenario = Scenario::new();
+    // Somebody else has the short name that ours wants, so the server never accepts its names.
+    scenario.somebody_applies("kubectl", CRD, crd("example.org", "v1", "Widget", "gd")).await;
+    let ours = crd("example.org", "v1", "Gadget", "gd");
+    let gadget = json!({"apiVersion": "example.org/v1", "kind": "Gadget",
+        "metadata": {"name": "one", "namespace": "default"}, "spec": {}});
+    scenario.commit(&[("crd.yaml", ours.to_string()), ("a.yaml", map("a", "1"))]);
+    scenario.repository.write("gadget.yaml", &gadget.to_string());
+    scenario.repository.commit("Use it");
+    let ended = scenario.once_within(Duration::from_secs(6)).await;
+    assert_eq!(ended.code, 1);
+    let late = finding(&ended, Code::UnitTimedOut, "");
+    holds(
+        late.message.contains("Gadget.example.org/default/one")
+            || late.message.contains("Gadget/default/one"),
+        late,
+    );
+    assert!(scenario.map("a").await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,9 @@ use moin::finding::Code;
 use serde_json::json;
 
 use crate::support::moin::Moin;
-use crate::support::scenario::{CONFIG_MAP, RECONCILIATION, Scenario, finding, holds, map, place, settings};
+use crate::support::scenario::{
+    CONFIG_MAP, EVENT, RECONCILIATION, Scenario, finding, holds, map, place, settings,
+};
 
 fn theirs(name: &str, labels: serde_json::Value, data: serde_json::Value) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
@@ -97,4 +99,19 @@ async fn what_was_deleted_by_hand_comes_back() {
     scenario.until(CONFIG_MAP, Some("default"), "a", anew).await;
     daemon.stop().await;
     assert_eq!(scenario.versions(RECONCILIATION).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_told_once_as_an_event() {
+    let scenario = Scenario::with(&[("a.yaml", map("a", "1"))]);
+    let labels = json!({"moin.scs.community/owner": "another"});
+    scenario.somebody_applies("moin", CONFIG_MAP, theirs("a", labels, json!({}))).await;
+    for _ in 0..2 {
+        assert_eq!(scenario.once().await.code, 1);
+    }
+    let told = scenario.until_found(Code::ForeignOwner).await;
+    holds(told["location"] == "a.yaml:1", &told);
+    let events = scenario.api(EVENT, None).list(&Default::default()).await.unwrap();
+    let about: Vec<_> = events.iter().filter(|event| event.data["reason"] == "ForeignOwner").collect();
+    holds(about.len() == 1 && about[0].data["type"] == "Warning", &events.items);
 }

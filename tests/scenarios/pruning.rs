@@ -94,3 +94,47 @@ async fn more_deletions_than_the_cap_wait_for_an_approval() {
     scenario.converges().await;
     assert!(scenario.versions(CONFIG_MAP).await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_repository_deletes_no_more_than_the_cap() {
+    let scenario = Scenario::new();
+    for n in 0..12 {
+        scenario.repository.write(&format!("m{n}.yaml"), &map(&format!("m{n}"), "1"));
+    }
+    scenario.commit(&[]);
+    scenario.converges().await;
+    for n in 0..12 {
+        scenario.repository.remove(&format!("m{n}.yaml"));
+    }
+    scenario.repository.remove("moin.yaml");
+    scenario.commit(&[]);
+    assert_eq!(scenario.once().await.code, 1);
+    assert_eq!(
+        scenario.versions(CONFIG_MAP).await.len(),
+        12,
+        "ten is the cap of a repository that says nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_moin_yaml_stops_everything_and_deletes_nothing() {
+    let scenario = Scenario::with(&[("a.yaml", map("a", "1")), ("b.yaml", map("b", "1"))]);
+    scenario.converges().await;
+    scenario.repository.remove("b.yaml");
+    scenario.commit(&[("moin.yaml", settings("  protektion: {}")), ("a.yaml", map("a", "2"))]);
+    let ended = scenario.once().await;
+    assert_eq!(ended.code, 1);
+    finding(&ended, Code::BadRepositoryFile, "");
+    assert_eq!(scenario.value("a").await.as_deref(), Some("1"));
+    assert!(scenario.map("b").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_partly_refused_deletes_nothing() {
+    let scenario = Scenario::with(&[("gone.yaml", map("gone", "1"))]);
+    scenario.converges().await;
+    scenario.repository.remove("gone.yaml");
+    scenario.commit(&[("bad.yaml", map("Not_A_Name", "1"))]);
+    assert_eq!(scenario.once().await.code, 1);
+    assert!(scenario.map("gone").await.is_some());
+}

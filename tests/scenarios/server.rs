@@ -110,3 +110,33 @@ async fn a_pass_with_nothing_to_do_writes_nothing_but_the_lease() {
     holds(scenario.writes().is_empty(), &scenario.writes());
     assert_eq!(versions, (scenario.versions(CONFIG_MAP).await, scenario.versions(SECRET).await));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_hangs_does_not_keep_a_daemon_from_stopping_or_others_from_being_written() {
+    let scenario = Scenario::new().impatient(Duration::from_secs(2));
+    scenario.commit(&[("a.yaml", map("a", "1")), ("b.yaml", map("b", "1"))]);
+    scenario.plane.fault(Fault::hang().on("PATCH", "/configmaps/a").times(1000));
+    let daemon = scenario.forever();
+    scenario.until_value("b", "1").await;
+    scenario.until_found(Code::ApplyFailed).await;
+    let second = scenario.commit(&[("b.yaml", map("b", "2"))]);
+    scenario.until_value("b", "2").await;
+    scenario.plane.clear_faults();
+    scenario.until_applied(&second).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_that_break_and_versions_that_are_gone_hide_no_change() {
+    let scenario = Scenario::new();
+    let first = scenario.commit(&[("a.yaml", map("a", "1"))]);
+    let daemon = scenario.forever();
+    scenario.until_applied(&first).await;
+    scenario.plane.compact();
+    scenario.plane.fault(Fault::status(500).on("GET", "/configmaps").times(3));
+    scenario.somebody_deletes(CONFIG_MAP, Some("default"), "a").await;
+    let second = scenario.commit(&[("b.yaml", map("b", "1"))]);
+    scenario.until_applied(&second).await;
+    assert_eq!(scenario.value("a").await.as_deref(), Some("1"));
+    daemon.stop().await;
+}
