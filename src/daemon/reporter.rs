@@ -19,8 +19,13 @@ const QUIET: Duration = Duration::from_secs(1);
 /// restart, with nothing to write, is no news.
 const PASSING: Duration = Duration::from_secs(5);
 
+/// How long writes wait for the report of their revision at most.
+const TELLING: Duration = Duration::from_secs(5);
+
 pub(super) struct Reporter {
     reports: watch::Sender<Option<Report>>,
+    /// The revision of the last report that was written, or could not be.
+    told: watch::Receiver<Option<String>>,
     task: JoinHandle<()>,
 }
 
@@ -28,6 +33,7 @@ struct Writer {
     cluster: Cluster,
     live: Option<LiveObject>,
     told: Report,
+    tell: watch::Sender<Option<String>>,
 }
 
 impl Reporter {
@@ -35,7 +41,8 @@ impl Reporter {
     pub(super) fn start(cluster: Cluster, live: Option<LiveObject>) -> Reporter {
         let (reports, mut inbox) = watch::channel(None);
         let told = live.as_ref().map(|live| status::last_told(&live.body)).unwrap_or_default();
-        let mut writer = Writer { cluster, live, told };
+        let (tell, telling) = watch::channel(told.revision.clone());
+        let mut writer = Writer { cluster, live, told, tell };
         let task = tokio::spawn(async move {
             while inbox.changed().await.is_ok() {
                 let news = |report: &Option<Report>| report.as_ref().is_some_and(|r| writer.is_news(r));
@@ -65,7 +72,7 @@ impl Reporter {
                 }
             }
         });
-        Reporter { reports, task }
+        Reporter { reports, told: telling, task }
     }
 
     /// This is how it stands now.
@@ -77,6 +84,17 @@ impl Reporter {
             }
             differs
         });
+    }
+
+    /// Waits until a report of this revision was written, or could not be: after a crash nobody else would know that
+    /// something of it may be applied.
+    pub(super) fn once_told(&self, revision: &str) -> impl Future<Output = ()> + Send + 'static {
+        let (mut told, revision) = (self.told.clone(), revision.to_owned());
+        async move {
+            let is_it = |told: &Option<String>| told.as_deref() == Some(&revision);
+            // A status that cannot be written in time is no reason to leave the cluster as it is.
+            let _ = tokio::time::timeout(TELLING, told.wait_for(is_it)).await;
+        }
     }
 
     /// The last report; comes back when it is written, or could not be.
@@ -124,6 +142,7 @@ impl Writer {
             self.write_event(note, &now).await;
         }
         self.told = report.clone();
+        self.tell.send_replace(report.revision.clone());
         written
     }
 
@@ -155,5 +174,58 @@ impl Writer {
         if let Err(error) = self.cluster.record(about, &record).await {
             tracing::debug!(%error, "an event could not be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+
+    /// A server that refuses the first writes of a status.
+    fn server(refusals: u32) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
+        let stored: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (seen, left) = (stored.clone(), Arc::new(Mutex::new(refusals)));
+        let router =
+            axum::Router::new().fallback(move |uri: http::Uri, body: axum::body::Bytes| async move {
+                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if uri.path().ends_with("/status") {
+                    let mut left = left.lock();
+                    if *left > 0 {
+                        *left -= 1;
+                        return (http::StatusCode::INTERNAL_SERVER_ERROR, axum::Json(Value::Null));
+                    }
+                    seen.lock().push(body.clone());
+                }
+                (http::StatusCode::OK, axum::Json(body))
+            });
+        (Cluster::from_client(kube::Client::new(router, "default")), stored)
+    }
+
+    #[tokio::test]
+    async fn a_status_that_could_not_be_written_is_written_later() {
+        let (cluster, stored) = server(1);
+        let reporter = Reporter::start(cluster, None);
+        let report = Report { owner: "moin".into(), revision: Some("b".into()), ..Report::default() };
+        reporter.report(&report);
+        for _ in 0..100 {
+            if !stored.lock().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(stored.lock().len(), 1);
+        assert_eq!(stored.lock()[0]["status"]["revision"], "b");
+    }
+
+    #[tokio::test]
+    async fn writes_wait_until_their_revision_is_recorded() {
+        let (cluster, stored) = server(0);
+        let reporter = Reporter::start(cluster, None);
+        let report = Report { owner: "moin".into(), revision: Some("b".into()), ..Report::default() };
+        reporter.report(&report);
+        reporter.once_told("b").await;
+        assert_eq!(stored.lock().len(), 1);
     }
 }

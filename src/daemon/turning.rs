@@ -210,7 +210,9 @@ impl Turning {
             .collect();
         drop(live);
         let (applier, target) = (self.applier.clone(), self.target.watches());
+        let told = self.reporter.once_told(turn.plan.revision.as_str());
         self.beside(ids, Message::Applied, async move {
+            told.await;
             // What exists without being ours is not in the watch caches: it must be seen before it is written over.
             let (new, known): (Vec<Work>, Vec<Work>) =
                 work.into_iter().partition(|work| work.step.action == Action::Create);

@@ -322,4 +322,6 @@ fn findings_of(steps: &[Arc<Step>], deletions: &Deletions) -> Vec<Finding> {
 }
 
 #[cfg(test)]
+mod odd_tests;
+#[cfg(test)]
 mod tests;

@@ -149,8 +149,10 @@ fn replace_kinds(block: &mut Value, selectors: &[&str], is_about: impl Fn(&[&str
             continue;
         }
         for filter in filters {
-            if is_about(&texts(&filter["resources"]["kinds"])) {
-                filter["resources"]["kinds"] = json!(selectors);
+            if is_about(&texts(&filter["resources"]["kinds"]))
+                && let Some(resources) = filter.get_mut("resources").and_then(Value::as_object_mut)
+            {
+                resources.insert("kinds".to_owned(), json!(selectors));
             }
         }
         return;

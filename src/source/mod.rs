@@ -4,7 +4,6 @@
 //! submodules, very large files) is left out with a finding. Everything here blocks; [`SharedSource`] is for async
 //! code.
 
-mod backoff;
 mod cache;
 mod error;
 mod folder;
@@ -23,7 +22,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use backoff::Backoff;
 pub use error::SourceError;
 pub use folder::FolderSource;
 pub use git::GitSource;

@@ -129,7 +129,7 @@ fn named(mut patch: Value, element: &Value) -> Option<Value> {
     if strip(&mut patch, true) {
         return None;
     }
-    patch["name"] = name.clone();
+    patch.as_object_mut()?.insert("name".to_owned(), name.clone());
     Some(patch)
 }
 
