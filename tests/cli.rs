@@ -274,6 +274,11 @@ fn a_refused_cluster_is_part_of_the_diff() {
     let report = json(&moin(&repository, &[&range[..], &["-o", "json"]].concat()));
     assert_eq!(report["objects"][0]["action"], "update");
     assert_eq!(report["findings"][0]["code"], "MOIN-0502");
+    let refused = &report["objects"][1];
+    assert_eq!(
+        (&refused["object"], &refused["action"]),
+        (&"Cluster.cluster.x-k8s.io/team-c/old".into(), &"refused".into())
+    );
     // Once it is there, it is no news any more, but still wrong.
     repository.write("tenants/team-c/motd.yaml", &MOTD.replace("namespace: team", "namespace: team-c"));
     repository.commit("Something else");

@@ -95,11 +95,12 @@ fn text(live: &LiveObject) -> String {
         );
     }
     for finding in status["findings"].as_array().into_iter().flatten() {
+        let subject = finding["object"].as_str().or(finding["location"].as_str());
         out += &format!(
-            "  {} {} {}: {}\n",
+            "  {} {}{}: {}\n",
             word(&finding["severity"]),
             word(&finding["code"]),
-            finding["object"].as_str().or(finding["location"].as_str()).unwrap_or(""),
+            subject.map_or(String::new(), |subject| format!(" {subject}")),
             word(&finding["message"]),
         );
         if let Some(help) = finding["help"].as_str() {
@@ -113,5 +114,6 @@ fn text(live: &LiveObject) -> String {
 }
 
 fn short(revision: &str) -> &str {
-    if revision.len() == 40 { &revision[..7] } else { revision }
+    let end = revision.find(':').map_or(0, |colon| colon + 1) + 7;
+    revision.get(..end).unwrap_or(revision)
 }

@@ -300,7 +300,7 @@ pub fn not_a_descendant(recorded: &Revision, revision: &Revision) -> Finding {
         recorded.short()
     );
     let help = format!(
-        "push on top of {}, or approve {{action: revision, revision: {}}}",
+        "push on top of {}, or add to spec.approvals of the Reconciliation: {{action: revision, revision: {}}}",
         recorded.short(),
         revision.short()
     );

@@ -49,7 +49,7 @@ catalog! {
         "Check the URL, the network and the credentials that the message names.";
     102 NotADescendant "The new commit does not descend from the applied one",
         "The branch was rewritten (a force-push), or the source points elsewhere. moin never goes back in history by itself, so nothing of the new commit is applied.",
-        "Push a commit on top of the applied one, or approve this revision: add an entry with action `revision` to spec.approvals.";
+        "Push a commit on top of the applied one, or approve this revision in the cluster: add an entry with action `revision` to spec.approvals of the Reconciliation.";
     103 FileLeftOut "A file of the repository was left out",
         "Symbolic links, submodules and very large files are not read.",
         "Commit the content itself, or keep the file out of the folders that are rendered.";
@@ -64,7 +64,7 @@ catalog! {
         "Write the content out without aliases, or split the document.";
     301 BadRepositoryFile "moin.yaml is not valid",
         "A field of moin.yaml is unknown or has a wrong value. Nothing is applied while the repository's own settings are unclear.",
-        "Correct the field; the docs list all fields.";
+        "Correct the field; docs/repository.md lists all fields.";
     302 BadSettings "A flag, variable or the daemon's file is not valid",
         "The settings that say what to do and where could not be read.",
         "Correct the setting that the message names.";

@@ -67,8 +67,16 @@ impl Choice<'_> {
         let repository = self.repository;
         let mut layout = Layout::default();
         if !self.snapshot.has_folder(&self.options.path) {
-            let message = format!("the folder {} is not in the repository", self.options.path);
-            let help = "--path names a folder inside the repository; a folder of this machine is --repo DIR";
+            let (message, help) = match self.options.path.is_root() {
+                true => (
+                    "the repository holds no file".to_owned(),
+                    "commit something, or name another with --repo",
+                ),
+                false => (
+                    format!("the folder {} is not in the repository", self.options.path),
+                    "--path names a folder inside the repository; a folder of this machine is --repo DIR",
+                ),
+            };
             self.refuse(Finding::error(Code::PathMissing, message).help(help));
         }
         let of_cluster = self.cluster_folders();

@@ -29,7 +29,7 @@ pub fn reconciliation_crd() -> Value {
     let approval = json!({
         "type": "object",
         "required": ["action"],
-        "properties": {"action": text, "object": text, "revision": text, "reason": text},
+        "properties": {"action": text, "object": text, "revision": text, "cluster": text, "reason": text},
     });
     let status = json!({
         "type": "object",
@@ -50,7 +50,6 @@ pub fn reconciliation_crd() -> Value {
     let spec = json!({
         "type": "object",
         "properties": {
-            "suspend": {"type": "boolean"},
             "approvals": {"type": "array", "items": approval, "x-kubernetes-list-type": "atomic"},
         },
     });

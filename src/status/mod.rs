@@ -82,6 +82,12 @@ pub struct ObjectCounts {
     pub pending: usize,
 }
 
+/// The beginning of a commit id or of a folder's hash, as people say it.
+fn short(revision: &str) -> &str {
+    let end = revision.find(':').map_or(0, |colon| colon + 1) + 7;
+    revision.get(..end).unwrap_or(revision)
+}
+
 impl Report {
     /// The findings that are errors.
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
@@ -91,7 +97,7 @@ impl Report {
     /// One sentence on how it stands.
     pub fn summary(&self) -> String {
         let counts = &self.objects;
-        let revision = self.revision.as_deref().map_or("nothing read yet", |r| &r[..r.len().min(7)]);
+        let revision = self.revision.as_deref().map_or("nothing read yet", short);
         match self.errors().count() {
             0 if self.converged => format!("{} objects as in {revision}", counts.in_sync),
             0 => format!("{} of {} objects as in {revision}", counts.in_sync, counts.rendered),

@@ -27,7 +27,8 @@ pub struct PlanReport {
 pub struct PlannedObject {
     /// `Kind.group/namespace/name`.
     pub object: String,
-    /// `create`, `update`, `repair`, `adopt`, `await`, `blocked`, `delete`.
+    /// `create`, `update`, `repair`, `adopt`, `await`, `blocked`, `delete`; `refused` by the review, `held` until its
+    /// deletion is approved.
     pub action: &'static str,
     /// Where it is written: file and line, layers, rule.
     #[serde(skip_serializing_if = "Option::is_none")]

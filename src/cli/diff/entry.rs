@@ -9,7 +9,7 @@ use crate::finding::{Finding, Severity};
 use crate::model::{LiveState, Manifest, ObjectId, Origin};
 use crate::plan::{self, Action, Cause, Context, Deletion, Plan, Risk, Step};
 use crate::review::Blocked;
-use crate::status::risk_words;
+use crate::status::{PlannedObject, risk_words};
 use crate::yaml;
 
 /// Longer values are cut where a change is told in a line.
@@ -127,7 +127,8 @@ impl Entry {
     }
 
     fn of_held(id: &ObjectId, finding: &Finding) -> Entry {
-        Entry { reason: Some(finding.message.clone()), ..Entry::bare(id.clone(), Kind::Held) }
+        let reason = Some(finding.message.clone());
+        Entry { risk: Risk::Deletes, reason, ..Entry::bare(id.clone(), Kind::Held) }
     }
 
     /// `+` created, `~` changed, `-` deleted, `!` cannot be.
@@ -198,6 +199,24 @@ impl Entry {
     /// What stands below the heading.
     pub fn notes(&self) -> impl Iterator<Item = String> {
         self.origin.as_ref().map(origin_text).into_iter().chain(self.reason.clone())
+    }
+
+    /// For machines, what the plan itself does not hold: objects that are refused, and those kept until approved.
+    pub fn stopped(&self) -> Option<PlannedObject> {
+        let action = match self.kind {
+            Kind::Refused => "refused",
+            Kind::Held => "held",
+            _ => return None,
+        };
+        Some(PlannedObject {
+            object: self.object.full(),
+            action,
+            origin: self.origin.as_ref().map(ToString::to_string),
+            risk: risk_words(self.risk),
+            exact: self.exact,
+            changes: Vec::new(),
+            reason: self.reason.clone(),
+        })
     }
 
     /// Whether there is a diff to show.

@@ -226,7 +226,8 @@ impl Comparison {
                 output::findings(&findings);
             }
             Format::Json => {
-                let report = PlanReport::of(&plan, findings);
+                let mut report = PlanReport::of(&plan, findings);
+                report.objects.extend(entries.iter().filter_map(Entry::stopped));
                 output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?;
             }
             Format::Markdown => {
