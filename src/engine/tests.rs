@@ -1,7 +1,10 @@
 //! The engine under a virtual clock.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::model::HealthStatus;
+use crate::model::{Health, HealthStatus};
+use crate::plan::Wave;
 
 const SECOND: Duration = Duration::from_secs(1);
 
