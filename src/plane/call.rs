@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::kinds::Resource;
@@ -28,6 +29,28 @@ impl Subresource {
     }
 }
 
+/// What is noticed while a request is answered, whatever becomes of it.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Notes {
+    #[expect(dead_code, reason = "admission warns")]
+    /// A warning for the client; what was said already is not said again.
+    pub fn warn(&self, warning: String) {
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    /// The warnings so far, which are then forgotten.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock())
+    }
+}
+
 /// A request to a resource.
 pub(crate) struct Call<'a> {
     pub server: &'a Arc<Server>,
@@ -40,6 +63,7 @@ pub(crate) struct Call<'a> {
     pub form: Form,
     /// The time of the request, as the server writes times.
     pub now: String,
+    pub notes: Arc<Notes>,
 }
 
 impl Call<'_> {

@@ -2,6 +2,7 @@
 //! objects of a deleted definition, and collects what nobody owns any more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,13 +11,16 @@ use super::delete::remove_finalizer;
 use super::server::Server;
 use super::store::{Key, Object, Range};
 
+/// When a deletion that was refused is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Empties deleted namespaces and definitions, and lets go of those that are empty.
-pub(crate) fn finish_deletions(server: &Arc<Server>) {
+pub(crate) async fn finish_deletions(server: &Arc<Server>) {
     for (key, object) in deleting(server, "customresourcedefinitions.apiextensions.k8s.io") {
-        finish_definition(server, &key, &object);
+        finish_definition(server, &key, &object).await;
     }
     for (key, object) in deleting(server, "namespaces") {
-        finish_namespace(server, &key, &object);
+        finish_namespace(server, &key, &object).await;
     }
 }
 
@@ -31,11 +35,11 @@ fn deleting(server: &Server, collection: &str) -> Vec<(Key, Arc<Object>)> {
     objects.into_iter().map(|object| (key(&object), object)).collect()
 }
 
-fn finish_namespace(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
+async fn finish_namespace(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
     let registry = server.registry();
     let mut left = 0;
     for resource in registry.collections().into_values().filter(|resource| resource.namespaced) {
-        left += empty(server, &resource.collection, Some(&key.name));
+        left += empty(server, &resource.collection, Some(&key.name)).await;
     }
     if left > 0 {
         return;
@@ -54,7 +58,7 @@ fn finish_namespace(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
     }
 }
 
-fn finish_definition(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
+async fn finish_definition(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
     let waits = object.metadata()["finalizers"]
         .as_array()
         .is_some_and(|finalizers| finalizers.iter().any(|f| f == crd::FINALIZER));
@@ -62,19 +66,19 @@ fn finish_definition(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
     else {
         return;
     };
-    if !waits || empty(server, &collection, None) > 0 {
+    if !waits || empty(server, &collection, None).await > 0 {
         return;
     }
-    release(server, key, crd::FINALIZER);
+    release(server, key, crd::FINALIZER).await;
 }
 
 /// Deletes what is in a collection; how many objects are held by finalizers.
-fn empty(server: &Arc<Server>, collection: &str, namespace: Option<&str>) -> usize {
+async fn empty(server: &Arc<Server>, collection: &str, namespace: Option<&str>) -> usize {
     let range = Range { namespace, ..Range::default() };
     let Ok(page) = server.store.list(collection, &range, |_| true) else { return 0 };
     for object in page.objects.iter().filter(|object| !object.is_deleting()) {
         let key = key_of(collection, object);
-        delete(server, &key, "Background");
+        delete(server, &key, "Background").await;
     }
     server.store.list(collection, &range, |_| true).map_or(0, |page| page.objects.len())
 }
@@ -84,25 +88,31 @@ fn key_of(collection: &str, object: &Object) -> Key {
     Key { resource: collection.into(), namespace: text("namespace"), name: text("name") }
 }
 
-/// Deletes an object as a client would.
-fn delete(server: &Arc<Server>, key: &Key, propagation: &str) {
+/// Deletes an object as a client would. Whether that went well: what is refused is tried again after a while.
+async fn delete(server: &Arc<Server>, key: &Key, propagation: &str) -> bool {
     let registry = server.registry();
-    if let Some(resource) = registry.of_collection(&key.resource) {
-        let call = server.own_call(resource.clone(), &key.namespace, &key.name);
-        // What is refused or gone already needs nothing more.
-        let _ = call.delete(&json!({"propagationPolicy": propagation}));
+    let Some(resource) = registry.of_collection(&key.resource) else { return false };
+    let call = server.own_call(resource.clone(), &key.namespace, &key.name);
+    match call.delete(&json!({"propagationPolicy": propagation})).await {
+        Ok(_) => true,
+        // It is gone already.
+        Err(failure) if failure.code == 404 => true,
+        Err(_) => {
+            server.schedule(RETRY_AFTER);
+            false
+        }
     }
 }
 
 /// Takes a finalizer off an object that is being deleted; the last one lets it go.
-fn release(server: &Arc<Server>, key: &Key, finalizer: &str) {
+async fn release(server: &Arc<Server>, key: &Key, finalizer: &str) {
     let registry = server.registry();
     let Some(resource) = registry.of_collection(&key.resource) else { return };
     let call = server.own_call(resource.clone(), &key.namespace, &key.name);
     while let Some(live) = call.live() {
         let mut body = call.as_served(&live);
         remove_finalizer(&mut body, finalizer);
-        match call.replace(&live, body, true) {
+        match call.replace(&live, body, true).await {
             Ok(Ok(_)) | Err(_) => return,
             Ok(Err(_)) => {}
         }
@@ -110,22 +120,21 @@ fn release(server: &Arc<Server>, key: &Key, finalizer: &str) {
 }
 
 /// Follows owner references until nothing is left to do.
-pub(crate) fn collect_garbage(server: &Arc<Server>) {
-    while collect_once(server) {}
+pub(crate) async fn collect_garbage(server: &Arc<Server>) {
+    while collect_once(server).await {}
 }
 
 /// Whether anything was done.
-fn collect_once(server: &Arc<Server>) -> bool {
+async fn collect_once(server: &Arc<Server>) -> bool {
     let mut done = false;
     for key in server.store.dependents() {
         let Some(object) = server.store.get(&key) else { continue };
         if !object.is_deleting() && orphaned(server, &object) {
-            delete(server, &key, "Background");
-            done = true;
+            done |= delete(server, &key, "Background").await;
         }
     }
     for (key, object) in server.store.marked() {
-        done |= propagate(server, &key, &object);
+        done |= propagate(server, &key, &object).await;
     }
     done
 }
@@ -143,16 +152,16 @@ fn uid(reference: &Value) -> &str {
 }
 
 /// Does what the finalizers of the garbage collector stand for.
-fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> bool {
+async fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> bool {
     let has = |finalizer: &str| {
         object.metadata()["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == finalizer))
     };
     let dependents = server.store.dependents_of(object.uid());
     if has("orphan") {
         for dependent in &dependents {
-            disown(server, dependent, object.uid());
+            disown(server, dependent, object.uid()).await;
         }
-        release(server, key, "orphan");
+        release(server, key, "orphan").await;
         return true;
     }
     if !has("foregroundDeletion") {
@@ -166,20 +175,19 @@ fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> bool {
             owners.iter().any(|owner| uid(owner) == object.uid() && owner["blockOwnerDeletion"] == true)
         });
         if !live.is_deleting() {
-            delete(server, dependent, "Foreground");
-            done = true;
+            done |= delete(server, dependent, "Foreground").await;
         }
         blocked |= blocks && server.store.get(dependent).is_some();
     }
     if !blocked {
-        release(server, key, "foregroundDeletion");
+        release(server, key, "foregroundDeletion").await;
         return true;
     }
     done
 }
 
 /// Removes an owner from an object.
-fn disown(server: &Arc<Server>, key: &Key, owner: &str) {
+async fn disown(server: &Arc<Server>, key: &Key, owner: &str) {
     let registry = server.registry();
     let Some(resource) = registry.of_collection(&key.resource) else { return };
     let call = server.own_call(resource.clone(), &key.namespace, &key.name);
@@ -192,7 +200,7 @@ fn disown(server: &Arc<Server>, key: &Key, owner: &str) {
                 metadata.remove("ownerReferences");
             }
         }
-        match call.replace(&live, body, false) {
+        match call.replace(&live, body, false).await {
             Ok(Ok(_)) | Err(_) => return,
             Ok(Err(_)) => {}
         }

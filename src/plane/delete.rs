@@ -35,11 +35,11 @@ enum Outcome {
 
 impl Call<'_> {
     /// DELETE of an object.
-    pub fn delete(&self, body: &Value) -> Result<Answer, Failure> {
+    pub async fn delete(&self, body: &Value) -> Result<Answer, Failure> {
         let options = self.delete_options(body)?;
         loop {
             let live = self.live().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
-            match self.delete_one(&live, &options)? {
+            match self.delete_one(&live, &options).await? {
                 Ok(Outcome::Removed(last)) if !rules::returns_deleted(&self.resource) => {
                     return Ok(Answer {
                         code: 200,
@@ -56,7 +56,7 @@ impl Call<'_> {
     }
 
     /// DELETE of a collection; answers what was there.
-    pub fn delete_collection(&self, body: &Value) -> Result<Answer, Failure> {
+    pub async fn delete_collection(&self, body: &Value) -> Result<Answer, Failure> {
         let options = self.delete_options(body)?;
         let selection = self.selection()?;
         let range = Range { namespace: self.scope(), ..Range::default() };
@@ -77,9 +77,10 @@ impl Call<'_> {
                 options: self.options.clone(),
                 form: self.form,
                 now: self.now.clone(),
+                notes: self.notes.clone(),
             };
             while let Some(live) = one.live() {
-                if one.delete_one(&live, &options)?.is_ok() {
+                if one.delete_one(&live, &options).await?.is_ok() {
                     break;
                 }
             }
@@ -88,9 +89,14 @@ impl Call<'_> {
         Ok(Answer::value(200, self.list_of(&page.objects, metadata)))
     }
 
-    fn delete_one(&self, live: &Arc<Object>, options: &Options) -> Result<Result<Outcome, Raced>, Failure> {
+    async fn delete_one(
+        &self,
+        live: &Arc<Object>,
+        options: &Options,
+    ) -> Result<Result<Outcome, Raced>, Failure> {
         let name = live.metadata()["name"].as_str().unwrap_or_default();
         self.check_preconditions(live, options)?;
+        self.admit_deletion(live).await?;
         let mut body = live.body.clone();
         add_finalizers(&mut body, options.propagation);
         if self.resource.is(crd::GROUP, crd::KIND) {

@@ -102,7 +102,7 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> 
         resource.map(|resource| (target, resource))
     });
     let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
-    match dispatch(server, &parts, target, resource, &bytes) {
+    match dispatch(server, &parts, target, resource, &bytes).await {
         Ok(response) => response,
         Err(failure) => failure.response(),
     }
@@ -141,7 +141,7 @@ fn discover(server: &Server, path: &str, headers: &http::HeaderMap) -> Option<Re
     found.map(|body| json_response(200, &body))
 }
 
-fn dispatch(
+async fn dispatch(
     server: &Arc<Server>,
     parts: &http::request::Parts,
     target: Target,
@@ -170,6 +170,7 @@ fn dispatch(
         query,
         options,
         now: clock::now(),
+        notes: Arc::default(),
     };
     if call.resource.namespaced
         && call.namespace.is_none()
@@ -177,28 +178,40 @@ fn dispatch(
     {
         return Err(Failure::bad_request("the namespace is missing in the path"));
     }
+    let mut response = perform(&call, parts, patch, bytes).await.unwrap_or_else(|failure| failure.response());
+    warn(&mut response, call.notes.take_warnings());
+    Ok(response)
+}
+
+/// Does what a request to a resource asks for.
+async fn perform(
+    call: &Call<'_>,
+    parts: &http::request::Parts,
+    patch: Option<PatchKind>,
+    bytes: &[u8],
+) -> Result<Response<Body>, Failure> {
     let is_watch = call.query.flag("watch");
     let answer = match (&parts.method, call.name.is_some()) {
         (&Method::POST, false) if call.resource.virtual_kind => {
             let body = body::object(&parts.headers, bytes)?.value;
-            Answer::value(201, reviews::answer(server, &call.resource, body))
+            Answer::value(201, reviews::answer(call.server, &call.resource, body))
         }
         _ if call.resource.virtual_kind => return Err(Failure::method_not_allowed()),
         (&Method::GET, false) if is_watch => return call.watch(),
         (&Method::GET, false) => call.list()?,
         (&Method::GET, true) => call.get()?,
-        (&Method::POST, false) => call.create(body::object(&parts.headers, bytes)?)?,
-        (&Method::PUT, true) => call.update(body::object(&parts.headers, bytes)?)?,
-        (&Method::PATCH, true) => call.patch(patch.unwrap_or(PatchKind::Merge), bytes)?,
+        (&Method::POST, false) => call.create(body::object(&parts.headers, bytes)?).await?,
+        (&Method::PUT, true) => call.update(body::object(&parts.headers, bytes)?).await?,
+        (&Method::PATCH, true) => call.patch(patch.unwrap_or(PatchKind::Merge), bytes).await?,
         (&Method::DELETE, true) if call.subresource.is_none() => {
-            call.delete(&body::delete_options(&parts.headers, bytes)?)?
+            call.delete(&body::delete_options(&parts.headers, bytes)?).await?
         }
         (&Method::DELETE, false) if !call.resource.is("", "Namespace") => {
-            call.delete_collection(&body::delete_options(&parts.headers, bytes)?)?
+            call.delete_collection(&body::delete_options(&parts.headers, bytes)?).await?
         }
         _ => return Err(Failure::method_not_allowed()),
     };
-    Ok(render(&call, answer))
+    Ok(render(call, answer))
 }
 
 fn subresource(resource: &Resource, name: Option<&str>) -> Result<Option<Subresource>, Failure> {
@@ -251,11 +264,15 @@ fn render(call: &Call<'_>, answer: Answer) -> Response<Body> {
         },
     };
     let deprecation = call.resource.deprecation.clone();
-    for warning in answer.warnings.into_iter().chain(deprecation) {
+    warn(&mut response, answer.warnings.into_iter().chain(deprecation));
+    response
+}
+
+fn warn(response: &mut Response<Body>, warnings: impl IntoIterator<Item = String>) {
+    for warning in warnings {
         let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             response.headers_mut().append(header::WARNING, value);
         }
     }
-    response
 }

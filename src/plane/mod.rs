@@ -14,6 +14,7 @@
 //! Built-in kinds come from [`crate::schema`], others from the CustomResourceDefinitions that clients create. Field
 //! management is [`crate::merge`]. Everything is kept in memory. There is one user, who may do everything.
 
+mod admission;
 mod body;
 mod call;
 mod clock;

@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::admission::Admission;
 use super::call::Call;
 use super::kinds::{Registry, Resource};
 use super::probe::{Faults, Log};
@@ -38,6 +39,8 @@ pub(crate) struct Server {
     pub settings: Settings,
     pub log: Log,
     pub faults: Faults,
+    #[expect(dead_code, reason = "filled by what follows")]
+    pub admission: Admission,
     registry: RwLock<Arc<Registry>>,
     stop: watch::Sender<bool>,
     due: AtomicBool,
@@ -50,6 +53,7 @@ impl Server {
             store: Store::new(settings.history),
             log: Log::default(),
             faults: Faults::default(),
+            admission: Admission::default(),
             registry: RwLock::new(Arc::new(Registry::builtin())),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),
@@ -100,6 +104,7 @@ impl Server {
             options: WriteOptions { manager: OWN_MANAGER.to_owned(), ..WriteOptions::default() },
             form: Form::Whole,
             now: clock::now(),
+            notes: Arc::default(),
         }
     }
 
@@ -189,9 +194,9 @@ impl Server {
             if waits {
                 tokio::time::sleep(delay).await;
                 server.due.store(false, Ordering::Release);
-                controllers::collect_garbage(&server);
+                controllers::collect_garbage(&server).await;
             }
-            controllers::finish_deletions(&server);
+            controllers::finish_deletions(&server).await;
         });
     }
 }

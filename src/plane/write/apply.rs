@@ -1,0 +1,177 @@
+//! Server-side apply.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{ATTEMPTS, set_or_remove};
+use crate::plane::admission::Operation;
+use crate::plane::body;
+use crate::plane::call::{Answer, Call, Subresource};
+use crate::plane::request::FieldValidation;
+use crate::plane::status::{Failure, FieldError};
+use crate::plane::store::Object;
+
+impl Call<'_> {
+    /// Server-side apply; creates the object if it is not there.
+    pub(super) async fn apply(&self, bytes: &[u8]) -> Result<Answer, Failure> {
+        let mut config = body::yaml(bytes)?;
+        self.check_config(&mut config)?;
+        let mut noticed = Vec::new();
+        if self.subresource == Some(Subresource::Scale) {
+            return self.write_scale(|_| Ok(config.clone())).await;
+        }
+        self.check_duplicates(bytes, &mut noticed)?;
+        for _ in 0..ATTEMPTS {
+            let live = self.live();
+            self.check_meant(&config, live.as_deref())?;
+            let merged = self.merged(&config, live.as_deref())?;
+            let Some(live) = live else {
+                match self.apply_new(merged).await {
+                    Err(failure) if failure.reason == "AlreadyExists" => continue,
+                    made => return Ok(Answer::object(201, made?).with_warnings(noticed)),
+                }
+            };
+            if let Ok(answer) = self.replace(&live, merged, true).await? {
+                return Ok(answer.with_warnings(noticed));
+            }
+        }
+        Err(self.modified())
+    }
+
+    /// Whether a configuration is about the object that is there.
+    fn check_meant(&self, config: &Value, live: Option<&Object>) -> Result<(), Failure> {
+        let named = |field: &str| config["metadata"][field].as_str();
+        let Some(live) = live else {
+            if self.subresource.is_some() {
+                return Err(Failure::not_found(&self.resource, self.name()));
+            }
+            let Some(uid) = named("uid") else { return Ok(()) };
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Failure::conflict(&self.resource, self.name(), &why));
+        };
+        if named("resourceVersion").is_some_and(|rv| !rv.is_empty() && rv != live.revision()) {
+            return Err(self.modified());
+        }
+        // An apply that means another object of the same name must not touch this one.
+        if let Some(uid) = named("uid").filter(|uid| !uid.is_empty() && *uid != live.uid()) {
+            let why = format!("Invalid value: {uid:?}: field is immutable");
+            let errors = [FieldError::new("metadata.uid", &why)];
+            let (group, kind) = (&self.resource.gvk.group, &self.resource.gvk.kind);
+            return Err(Failure::invalid(group, kind, self.name(), &errors));
+        }
+        Ok(())
+    }
+
+    /// The live object with the configuration merged into it, field managers and all.
+    fn merged(&self, config: &Value, live: Option<&Object>) -> Result<Value, Failure> {
+        let served = live.map(|live| self.as_served(live));
+        let mut owned = config.clone();
+        if let Some(metadata) = owned["metadata"].as_object_mut() {
+            for server_owned in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+                metadata.remove(server_owned);
+            }
+        }
+        self.keep_only_own_part(&mut owned);
+        let mut merged = self.server.registry().types.apply(
+            &self.resource,
+            served.as_ref(),
+            &owned,
+            &self.options,
+            self.subresource.as_ref().map(Subresource::name),
+            &self.now,
+        )?;
+        if live.is_some() {
+            self.note_last_applied(&mut merged, config);
+        }
+        Ok(merged)
+    }
+
+    /// Stores what an apply made of nothing.
+    async fn apply_new(&self, mut body: Value) -> Result<Arc<Object>, Failure> {
+        let sent = self.is_mutated(Operation::Create).then(|| body.clone());
+        self.reset(&mut body, None);
+        self.check_decodes(&body)?;
+        self.normalise(&mut body, false);
+        self.admit_namespace(self.name())?;
+        if let Some(sent) = sent {
+            body = self.mutated_new(sent, body).await?;
+        }
+        self.insert(body).await
+    }
+
+    /// Of an applied configuration, the part that this endpoint writes; the rest must not become owned.
+    fn keep_only_own_part(&self, config: &mut Value) {
+        match &self.subresource {
+            Some(Subresource::Status) => {
+                let mut kept = json!({
+                    "apiVersion": config["apiVersion"], "kind": config["kind"],
+                    "metadata": {"name": config["metadata"]["name"]},
+                });
+                set_or_remove(&mut kept["metadata"], "namespace", config["metadata"]["namespace"].clone());
+                set_or_remove(&mut kept, "status", config["status"].clone());
+                *config = kept;
+            }
+            _ if self.resource.status => {
+                config.as_object_mut().map(|config| config.remove("status"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Who applies with kubectl's name where client-side apply left its note goes on keeping the note.
+    fn note_last_applied(&self, merged: &mut Value, config: &Value) {
+        const NOTE: &str = "kubectl.kubernetes.io/last-applied-configuration";
+        if self.options.manager != "kubectl" || self.subresource.is_some() {
+            return;
+        }
+        if let Some(note) = merged["metadata"]["annotations"].as_object_mut().and_then(|a| a.get_mut(NOTE)) {
+            *note = format!("{config}\n").into();
+        }
+    }
+
+    /// What an applied configuration must be before it is looked at.
+    fn check_config(&self, config: &mut Value) -> Result<(), Failure> {
+        let wanted = &self.resource.gvk;
+        let text = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let scale = self.subresource == Some(Subresource::Scale) && kind == "Scale";
+        if !scale && (api_version != wanted.api_version() || kind != *wanted.kind) {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+            return Err(Failure::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")));
+        }
+        if !config["metadata"]["managedFields"].is_null() {
+            return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        }
+        if !config["metadata"].is_object() {
+            config["metadata"] = json!({});
+        }
+        if config["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
+            config["metadata"]["name"] = self.name().into();
+        }
+        if config["metadata"]["name"] != self.name() {
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({})",
+                config["metadata"]["name"].as_str().unwrap_or_default(),
+                self.name()
+            )));
+        }
+        self.place(config)
+    }
+
+    /// Duplicate keys of an applied document, by the chosen field validation.
+    fn check_duplicates(&self, bytes: &[u8], noticed: &mut Vec<String>) -> Result<(), Failure> {
+        if self.options.validation == FieldValidation::Ignore {
+            return Ok(());
+        }
+        if let Some(duplicate) = body::strict_error(bytes) {
+            if self.options.validation == FieldValidation::Strict {
+                return Err(Failure::bad_request(format!("error strict decoding YAML: {duplicate}")));
+            }
+            noticed.push(duplicate);
+        }
+        Ok(())
+    }
+}

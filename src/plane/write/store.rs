@@ -1,0 +1,136 @@
+//! The last step of a write: what was computed is stored if nobody wrote in between.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::scale::forget_time;
+use super::set_or_remove;
+use crate::plane::admission::Operation;
+use crate::plane::call::{Answer, Call, Subresource};
+use crate::plane::rules;
+use crate::plane::status::Failure;
+use crate::plane::store::{Object, Raced};
+
+impl Call<'_> {
+    /// Stores a new object, which mutating admission has seen.
+    pub(super) async fn insert(&self, mut body: Value) -> Result<Arc<Object>, Failure> {
+        let metadata = &mut body["metadata"];
+        metadata["uid"] = uuid::Uuid::new_v4().to_string().into();
+        metadata["creationTimestamp"] = self.now.as_str().into();
+        if rules::has_generation(&self.resource) {
+            metadata["generation"] = 1.into();
+        }
+        rules::prepare_create(&self.resource, &mut body);
+        let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.validate(&body, None)?;
+        self.judge(Operation::Create, Some(&body), None).await?;
+        let key = self.key_of(&name);
+        if self.server.store.get(&key).is_some() {
+            return Err(Failure::already_exists(&self.resource, &name));
+        }
+        self.to_storage(&mut body);
+        if self.options.dry_run {
+            return Ok(Object::unsaved(body));
+        }
+        let object = self
+            .server
+            .store
+            .put(&key, None, body)
+            .map_err(|Raced::Changed| Failure::already_exists(&self.resource, &name))?;
+        self.server.wrote(&self.resource, &key, &object);
+        Ok(object)
+    }
+
+    /// Stores what an update, patch or apply made of `live`. Of what was `applied` the field managers are known.
+    pub(in crate::plane) async fn replace(
+        &self,
+        live: &Arc<Object>,
+        body: Value,
+        applied: bool,
+    ) -> Result<Result<Answer, Raced>, Failure> {
+        let before = self.as_served(live);
+        self.check_uid(&body, live)?;
+        let mut body = self.changed(&before, body, applied).await?;
+        rules::prepare_update(&self.resource, self.subresource.as_ref(), &mut body, &before);
+        self.validate(&body, Some(&before))?;
+        let (new, old) = (self.as_admitted(&body), self.as_admitted(&before));
+        self.judge(Operation::Update, Some(&new), Some(&old)).await?;
+        let emptied = live.is_deleting() && rules::finalized(&self.resource, &body);
+        if without_times(&body) == without_times(&before) && !emptied {
+            return Ok(Ok(Answer::object(200, live.clone())));
+        }
+        self.commit(live, body, emptied)
+    }
+
+    /// What a write makes of an object: the server's own part kept, defaults, field managers, mutating admission.
+    async fn changed(&self, before: &Value, mut body: Value, applied: bool) -> Result<Value, Failure> {
+        let scaled = self.subresource == Some(Subresource::Scale);
+        // Admission sees what was sent, before the server takes out what is not the client's.
+        let sent = (!scaled && self.is_mutated(Operation::Update)).then(|| body.clone());
+        self.reset(&mut body, Some(before));
+        if applied {
+            self.check_decodes(&body)?;
+        }
+        self.normalise(&mut body, !applied);
+        if !applied {
+            body = self.server.registry().types.update(
+                &self.resource,
+                Some(before),
+                &body,
+                &self.options.manager,
+                self.subresource.as_ref().map(Subresource::name),
+                &self.now,
+            );
+            if scaled {
+                forget_time(&mut body, &self.options.manager);
+            }
+        }
+        let Some(mut sent) = sent else { return Ok(body) };
+        self.normalise(&mut sent, !applied);
+        set_or_remove(&mut sent["metadata"], "managedFields", body["metadata"]["managedFields"].clone());
+        if !self.mutate(Operation::Update, &mut sent, Some(before)).await? {
+            return Ok(body);
+        }
+        self.reset(&mut sent, Some(before));
+        self.normalise(&mut sent, false);
+        Ok(sent)
+    }
+
+    /// Stores an object that everybody has agreed to.
+    fn commit(
+        &self,
+        live: &Arc<Object>,
+        mut body: Value,
+        emptied: bool,
+    ) -> Result<Result<Answer, Raced>, Failure> {
+        let key = self.key_of(self.name());
+        self.to_storage(&mut body);
+        if self.options.dry_run {
+            body["metadata"]["resourceVersion"] = live.revision().into();
+            return Ok(Ok(Answer::object(200, Object::unsaved(body))));
+        }
+        if emptied {
+            let Ok(last) = self.server.store.remove_as(&key, live, body) else {
+                return Ok(Err(Raced::Changed));
+            };
+            self.server.removed(&self.resource, &key, &last);
+            return Ok(Ok(Answer::object(200, last)));
+        }
+        let Ok(object) = self.server.store.put(&key, Some(live), body) else {
+            return Ok(Err(Raced::Changed));
+        };
+        self.server.wrote(&self.resource, &key, &object);
+        Ok(Ok(Answer::object(200, object)))
+    }
+}
+
+/// The object without the times of its field managers: what must differ for a write to be one.
+fn without_times(body: &Value) -> Value {
+    let mut body = body.clone();
+    for entry in body["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+        entry.as_object_mut().map(|entry| entry.remove("time"));
+    }
+    set_or_remove(&mut body["metadata"], "resourceVersion", Value::Null);
+    body
+}

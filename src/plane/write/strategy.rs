@@ -1,0 +1,73 @@
+//! What the server makes of an object before it is stored, and what it holds against it.
+
+use serde_json::Value;
+
+use super::set_or_remove;
+use crate::plane::call::{Call, Subresource};
+use crate::plane::status::{Failure, FieldError};
+use crate::plane::{crd, names, rules};
+
+impl Call<'_> {
+    /// What the server decides and no client: everything in metadata that belongs to it, and the part of the object
+    /// that this request is not about.
+    pub(super) fn reset(&self, body: &mut Value, before: Option<&Value>) {
+        let status_request = self.subresource == Some(Subresource::Status);
+        if let (Some(before), true) = (before, status_request) {
+            let (status, managed) = (body["status"].take(), body["metadata"]["managedFields"].take());
+            *body = before.clone();
+            set_or_remove(body, "status", status);
+            set_or_remove(&mut body["metadata"], "managedFields", managed);
+            return;
+        }
+        if self.subresource.is_none() && self.resource.status {
+            let status = match before {
+                Some(before) => before["status"].clone(),
+                None => self.server.registry().types.zero_status(&self.resource),
+            };
+            set_or_remove(body, "status", status);
+        }
+        let nothing = Value::Null;
+        let old = before.map_or(&nothing, |before| &before["metadata"]);
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "selfLink",
+            "generateName",
+        ] {
+            if field != "generateName" || before.is_some() {
+                set_or_remove(&mut body["metadata"], field, old[field].clone());
+            }
+        }
+        set_or_remove(&mut body["metadata"], "resourceVersion", old["resourceVersion"].clone());
+    }
+
+    /// Prunes what the schema does not know, fills in defaults, writes values in their canonical form.
+    pub(super) fn normalise(&self, body: &mut Value, sent: bool) {
+        if self.resource.is(crd::GROUP, crd::KIND) {
+            crd::default(body);
+        }
+        rules::default(&self.resource, body);
+        self.server.registry().types.normalise(&self.resource, body, sent);
+    }
+
+    pub(super) fn validate(&self, body: &Value, before: Option<&Value>) -> Result<(), Failure> {
+        let mut errors = names::validate(&self.resource, body, before);
+        if self.resource.is(crd::GROUP, crd::KIND) {
+            errors.extend(crd::validate(body));
+        }
+        errors.extend(rules::validate(&self.resource, body, before));
+        errors.extend(self.server.registry().types.validate(&self.resource, body));
+        self.invalid(body, errors)
+    }
+
+    pub(super) fn invalid(&self, body: &Value, errors: Vec<FieldError>) -> Result<(), Failure> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
+        Err(Failure::invalid(&self.resource.gvk.group, &self.resource.gvk.kind, name, &errors))
+    }
+}
