@@ -1,0 +1,189 @@
+//! From policy documents to rules and their index.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::finding::{Code, Finding};
+use crate::model::{FieldPath, Manifest, ObjectId};
+use crate::yaml;
+
+use super::super::action::Action;
+use super::super::autogen;
+use super::super::exception::Exception;
+use super::super::matching::Matching;
+use super::super::reader::{CompileError, Reader};
+use super::super::rule::{Body, Notes, Rule, Shared};
+use super::{Policy, PolicySet};
+
+const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
+/// Other kinds that hold rules, by their API groups.
+const OTHER_KINDS: &[(&str, &[&str])] = &[
+    ("kyverno.io", &["PolicyException", "CleanupPolicy", "ClusterCleanupPolicy"]),
+    (
+        "policies.kyverno.io",
+        &[
+            "ValidatingPolicy",
+            "NamespacedValidatingPolicy",
+            "MutatingPolicy",
+            "NamespacedMutatingPolicy",
+            "GeneratingPolicy",
+            "NamespacedGeneratingPolicy",
+            "DeletingPolicy",
+            "NamespacedDeletingPolicy",
+            "ImageValidatingPolicy",
+            "NamespacedImageValidatingPolicy",
+            "PolicyException",
+        ],
+    ),
+];
+
+impl PolicySet {
+    /// Compiles policies; manifests of other kinds are ignored. Findings say what is wrong in a policy, and what of
+    /// it is not evaluated.
+    pub fn compile(policies: &[Arc<Manifest>]) -> (PolicySet, Vec<Finding>) {
+        let mut set = PolicySet::default();
+        set.environment.yaml = Some(|text| yaml::parse(text, false).map_err(|e| e.to_string()));
+        let mut findings = Vec::new();
+        for manifest in policies {
+            let (group, kind) = (&*manifest.gvk.group, &*manifest.gvk.kind);
+            if group == "kyverno.io" && KINDS.contains(&kind) {
+                set.add(manifest, &mut findings);
+            } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
+                set.add_unsupported(manifest, &mut findings);
+            }
+        }
+        (set, findings)
+    }
+
+    /// Adds `PolicyException` manifests. They are never taken from among the policies: who may grant an exception is
+    /// for the caller to decide. One that does not compile exempts nobody.
+    pub fn add_exceptions(&mut self, exceptions: &[Arc<Manifest>]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for manifest in exceptions {
+            let root = Reader::new(&manifest.body, FieldPath::default());
+            match Exception::compile(&root, full_name(&manifest.id)) {
+                Ok(exception) => self.exceptions.push(exception),
+                Err(error) => {
+                    let message =
+                        format!("exception {}: {}: {}", manifest.id.name(), error.path, error.message);
+                    let place = yaml::locate(&manifest.origin.source, &error.path);
+                    findings.push(Finding::error(Code::PolicyInvalid, message).about(&manifest.id).at(place));
+                }
+            }
+        }
+        findings
+    }
+
+    /// A policy of a kind that is not evaluated. If it would refuse objects, it refuses all that it could be about.
+    fn add_unsupported(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let (id, kind) = (&manifest.id, manifest.id.kind());
+        let name = full_name(id);
+        let message = format!("{kind} {name} is not evaluated");
+        let place = yaml::locate(&manifest.origin.source, &FieldPath::of_keys(["kind"]));
+        findings.push(Finding::warning(Code::PolicyUnsupported, &message).about(id).at(place));
+        let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
+        let denies = match spec.strings("validationActions") {
+            Ok(actions) => actions.is_empty() || actions.iter().any(|action| action == "Deny"),
+            Err(_) => true,
+        };
+        let constraints = spec.field("matchConstraints");
+        let (true, true, Some(constraints)) = (kind.contains("ValidatingPolicy"), denies, constraints) else {
+            return;
+        };
+        let matching =
+            Matching::of_constraints(&constraints).unwrap_or_else(|_| Matching::widest(&Value::Null));
+        self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
+        self.rules.push(Rule {
+            policy: self.policies.len(),
+            name: id.name().to_owned(),
+            path: spec.path.clone(),
+            matching,
+            entries: Vec::new(),
+            preconditions: None,
+            body: Body::Unsupported(message),
+            action: Action::enforced(),
+        });
+        let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
+        self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
+    }
+
+    fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let body = &*manifest.body;
+        let id = &manifest.id;
+        let number = self.policies.len();
+        let name = full_name(id);
+        let mut notes = Notes::default();
+        let first = self.rules.len();
+        self.compile_rules(body, number, &mut notes);
+        for at in first..self.rules.len() {
+            let rule = &self.rules[at];
+            self.index.add(at as u32, id.namespace(), rule.matching.kinds());
+        }
+        let source = manifest.origin.source.clone();
+        let tell = |code: Code, error: CompileError| {
+            let severity = if code == Code::PolicyInvalid { Finding::error } else { Finding::warning };
+            severity(code, format!("policy {name}: {}: {}", error.path, error.message))
+                .about(id)
+                .at(yaml::locate(&source, &error.path))
+        };
+        findings.extend(notes.errors.into_iter().map(|e| tell(Code::PolicyInvalid, e)));
+        findings.extend(notes.unsupported.into_iter().map(|e| tell(Code::PolicyUnsupported, e)));
+        let unscored = body["metadata"]["annotations"]["policies.kyverno.io/scored"] == "false";
+        self.policies.push(Policy { id: id.clone(), name, unscored, source, line: manifest.origin.line });
+    }
+
+    fn compile_rules(&mut self, policy: &Value, number: usize, notes: &mut Notes) {
+        let root = Reader::new(policy, FieldPath::default());
+        let Some(spec) = root.field("spec") else {
+            notes.errors.push(root.error("spec is missing"));
+            return;
+        };
+        // A wrong action must not turn a refusal into a report.
+        let action = Action::of_policy(&spec).unwrap_or_else(|error| {
+            notes.errors.push(error);
+            Action::enforced()
+        });
+        let conditions = spec.field("webhookConfiguration").and_then(|w| w.field("matchConditions"));
+        let unsupported = conditions.or_else(|| spec.field("matchConditions"));
+        let existing = spec.bool("generateExisting").unwrap_or_else(|error| {
+            notes.errors.push(error);
+            None
+        });
+        let shared = Shared {
+            policy: number,
+            action: &action,
+            generate_existing: existing.unwrap_or(false),
+            unsupported: unsupported.as_ref().map(|_| "matchConditions are not evaluated"),
+        };
+        notes.unsupported.extend(unsupported.map(|u| u.error("matchConditions are not evaluated")));
+        let rules = match spec.list("rules") {
+            Ok(rules) => rules,
+            Err(error) => {
+                notes.errors.push(error);
+                return;
+            }
+        };
+        if rules.is_empty() {
+            notes.errors.push(spec.error("rules are missing"));
+        }
+        for rule in &rules {
+            self.rules.push(Rule::compile(rule, &shared, notes));
+        }
+        for (from, rule) in autogen::rules(policy) {
+            // What is wrong with it was said of the rule it was made from.
+            let mut again = Notes::default();
+            let mut made = Rule::compile(&Reader::new(&rule, FieldPath::default()), &shared, &mut again);
+            made.path = rules[from].path.clone();
+            self.rules.push(made);
+        }
+    }
+}
+
+/// `team-a/limits`, or `limits` without a namespace.
+fn full_name(id: &ObjectId) -> String {
+    match id.namespace() {
+        Some(namespace) => format!("{namespace}/{}", id.name()),
+        None => id.name().to_owned(),
+    }
+}

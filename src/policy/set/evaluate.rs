@@ -1,0 +1,177 @@
+//! Judging and changing objects by the rules that match them.
+
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use crate::expr::Context;
+use crate::schema::Schemas;
+
+use super::super::exception::Exception;
+use super::super::images::Images;
+use super::super::matching::Subjected;
+use super::super::request::{Operation, Request};
+use super::super::rule::{Body, Rule};
+use super::super::validate::{Judgement, Validate, Verdict};
+use super::super::variables;
+use super::{PolicySet, RuleOutcome};
+
+impl PolicySet {
+    /// Judges an object by all `validate` rules that match it, in the order of policies and rules.
+    pub fn evaluate(&self, request: &Request<'_>) -> Vec<RuleOutcome> {
+        let object = Subjected::of(request);
+        let images = Images::of(request.object);
+        let base = OnceCell::new();
+        let mut outcomes = Vec::new();
+        for rule in self.matching(request, &object) {
+            if matches!(rule.body, Body::Generate(_) | Body::Mutate(_)) {
+                continue;
+            }
+            let base = base.get_or_init(|| self.context(request, &images));
+            let Some(judgement) = self.judge(rule, request, &object, base) else { continue };
+            outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
+        }
+        outcomes
+    }
+
+    /// Applies all `mutate` rules that match an object, each to what the ones before made of it.
+    pub fn mutate(&self, request: &Request<'_>, schemas: &Schemas) -> (Option<Value>, Vec<RuleOutcome>) {
+        let mut current: Option<Value> = None;
+        let mut outcomes = Vec::new();
+        for rule in self.matching(request, &Subjected::of(request)) {
+            let Body::Mutate(mutate) = &rule.body else { continue };
+            let now = current.as_ref().unwrap_or(request.object);
+            let request = Request { object: now, ..*request };
+            let object = Subjected::of(&request);
+            if !rule.matching.matches(&object) {
+                continue;
+            }
+            let images = Images::of(now);
+            let base = self.context(&request, &images);
+            let mut context = base.child();
+            let policy = &self.policies[rule.policy].name;
+            variables::bind_rule(&mut context, &request, policy, &rule.name, &rule.entries);
+            let (judgement, changed) = match self.spared(rule, &object, &context) {
+                Some(judgement) => (judgement, None),
+                None => mutate.evaluate(now, schemas.type_of(&object.gvk).as_ref(), &context),
+            };
+            outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
+            if changed.is_some() {
+                current = changed;
+            }
+        }
+        (current, outcomes)
+    }
+
+    pub(super) fn context<'a>(&self, request: &Request<'a>, images: &'a Images<'a>) -> Context<'a> {
+        let mut context = request.context(&self.environment);
+        context.bind_lazy("images", images);
+        context
+    }
+
+    /// The rules that match, found by the index.
+    pub(super) fn matching<'s>(
+        &'s self,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+    ) -> impl Iterator<Item = &'s Rule> {
+        let namespace = request.object["metadata"]["namespace"].as_str();
+        let candidates = self.index.candidates(&object.gvk.kind, namespace);
+        candidates.into_iter().map(|at| &self.rules[at as usize]).filter(|rule| rule.matching.matches(object))
+    }
+
+    fn judge(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+        base: &Context<'_>,
+    ) -> Option<Judgement> {
+        let validate = match &rule.body {
+            Body::Broken(why) => return Some(Judgement::error("the policy does not compile", why)),
+            Body::Unsupported(why) => {
+                return Some(Judgement::error("the rule cannot be evaluated", why));
+            }
+            Body::Generate(_) | Body::Mutate(_) => return None,
+            Body::Validate(validate) => validate,
+        };
+        let mut context = base.child();
+        let policy = &self.policies[rule.policy].name;
+        variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
+        if let Some(judgement) = self.spared(rule, object, &context) {
+            return Some(judgement);
+        }
+        let deleting = request.operation == Operation::Delete;
+        let judgement = validate.evaluate(&rule.name, request.object, &context, deleting)?;
+        if judgement.verdict == Verdict::Fail && self.was_wrong_before(rule, validate, request) {
+            let message = "skipping the rule evaluation as pre-existing violations are allowed";
+            return Some(Judgement::new(Verdict::Skip, message));
+        }
+        Some(judgement)
+    }
+
+    /// Whether an enforced rule lets a change pass because the object broke it before, too.
+    fn was_wrong_before(&self, rule: &Rule, validate: &Validate, request: &Request<'_>) -> bool {
+        let (Operation::Update, Some(old)) = (request.operation, request.old_object) else { return false };
+        if !validate.allow_existing || !rule.action.enforces_by_default() {
+            return false;
+        }
+        let before = Request { object: old, old_object: None, operation: Operation::Create, ..*request };
+        let object = Subjected::of(&before);
+        if !rule.matching.matches(&object) {
+            return false;
+        }
+        let images = Images::of(old);
+        let base = self.context(&before, &images);
+        let mut context = base.child();
+        let policy = &self.policies[rule.policy].name;
+        // Values given for the request are about the change.
+        let unnamed = Request { values: None, ..before };
+        variables::bind_rule(&mut context, &unnamed, policy, &rule.name, &rule.entries);
+        self.spared(rule, &object, &context).is_none()
+            && validate
+                .evaluate(&rule.name, old, &context, false)
+                .is_some_and(|judgement| judgement.verdict == Verdict::Fail)
+    }
+
+    /// The judgement when preconditions do not hold, or an exception is about the object.
+    fn spared(&self, rule: &Rule, object: &Subjected<'_>, context: &Context<'_>) -> Option<Judgement> {
+        match preconditions(rule, context) {
+            Ok(None) => {}
+            Ok(Some(skip)) => return Some(skip),
+            Err(error) => return Some(Judgement::error("failed to evaluate preconditions", error)),
+        }
+        let policy = &self.policies[rule.policy].name;
+        let exempts = |e: &&Exception| e.exempts(policy, &rule.name, object, context);
+        let names: Vec<&str> = self.exceptions.iter().filter(exempts).map(|e| e.name.as_str()).collect();
+        let message = format!("rule is skipped due to policy exceptions{}", names.join(", "));
+        (!names.is_empty()).then(|| Judgement::new(Verdict::Skip, message))
+    }
+
+    fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {
+        let policy = &self.policies[rule.policy];
+        RuleOutcome {
+            policy: policy.name.clone(),
+            rule: rule.name.clone(),
+            result: judgement.verdict,
+            scored: !policy.unscored,
+            message: judgement.message,
+            path: judgement.path,
+            enforce,
+            policy_source: policy.source.clone(),
+            rule_path: rule.path.clone(),
+        }
+    }
+}
+
+/// The judgement to skip when they do not hold.
+pub(super) fn preconditions(rule: &Rule, context: &Context<'_>) -> Result<Option<Judgement>, String> {
+    let Some(conditions) = &rule.preconditions else { return Ok(None) };
+    let held = conditions.evaluate(context)?;
+    if held.holds {
+        return Ok(None);
+    }
+    let mut message = vec!["preconditions not met"];
+    message.extend(held.messages);
+    Ok(Some(Judgement::new(Verdict::Skip, message.join("; "))))
+}

@@ -1,0 +1,53 @@
+//! All policies, compiled and indexed.
+
+mod compile;
+mod evaluate;
+mod generate;
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+use crate::expr::Environment;
+use crate::model::{ObjectId, SourceText};
+
+use super::exception::Exception;
+use super::index::Index;
+use super::rule::Rule;
+
+pub use outcome::{Generated, RuleOutcome};
+
+/// Policies, compiled once and asked many times.
+#[derive(Debug, Clone, Default)]
+pub struct PolicySet {
+    policies: Vec<Policy>,
+    rules: Vec<Rule>,
+    index: Index,
+    exceptions: Vec<Exception>,
+    environment: Environment,
+}
+
+#[derive(Debug, Clone)]
+struct Policy {
+    id: ObjectId,
+    /// Its name, with the namespace before it if it has one.
+    name: String,
+    /// Violations of it are warnings.
+    unscored: bool,
+    source: SourceText,
+    line: u32,
+}
+
+impl PolicySet {
+    /// Sets what the time functions and `random` read.
+    #[must_use]
+    pub fn at(mut self, now: i128, seed: u64) -> PolicySet {
+        self.environment.now = now;
+        self.environment.seed = seed;
+        self
+    }
+
+    /// Whether there is any rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}

@@ -1,0 +1,62 @@
+//! What rules say of an object, and what they make of it.
+
+use serde_json::Value;
+
+use crate::model::{FieldPath, RuleOrigin, SourceText};
+
+use super::super::validate::Verdict;
+
+/// What a rule says of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleOutcome {
+    /// Name of the policy, with the namespace before it (`team-a/limits`) if it has one.
+    pub policy: String,
+    /// Name of the rule; those made for pod controllers begin with `autogen-`.
+    pub rule: String,
+    /// The verdict.
+    pub result: Verdict,
+    /// Whether reports count a failure; else it is a warning there.
+    pub scored: bool,
+    /// The policy's message, or why there is no verdict.
+    pub message: String,
+    /// The place in the object, where it is known.
+    pub path: Option<FieldPath>,
+    /// Whether anything but a pass or a skip holds the object up.
+    pub enforce: bool,
+    /// The policy's document.
+    pub policy_source: SourceText,
+    /// The place of the rule in the policy.
+    pub rule_path: FieldPath,
+}
+
+/// An object that a rule makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// The object.
+    pub object: Value,
+    /// The rule, and the object that made it act.
+    pub rule: RuleOrigin,
+    /// Whether it is kept equal to the rule, and goes when the rule or the trigger goes.
+    pub synchronize: bool,
+    /// Whether objects that were there before the policy make the rule act as well.
+    pub existing: bool,
+    /// The policy's document.
+    pub source: SourceText,
+    /// Line of the rule's `generate` in its file.
+    pub line: u32,
+}
+
+impl RuleOutcome {
+    /// The verdict as reports show it.
+    pub fn reported(&self) -> Verdict {
+        match self.result {
+            Verdict::Fail if !self.scored => Verdict::Warn,
+            verdict => verdict,
+        }
+    }
+
+    /// Whether the object must not be applied because of it.
+    pub fn refuses(&self) -> bool {
+        self.enforce && matches!(self.result, Verdict::Fail | Verdict::Error)
+    }
+}

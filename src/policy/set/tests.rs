@@ -1,0 +1,249 @@
+use std::sync::Arc;
+
+use super::super::request::{Operation, Request};
+use super::super::validate::Verdict;
+use super::PolicySet;
+use crate::finding::{Code, Finding};
+use crate::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use crate::yaml;
+use serde_json::{Value, json};
+
+/// A policy as a manifest, with its text for the places.
+fn manifest(text: &str) -> Arc<Manifest> {
+    let document = yaml::read(&"policies/p.yaml".parse().unwrap(), text.as_bytes()).remove(0).unwrap();
+    Arc::new(Manifest {
+        id: ObjectId::of(&document.value).unwrap(),
+        gvk: Gvk::of(&document.value).unwrap(),
+        origin: Origin {
+            source: document.source,
+            line: document.line,
+            layer: None,
+            overlays: Vec::new(),
+            rule: None,
+        },
+        body: Arc::new(document.value),
+        unit: UnitName::root(),
+    })
+}
+
+const VERSIONS: &str = r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata:
+  name: versions
+spec:
+  validationFailureAction: Enforce
+  rules:
+- name: supported
+  match:
+    any:
+      - resources:
+          kinds: [Cluster]
+  validate:
+    message: version is not supported
+    deny:
+      conditions:
+        all:
+          - key: "{{ semver_compare(trim_prefix('{{ request.object.spec.topology.version }}', 'v'), '1.29.3 || 1.30.1') }}"
+            operator: Equals
+            value: false
+"#;
+
+const PLAYGROUNDS: &str = r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata:
+  name: playgrounds
+spec:
+  generateExisting: true
+  rules:
+- name: stack
+  match:
+    any:
+      - resources:
+          kinds: [Namespace]
+          names: ['*playground*']
+  generate:
+    synchronize: true
+    apiVersion: x.io/v1
+    kind: Stack
+    name: stack
+    namespace: '{{request.object.metadata.name}}'
+    data:
+      spec:
+        owner: '{{request.object.metadata.name}}'
+"#;
+
+fn compile(text: &str) -> (PolicySet, Vec<Finding>) {
+    PolicySet::compile(&[manifest(text)])
+}
+
+fn cluster(version: &str) -> Value {
+    json!({"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster",
+           "metadata": {"name": "web", "namespace": "team-a"}, "spec": {"topology": {"version": version}}})
+}
+
+#[test]
+fn a_denied_object_is_refused_with_its_place() {
+    let (set, findings) = compile(VERSIONS);
+    assert_eq!(findings, []);
+    let outcome = |version: &str| set.evaluate(&Request::create(&cluster(version))).remove(0);
+    assert_eq!(outcome("v1.29.3").result, Verdict::Pass);
+    let refused = outcome("v1.26.0");
+    assert!(refused.refuses() && refused.result == Verdict::Fail, "{refused:?}");
+    assert_eq!(refused.message, "version is not supported");
+    assert_eq!(refused.path.unwrap().to_string(), "spec.topology.version");
+    assert_eq!(set.evaluate(&Request::create(&json!({"apiVersion": "v1", "kind": "Pod"}))), []);
+    // A Cluster without a version cannot be judged, and so is refused.
+    let mut other = cluster("v1.29.3");
+    other["spec"] = json!({});
+    let error = set.evaluate(&Request::create(&other)).remove(0);
+    assert!(error.refuses() && error.result == Verdict::Error, "{error:?}");
+}
+
+#[test]
+fn what_is_not_scored_is_reported_as_a_warning() {
+    let text = VERSIONS
+        .replace("name: versions", "name: versions\n  annotations: {policies.kyverno.io/scored: 'false'}");
+    let (set, _) = compile(&text);
+    let outcome = set.evaluate(&Request::create(&cluster("v1.26.0"))).remove(0);
+    assert!(outcome.refuses() && outcome.reported() == Verdict::Warn);
+}
+
+#[test]
+fn audit_only_reports() {
+    let (set, _) = compile(&VERSIONS.replace("Enforce", "Audit"));
+    let outcome = set.evaluate(&Request::create(&cluster("v1.26.0"))).remove(0);
+    assert!(!outcome.refuses() && outcome.result == Verdict::Fail);
+}
+
+#[test]
+fn a_change_may_leave_an_object_as_wrong_as_it_was() {
+    let (set, _) = compile(VERSIONS);
+    let (new, wrong, right) = (cluster("v1.25.0"), cluster("v1.26.0"), cluster("v1.29.3"));
+    let change = |set: &PolicySet, old: &Value| {
+        let request =
+            Request { old_object: Some(old), operation: Operation::Update, ..Request::create(&new) };
+        set.evaluate(&request).remove(0).result
+    };
+    assert_eq!(change(&set, &wrong), Verdict::Skip);
+    assert_eq!(change(&set, &right), Verdict::Fail);
+    let (set, _) = compile(&VERSIONS.replace("message:", "allowExistingViolations: false\n        message:"));
+    assert_eq!(change(&set, &wrong), Verdict::Fail);
+}
+
+#[test]
+fn overrides_choose_by_namespace() {
+    let text = VERSIONS.replace(
+        "  rules:",
+        "  validationFailureActionOverrides:\n    - {action: Audit, namespaces: [team-*]}\n  rules:",
+    );
+    let (set, findings) = compile(&text);
+    assert_eq!(findings, []);
+    let mut object = cluster("v1.26.0");
+    assert!(!set.evaluate(&Request::create(&object)).remove(0).refuses());
+    object["metadata"]["namespace"] = "infra".into();
+    assert!(set.evaluate(&Request::create(&object)).remove(0).refuses());
+}
+
+#[test]
+fn a_policy_that_does_not_compile_refuses_what_it_could_match() {
+    for (from, to, place) in [
+        ("operator: Equals", "operator: Is", "spec.rules[0].validate.deny.conditions.all[0].operator"),
+        ("kinds: [Cluster]", "kinds: [Cluster]\n              nams: [x]", "match.any[0].resources.nams"),
+        ("key: \"{{", "key: \"{{ a.( }}{{", "conditions.all[0].key"),
+        ("deny:", "deni:", "spec.rules[0].validate"),
+        ("Action: Enforce", "Action: Enforced", "spec.validationFailureAction"),
+    ] {
+        let text = VERSIONS.replace(from, to);
+        assert_ne!(text, VERSIONS);
+        let (set, findings) = compile(&text);
+        assert_eq!(findings.first().map(|f| f.code), Some(Code::PolicyInvalid), "{to}");
+        assert!(findings[0].message.contains(place), "{}", findings[0].message);
+        assert!(findings[0].location.as_ref().unwrap().line > 6);
+        let outcome = set.evaluate(&Request::create(&cluster("v1.26.0"))).remove(0);
+        assert!(outcome.refuses(), "{to}");
+        assert_eq!(set.evaluate(&Request::create(&json!({"apiVersion": "v1", "kind": "Pod"}))), []);
+    }
+}
+
+#[test]
+fn what_is_not_evaluated_is_said_and_fails_closed() {
+    let text = VERSIONS.replace("deny:", "cel:");
+    let (set, findings) = compile(&text);
+    assert_eq!(findings[0].code, Code::PolicyUnsupported);
+    assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
+    let (set, _) = compile(&text.replace("Enforce", "Audit"));
+    let outcome = set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0);
+    assert!(outcome.result == Verdict::Error && !outcome.refuses());
+}
+
+#[test]
+fn a_kind_of_policy_that_is_not_evaluated_fails_closed_if_it_denies() {
+    let text = "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
+        validationActions: [Deny]\n  matchConstraints:\n    resourceRules:\n    - {apiGroups: [cluster.x-k8s.io], \
+        apiVersions: [v1beta1], operations: [CREATE], resources: [clusters]}\n";
+    let (set, findings) = compile(text);
+    assert_eq!(findings[0].code, Code::PolicyUnsupported);
+    assert!(set.evaluate(&Request::create(&cluster("v1"))).remove(0).refuses());
+    assert_eq!(set.evaluate(&Request::create(&json!({"apiVersion": "v1", "kind": "Pod"}))), []);
+    let (set, _) = compile(&text.replace("Deny", "Audit"));
+    assert_eq!(set.evaluate(&Request::create(&cluster("v1"))), []);
+}
+
+#[test]
+fn a_rule_generates_for_its_triggers() {
+    let (set, findings) = compile(PLAYGROUNDS);
+    assert_eq!(findings, []);
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let made = set.generate(&namespace("a-playground")).remove(0).unwrap();
+    assert_eq!(
+        made.object,
+        json!({"apiVersion": "x.io/v1", "kind": "Stack", "metadata": {"name": "stack", "namespace": "a-playground"},
+               "spec": {"owner": "a-playground"}})
+    );
+    assert!(made.synchronize && made.existing);
+    assert_eq!(made.rule.to_string(), "playgrounds/stack/a-playground");
+    assert_eq!(made.line, 15);
+    assert_eq!(set.generate(&namespace("team-a")).len(), 0);
+    let (set, _) = compile(
+        &PLAYGROUNDS
+            .replace("owner: '{{request.object.metadata.name}}'", "owner: '{{request.object.spec.x}}'"),
+    );
+    let finding = set.generate(&namespace("a-playground")).remove(0).unwrap_err();
+    assert_eq!(finding.code, Code::GenerateFailed);
+    assert_eq!(finding.location.unwrap().line, 15);
+}
+
+#[test]
+fn a_namespaced_policy_stays_in_its_namespace() {
+    let text = VERSIONS
+        .replace("ClusterPolicy", "Policy")
+        .replace("name: versions", "name: versions\n  namespace: team-a");
+    let (set, _) = compile(&text);
+    let mut object = cluster("v1.26.0");
+    assert_eq!(set.evaluate(&Request::create(&object)).remove(0).policy, "team-a/versions");
+    object["metadata"]["namespace"] = "team-b".into();
+    assert_eq!(set.evaluate(&Request::create(&object)), []);
+}
+
+#[test]
+fn an_exception_exempts_what_it_names() {
+    let exception = "apiVersion: kyverno.io/v2\nkind: PolicyException\nmetadata: {name: e, namespace: ns}\nspec:\n  \
+        exceptions: [{policyName: versions, ruleNames: [supp*]}]\n  \
+        match: {any: [{resources: {kinds: [Cluster], namespaces: [team-a]}}]}\n";
+    let (mut set, _) = compile(VERSIONS);
+    assert_eq!(set.add_exceptions(&[manifest(exception)]), []);
+    let mut object = cluster("v1.26.0");
+    let outcome = set.evaluate(&Request::create(&object)).remove(0);
+    assert_eq!(
+        (outcome.result, &*outcome.message),
+        (Verdict::Skip, "rule is skipped due to policy exceptionsns/e")
+    );
+    object["metadata"]["namespace"] = "team-b".into();
+    assert!(set.evaluate(&Request::create(&object)).remove(0).refuses());
+    assert_eq!(
+        set.add_exceptions(&[manifest(&exception.replace("any", "anny"))])[0].code,
+        Code::PolicyInvalid
+    );
+}
