@@ -245,13 +245,7 @@ fn plain_folder(path: &Path, settings: &Settings) -> Result<PathBuf, BoxError> {
 
 fn remote(url: &str, settings: &Settings) -> Result<Place, BoxError> {
     let url: RemoteUrl = url.parse()?;
-    let reference = match settings.reference.clone() {
-        config::Reference::Default => source::Reference::Default,
-        config::Reference::Branch(name) => source::Reference::Branch(name),
-        config::Reference::Tag(name) => source::Reference::Tag(name),
-        config::Reference::Commit(id) => source::Reference::Commit(id),
-    };
-    Ok(Place::Git { url, reference })
+    Ok(Place::Git { url, reference: settings.reference.clone() })
 }
 
 fn open(place: Place, settings: &Settings) -> Result<Source, BoxError> {

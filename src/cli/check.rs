@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
+use super::args::{SourceArgs, TriggerArgs};
 use super::offline::Offline;
 use super::{Outcome, output};
 use crate::finding::{Finding, Severity};
@@ -42,11 +42,7 @@ enum Format {
 
 /// Run the command.
 pub fn run(args: CheckArgs) -> Outcome {
-    let settings = args.source.settings()?;
-    let source = open_repository(&settings)?;
-    let mut offline = Offline::new(source, render_options(&settings), args.triggers.namespaces()?);
-    let snapshot = offline.snapshot(args.revision.as_deref())?;
-    let reviewed = offline.review(&snapshot, None);
+    let reviewed = Offline::reviewed(&args.source, &args.triggers, args.revision.as_deref())?;
     if let Some(code) = reviewed.could_not_render() {
         return Ok(code);
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::output;
+use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
+use super::{BoxError, output};
 use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, Snapshot};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
@@ -73,6 +74,23 @@ impl Offline {
             }
             None => self.source.fetch(),
         }
+    }
+
+    /// What `check` and `render` begin with: the revision (or what is there now) of the repository that the arguments
+    /// name, rendered and reviewed.
+    ///
+    /// # Errors
+    /// When the settings are wrong or the source cannot be read.
+    pub fn reviewed(
+        source: &SourceArgs,
+        triggers: &TriggerArgs,
+        revision: Option<&str>,
+    ) -> Result<Reviewed, BoxError> {
+        let settings = source.settings()?;
+        let source = open_repository(&settings)?;
+        let mut offline = Offline::new(source, render_options(&settings), triggers.namespaces()?);
+        let snapshot = offline.snapshot(revision)?;
+        Ok(offline.review(&snapshot, None))
     }
 
     /// Render and review; the policies of `base` judge as well.

@@ -62,8 +62,19 @@ pub enum Reference {
     Branch(String),
     /// A tag.
     Tag(String),
-    /// A commit by its id.
+    /// A commit by its whole id.
     Commit(String),
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reference::Default => f.write_str("default branch"),
+            Reference::Branch(name) => write!(f, "branch {name}"),
+            Reference::Tag(name) => write!(f, "tag {name}"),
+            Reference::Commit(id) => write!(f, "commit {id}"),
+        }
+    }
 }
 
 /// Files with which a remote repository is reached. Secrets are in files, never in flags: flags are seen by others.

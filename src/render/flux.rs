@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::documents::Doc;
 use super::folder::is_empty;
+use super::place_in;
 use crate::finding::{Code, Finding};
-use crate::model::{FieldPath, Gvk, HealthCheck, RepoPath, Snapshot, Unit, UnitName};
+use crate::model::{FieldPath, Gvk, HealthCheck, Manifest, RepoPath, Snapshot, Unit, UnitName};
 
 /// Name that Flux's bootstrap gives the repository itself.
 const BOOTSTRAP_SOURCE: &str = "flux-system";
@@ -296,4 +297,34 @@ pub(super) fn foreign(unit: &FluxUnit) -> Finding {
     );
     let place = super::place_in(&unit.doc.source, &unit.doc.id, &FieldPath::of_keys(["spec", "sourceRef"]));
     Finding::error(Code::ForeignSource, message).about(&unit.doc.id).at(place)
+}
+/// Flux's own controller would apply the same units.
+pub(super) fn fighting_controller(manifests: &[Arc<Manifest>], units: &[Unit]) -> Option<Finding> {
+    if !units.iter().any(is_of_flux) {
+        return None;
+    }
+    let controller = manifests.iter().find(|manifest| {
+        manifest.id.kind() == "Deployment" && manifest.id.name() == "kustomize-controller"
+    })?;
+    let path = FieldPath::of_keys(["metadata", "name"]);
+    let message = "the repository installs Flux's kustomize-controller, which would apply the same units";
+    Some(Finding::warning(Code::FightingController, message).about(&controller.id).at(place_in(
+        &controller.origin.source,
+        &controller.id,
+        &path,
+    )))
+}
+
+/// One note about all units that came from Kustomization objects.
+pub(super) fn consumed(units: &[Unit]) -> Option<Finding> {
+    let names: Vec<&str> =
+        units.iter().filter(|unit| is_of_flux(unit)).map(|unit| unit.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let message = format!("Kustomization objects taken as units, and not applied: {}", names.join(", "));
+        Finding::note(Code::UnitConsumed, message)
+    })
+}
+
+fn is_of_flux(unit: &Unit) -> bool {
+    unit.defined_at.is_some() && !unit.name.as_str().starts_with("stage/")
 }

@@ -16,9 +16,9 @@ use super::layers::{self, Layered, MergeMemo, address};
 use super::memo::Memo;
 use super::mutate::{self, MutateMemo};
 use super::settings::{self, Settings};
-use super::{LiveTriggers, Manifests, RenderOptions, Withheld, place_in, units};
+use super::{LiveTriggers, Manifests, RenderOptions, Withheld, flux, units};
 use crate::finding::{Code, Finding};
-use crate::model::{FieldPath, Gvk, LiveObject, Manifest, ObjectId, RepoPath, Snapshot, Unit, UnitName};
+use crate::model::{FieldPath, Gvk, LiveObject, Manifest, ObjectId, RepoPath, Snapshot, UnitName};
 use crate::policy::PolicySet;
 use crate::schema::Schemas;
 
@@ -173,12 +173,12 @@ impl Renderer {
         manifests.extend(made.manifests);
 
         let manifests = finish::without_duplicates(manifests, &mut out);
-        let mut units = settle_units(units, &manifests, refused.as_deref(), &mut findings);
-        scope_checks(&mut units, &known.schemas);
-        let manifests = of_sound_units(manifests, &units, &mut out);
+        let mut units = units::settle(units, &manifests, refused.as_deref(), &mut findings);
+        units::scope_checks(&mut units, &known.schemas);
+        let manifests = units::sound_manifests(manifests, &units, &mut out);
         let manifests = mark_unpruned(manifests, &units, &mut self.unpruned);
-        findings.extend(fighting_controller(&manifests, &units));
-        findings.extend(consumed(&units));
+        findings.extend(flux::fighting_controller(&manifests, &units));
+        findings.extend(flux::consumed(&units));
         findings.append(&mut out.findings);
         sort_findings(&mut findings);
         out.withheld.sort();
@@ -459,85 +459,6 @@ fn problems_of(problems: &[(ObjectId, String)], manifests: &[Arc<Manifest>]) -> 
             }
         })
         .collect()
-}
-
-/// Units in their order; the root unit goes if nothing is left to it, and all are refused if nothing may be applied.
-fn settle_units(
-    mut units: Vec<Unit>,
-    manifests: &[Arc<Manifest>],
-    refused: Option<&str>,
-    findings: &mut Vec<Finding>,
-) -> Vec<Unit> {
-    let root = UnitName::root();
-    if units.len() > 1 && !manifests.iter().any(|manifest| manifest.unit == root) && refused.is_none() {
-        units.retain(|unit| unit.name != root);
-    }
-    if let Some(reason) = refused {
-        for unit in &mut units {
-            unit.refused.get_or_insert_with(|| reason.to_owned());
-        }
-    }
-    units::in_order(units, findings)
-}
-
-/// Health checks of cluster-scoped kinds have no namespace, whatever the unit's own is.
-fn scope_checks(units: &mut [Unit], schemas: &Schemas) {
-    for check in units.iter_mut().flat_map(|unit| &mut unit.health_checks) {
-        if schemas.namespaced(&check.gvk.group_kind()) == Some(false) {
-            check.namespace = None;
-        }
-    }
-}
-
-/// The manifests of units that may be applied, sorted; the others are withheld.
-fn of_sound_units(manifests: Vec<Arc<Manifest>>, units: &[Unit], out: &mut LeftOut) -> Vec<Arc<Manifest>> {
-    let ranks: BTreeMap<&UnitName, (usize, bool)> =
-        units.iter().enumerate().map(|(rank, unit)| (&unit.name, (rank, unit.refused.is_some()))).collect();
-    let mut sound = Vec::with_capacity(manifests.len());
-    for manifest in manifests {
-        match ranks.get(&manifest.unit) {
-            Some((rank, false)) => sound.push((*rank, manifest)),
-            _ => {
-                out.withheld.push(Withheld { id: Some(manifest.id.clone()), unit: manifest.unit.clone() });
-            }
-        }
-    }
-    for unit in units.iter().filter(|unit| unit.refused.is_some()) {
-        out.withheld.push(Withheld { id: None, unit: unit.name.clone() });
-    }
-    sound.sort_by(|(rank, a), (other, b)| (rank, &a.id).cmp(&(other, &b.id)));
-    sound.into_iter().map(|(_, manifest)| manifest).collect()
-}
-
-/// Flux's own controller would apply the same units.
-fn fighting_controller(manifests: &[Arc<Manifest>], units: &[Unit]) -> Option<Finding> {
-    if !units.iter().any(is_of_flux) {
-        return None;
-    }
-    let controller = manifests.iter().find(|manifest| {
-        manifest.id.kind() == "Deployment" && manifest.id.name() == "kustomize-controller"
-    })?;
-    let path = FieldPath::of_keys(["metadata", "name"]);
-    let message = "the repository installs Flux's kustomize-controller, which would apply the same units";
-    Some(Finding::warning(Code::FightingController, message).about(&controller.id).at(place_in(
-        &controller.origin.source,
-        &controller.id,
-        &path,
-    )))
-}
-
-/// One note about all units that came from Kustomization objects.
-fn consumed(units: &[Unit]) -> Option<Finding> {
-    let names: Vec<&str> =
-        units.iter().filter(|unit| is_of_flux(unit)).map(|unit| unit.name.as_str()).collect();
-    (!names.is_empty()).then(|| {
-        let message = format!("Kustomization objects taken as units, and not applied: {}", names.join(", "));
-        Finding::note(Code::UnitConsumed, message)
-    })
-}
-
-fn is_of_flux(unit: &Unit) -> bool {
-    unit.defined_at.is_some() && !unit.name.as_str().starts_with("stage/")
 }
 
 /// Findings by place, so that the order in which they were found does not show.

@@ -1,13 +1,37 @@
-//! Units in the order in which they may begin; what can never begin is refused.
+//! Units in the order in which they may begin, and what of them may be applied; what can never begin is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::finding::{Code, Finding, Location};
-use crate::model::{Unit, UnitName};
+use crate::model::{Manifest, Unit, UnitName};
+use crate::schema::Schemas;
+
+use super::Withheld;
+use super::finish::LeftOut;
+
+/// Units in their order; the root unit goes if nothing is left to it, and all are refused if nothing may be applied.
+pub(super) fn settle(
+    mut units: Vec<Unit>,
+    manifests: &[Arc<Manifest>],
+    refused: Option<&str>,
+    findings: &mut Vec<Finding>,
+) -> Vec<Unit> {
+    let root = UnitName::root();
+    if units.len() > 1 && !manifests.iter().any(|manifest| manifest.unit == root) && refused.is_none() {
+        units.retain(|unit| unit.name != root);
+    }
+    if let Some(reason) = refused {
+        for unit in &mut units {
+            unit.refused.get_or_insert_with(|| reason.to_owned());
+        }
+    }
+    in_order(units, findings)
+}
 
 /// Sorts units so that each stands behind those it depends on, by name among equals. A unit that depends on one that
 /// is not there, or on itself by a detour, is refused.
-pub(super) fn in_order(mut units: Vec<Unit>, findings: &mut Vec<Finding>) -> Vec<Unit> {
+fn in_order(mut units: Vec<Unit>, findings: &mut Vec<Finding>) -> Vec<Unit> {
     let names: BTreeSet<UnitName> = units.iter().map(|unit| unit.name.clone()).collect();
     for unit in &mut units {
         for dependency in unit.depends_on.clone() {
@@ -79,6 +103,39 @@ fn circle(name: &UnitName, units: &BTreeMap<UnitName, Unit>) -> Option<Vec<UnitN
         ways = longer;
     }
     None
+}
+
+/// Health checks of cluster-scoped kinds have no namespace, whatever the unit's own is.
+pub(super) fn scope_checks(units: &mut [Unit], schemas: &Schemas) {
+    for check in units.iter_mut().flat_map(|unit| &mut unit.health_checks) {
+        if schemas.namespaced(&check.gvk.group_kind()) == Some(false) {
+            check.namespace = None;
+        }
+    }
+}
+
+/// The manifests of units that may be applied, sorted; the others are withheld.
+pub(super) fn sound_manifests(
+    manifests: Vec<Arc<Manifest>>,
+    units: &[Unit],
+    out: &mut LeftOut,
+) -> Vec<Arc<Manifest>> {
+    let ranks: BTreeMap<&UnitName, (usize, bool)> =
+        units.iter().enumerate().map(|(rank, unit)| (&unit.name, (rank, unit.refused.is_some()))).collect();
+    let mut sound = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        match ranks.get(&manifest.unit) {
+            Some((rank, false)) => sound.push((*rank, manifest)),
+            _ => {
+                out.withheld.push(Withheld { id: Some(manifest.id.clone()), unit: manifest.unit.clone() });
+            }
+        }
+    }
+    for unit in units.iter().filter(|unit| unit.refused.is_some()) {
+        out.withheld.push(Withheld { id: None, unit: unit.name.clone() });
+    }
+    sound.sort_by(|(rank, a), (other, b)| (rank, &a.id).cmp(&(other, &b.id)));
+    sound.into_iter().map(|(_, manifest)| manifest).collect()
 }
 
 #[cfg(test)]

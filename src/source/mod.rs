@@ -18,10 +18,10 @@ mod watch;
 #[cfg(test)]
 mod testing;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::config::Reference;
 pub use error::SourceError;
 pub use folder::FolderSource;
 pub use git::GitSource;
@@ -48,31 +48,6 @@ pub enum Place {
     Folder(PathBuf),
     /// The working tree of a repository on this machine, uncommitted changes included, ignored files not.
     Worktree(PathBuf),
-}
-
-/// What to follow in a remote repository.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Reference {
-    /// The branch that the remote has checked out.
-    #[default]
-    Default,
-    /// A branch.
-    Branch(String),
-    /// A tag.
-    Tag(String),
-    /// A commit, by its whole id.
-    Commit(String),
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reference::Default => f.write_str("default branch"),
-            Reference::Branch(name) => write!(f, "branch {name}"),
-            Reference::Tag(name) => write!(f, "tag {name}"),
-            Reference::Commit(id) => write!(f, "commit {id}"),
-        }
-    }
 }
 
 /// How much is read at most.
