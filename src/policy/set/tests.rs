@@ -34,19 +34,19 @@ metadata:
 spec:
   validationFailureAction: Enforce
   rules:
-- name: supported
-  match:
-    any:
-      - resources:
-          kinds: [Cluster]
-  validate:
-    message: version is not supported
-    deny:
-      conditions:
-        all:
-          - key: "{{ semver_compare(trim_prefix('{{ request.object.spec.topology.version }}', 'v'), '1.29.3 || 1.30.1') }}"
-            operator: Equals
-            value: false
+    - name: supported
+      match:
+        any:
+          - resources:
+              kinds: [Cluster]
+      validate:
+        message: version is not supported
+        deny:
+          conditions:
+            all:
+              - key: "{{ semver_compare(trim_prefix('{{ request.object.spec.topology.version }}', 'v'), '1.29.3 || 1.30.1') }}"
+                operator: Equals
+                value: false
 "#;
 
 const PLAYGROUNDS: &str = r#"
@@ -57,21 +57,21 @@ metadata:
 spec:
   generateExisting: true
   rules:
-- name: stack
-  match:
-    any:
-      - resources:
-          kinds: [Namespace]
-          names: ['*playground*']
-  generate:
-    synchronize: true
-    apiVersion: x.io/v1
-    kind: Stack
-    name: stack
-    namespace: '{{request.object.metadata.name}}'
-    data:
-      spec:
-        owner: '{{request.object.metadata.name}}'
+    - name: stack
+      match:
+        any:
+          - resources:
+              kinds: [Namespace]
+              names: ['*playground*']
+      generate:
+        synchronize: true
+        apiVersion: x.io/v1
+        kind: Stack
+        name: stack
+        namespace: '{{request.object.metadata.name}}'
+        data:
+          spec:
+            owner: '{{request.object.metadata.name}}'
 "#;
 
 fn compile(text: &str) -> (PolicySet, Vec<Finding>) {
