@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -99,6 +100,8 @@ pub(crate) enum Content {
     Object(Arc<Object>),
     /// Anything else that is answered as it is.
     Value(Value),
+    /// The same, encoded already.
+    Json(Bytes),
 }
 
 impl Answer {
@@ -120,8 +123,9 @@ impl Answer {
     #[must_use]
     pub fn map_body(self, view: impl FnOnce(&Value) -> Value) -> Answer {
         let content = match self.content {
-            Content::Object(object) => Content::Value(view(&object.body)),
+            Content::Object(object) => Content::Value(view(&object.body())),
             Content::Value(value) => Content::Value(view(&value)),
+            Content::Json(json) => Content::Json(json),
         };
         Answer { content, ..self }
     }

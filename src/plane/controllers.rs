@@ -30,7 +30,7 @@ fn deleting(server: &Server, collection: &str) -> Vec<(Key, Arc<Object>)> {
     let key = |object: &Object| Key {
         resource: collection.into(),
         namespace: "".into(),
-        name: object.metadata()["name"].as_str().unwrap_or_default().into(),
+        name: object.name().into(),
     };
     objects.into_iter().map(|object| (key(&object), object)).collect()
 }
@@ -45,24 +45,23 @@ async fn finish_namespace(server: &Arc<Server>, key: &Key, object: &Arc<Object>)
         return;
     }
     let Some(live) = server.store.get(key).filter(|live| live.uid() == object.uid()) else { return };
-    let mut body = live.body.clone();
+    let before = live.body();
+    let mut body = before.clone();
     body["spec"]["finalizers"] = json!([]);
     let Some(namespaces) = registry.find("", "v1", "namespaces") else { return };
     if super::rules::finalized(namespaces, &body) {
         if let Ok(last) = server.store.remove_as(key, &live, body) {
             server.removed(namespaces, key, &last);
         }
-    } else if body != live.body {
+    } else if body != before {
         // A finalizer of somebody else still holds it.
         let _ = server.store.put(key, Some(&live), body);
     }
 }
 
 async fn finish_definition(server: &Arc<Server>, key: &Key, object: &Arc<Object>) {
-    let waits = object.metadata()["finalizers"]
-        .as_array()
-        .is_some_and(|finalizers| finalizers.iter().any(|f| f == crd::FINALIZER));
-    let Some(collection) = crd::resources(&object.body).first().map(|resource| resource.collection.clone())
+    let waits = object.has_finalizer(crd::FINALIZER);
+    let Some(collection) = crd::resources(&object.body()).first().map(|resource| resource.collection.clone())
     else {
         return;
     };
@@ -84,8 +83,7 @@ async fn empty(server: &Arc<Server>, collection: &str, namespace: Option<&str>) 
 }
 
 fn key_of(collection: &str, object: &Object) -> Key {
-    let text = |field: &str| object.metadata()[field].as_str().unwrap_or_default().into();
-    Key { resource: collection.into(), namespace: text("namespace"), name: text("name") }
+    Key { resource: collection.into(), namespace: object.namespace().into(), name: object.name().into() }
 }
 
 /// Deletes an object as a client would. Whether that went well: what is refused is tried again after a while.
@@ -141,8 +139,7 @@ async fn collect_once(server: &Arc<Server>) -> bool {
 
 /// Whether it has owners and none of them is there.
 fn orphaned(server: &Server, object: &Object) -> bool {
-    let owners = object.metadata()["ownerReferences"].as_array();
-    owners.is_some_and(|owners| {
+    object.owners().as_array().is_some_and(|owners| {
         !owners.is_empty() && owners.iter().all(|owner| !server.store.has_uid(uid(owner)))
     })
 }
@@ -153,25 +150,22 @@ fn uid(reference: &Value) -> &str {
 
 /// Does what the finalizers of the garbage collector stand for.
 async fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> bool {
-    let has = |finalizer: &str| {
-        object.metadata()["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == finalizer))
-    };
     let dependents = server.store.dependents_of(object.uid());
-    if has("orphan") {
+    if object.has_finalizer("orphan") {
         for dependent in &dependents {
             disown(server, dependent, object.uid()).await;
         }
         release(server, key, "orphan").await;
         return true;
     }
-    if !has("foregroundDeletion") {
+    if !object.has_finalizer("foregroundDeletion") {
         return false;
     }
     let mut done = false;
     let mut blocked = false;
     for dependent in &dependents {
         let Some(live) = server.store.get(dependent) else { continue };
-        let blocks = live.metadata()["ownerReferences"].as_array().is_some_and(|owners| {
+        let blocks = live.owners().as_array().is_some_and(|owners| {
             owners.iter().any(|owner| uid(owner) == object.uid() && owner["blockOwnerDeletion"] == true)
         });
         if !live.is_deleting() {

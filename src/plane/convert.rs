@@ -24,8 +24,7 @@ pub(crate) fn is_stored_form(resource: &Resource) -> bool {
 }
 
 /// A stored object in the version of a resource.
-pub(crate) fn from_storage(resource: &Resource, stored: &Value) -> Value {
-    let mut body = stored.clone();
+pub(crate) fn from_storage(resource: &Resource, mut body: Value) -> Value {
     if is_stored_form(resource) {
         return body;
     }

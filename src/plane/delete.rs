@@ -66,12 +66,11 @@ impl Call<'_> {
             .list(&self.resource.collection, &range, |object| selection.matches(object))
             .map_err(|_| Failure::internal("the list is always at the present"))?;
         for object in &page.objects {
-            let name = object.metadata()["name"].as_str().unwrap_or_default();
             let one = Call {
                 server: self.server,
                 resource: self.resource.clone(),
-                namespace: object.metadata()["namespace"].as_str().map(str::to_owned),
-                name: Some(name.to_owned()),
+                namespace: Some(object.namespace().into_owned()).filter(|namespace| !namespace.is_empty()),
+                name: Some(object.name().into_owned()),
                 subresource: None,
                 query: self.query.clone(),
                 options: self.options.clone(),
@@ -86,7 +85,7 @@ impl Call<'_> {
             }
         }
         let metadata = json!({"resourceVersion": page.revision.to_string()});
-        Ok(Answer::value(200, self.list_of(&page.objects, metadata)))
+        Ok(self.list_of(&page.objects, metadata))
     }
 
     async fn delete_one(
@@ -94,10 +93,11 @@ impl Call<'_> {
         live: &Arc<Object>,
         options: &Options,
     ) -> Result<Result<Outcome, Raced>, Failure> {
-        let name = live.metadata()["name"].as_str().unwrap_or_default();
+        let name = live.name();
         self.check_preconditions(live, options)?;
         self.admit_deletion(live).await?;
-        let mut body = live.body.clone();
+        let before = live.body();
+        let mut body = before.clone();
         add_finalizers(&mut body, options.propagation);
         if self.resource.is(crd::GROUP, crd::KIND) {
             self.add_instances_finalizer(&mut body);
@@ -116,7 +116,7 @@ impl Call<'_> {
             body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
             body["metadata"]["deletionTimestamp"] = later(&self.now, grace).into();
         }
-        let key = self.key_of(name);
+        let key = self.key_of(&name);
         if rules::finalized(&self.resource, &body) {
             if options.dry_run {
                 return Ok(Ok(Outcome::Removed(live.clone())));
@@ -128,7 +128,7 @@ impl Call<'_> {
         if options.dry_run {
             return Ok(Ok(Outcome::Marked(Object::unsaved(body))));
         }
-        if body == live.body {
+        if body == before {
             return Ok(Ok(Outcome::Marked(live.clone())));
         }
         let Ok(object) = self.server.store.put(&key, Some(live), body) else {
@@ -151,7 +151,7 @@ impl Call<'_> {
     }
 
     fn check_preconditions(&self, live: &Object, options: &Options) -> Result<(), Failure> {
-        let name = live.metadata()["name"].as_str().unwrap_or_default();
+        let name = &live.name();
         if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != live.uid()) {
             let why = format!(
                 "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",

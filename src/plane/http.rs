@@ -14,7 +14,7 @@ use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
 use super::status::{Failure, bytes_response, json_response, text_response};
 use super::write::PatchKind;
-use super::{body, clock, convert, discovery, read, reviews, table, write};
+use super::{body, clock, convert, discovery, read, reviews, table};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -249,12 +249,16 @@ fn patch_kind(headers: &http::HeaderMap, resource: &Resource) -> Result<PatchKin
 fn render(call: &Call<'_>, answer: Answer) -> Response<Body> {
     let mut response = match &answer.content {
         Content::Value(value) => json_response(answer.code, value),
+        Content::Json(json) => bytes_response(answer.code, json.clone()),
         Content::Object(object) => match call.form {
             Form::Whole if convert::is_stored_form(&call.resource) => {
                 bytes_response(answer.code, object.json())
             }
-            Form::Whole => json_response(answer.code, &write::served(&call.resource, object)),
-            Form::Metadata => json_response(answer.code, &read::metadata_of(object)),
+            Form::Whole | Form::Metadata => {
+                let mut json = Vec::with_capacity(object.size());
+                read::write_object(&call.resource, object, call.form, &mut json);
+                bytes_response(answer.code, json.into())
+            }
             Form::Table => {
                 let metadata = serde_json::json!({"resourceVersion": object.revision()});
                 let rows = std::slice::from_ref(object);

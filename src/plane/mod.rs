@@ -57,9 +57,10 @@ use tokio::task::JoinHandle;
 
 pub use probe::{Fault, RequestRecord};
 use server::{Server, Settings};
+use store::History;
 
-/// How many changes are remembered for watches and continued lists.
-const HISTORY: usize = 50_000;
+/// How much of what happened is remembered for watches and continued lists.
+const HISTORY: History = History { changes: 50_000, bytes: 32 << 20 };
 
 /// An embedded API server. Clones are handles to the same one.
 #[derive(Clone)]
@@ -204,7 +205,7 @@ impl PlaneBuilder {
     /// Remembers this many changes for watches and continued lists.
     #[must_use]
     pub fn history(mut self, changes: usize) -> PlaneBuilder {
-        self.settings.history = changes;
+        self.settings.history.changes = changes;
         self
     }
 

@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call, Subresource};
+use super::call::{Answer, Call, Content, Subresource};
+use super::kinds::Resource;
 use super::request::Form;
 use super::select::Selection;
 use super::status::{Failure, FieldError};
 use super::store::{Object, Range};
-use super::{scale, table};
+use super::{convert, scale, table};
 
 impl Call<'_> {
     /// GET of an object or of a subresource.
@@ -69,40 +70,43 @@ impl Call<'_> {
             None if self.resource.custom && self.form == Form::Whole => metadata["continue"] = "".into(),
             None => {}
         }
-        Ok(Answer::value(200, self.list_of(&page.objects, metadata)))
+        Ok(self.list_of(&page.objects, metadata))
     }
 
     /// A list in the wanted form.
-    pub fn list_of(&self, objects: &[Arc<Object>], metadata: Value) -> Value {
-        match self.form {
-            Form::Table => table::of(&self.resource, objects, metadata, &self.query, true, &self.now),
-            Form::Metadata => {
-                let items: Vec<Value> = objects.iter().map(|object| metadata_of(object)).collect();
-                json!({
-                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
-                    "metadata": metadata, "items": items,
-                })
+    pub fn list_of(&self, objects: &[Arc<Object>], metadata: Value) -> Answer {
+        let (api_version, kind) = match self.form {
+            Form::Table => {
+                let table = table::of(&self.resource, objects, metadata, &self.query, true, &self.now);
+                return Answer::value(200, table);
             }
-            Form::Whole => {
-                let items: Vec<Value> = objects.iter().map(|object| self.list_item(object)).collect();
-                json!({
-                    "apiVersion": self.resource.gvk.api_version(), "kind": self.resource.list_kind,
-                    "metadata": metadata, "items": items,
-                })
+            Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList"),
+            Form::Whole => (self.resource.gvk.api_version(), self.resource.list_kind.as_str()),
+        };
+        let size: usize = objects.iter().map(|object| object.size() + 1).sum();
+        let mut json = Vec::with_capacity(size + 256);
+        let head = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}).to_string();
+        json.extend_from_slice(head.strip_suffix('}').unwrap_or(&head).as_bytes());
+        json.extend_from_slice(b",\"items\":[");
+        for (index, object) in objects.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
             }
+            self.write_item(object, &mut json);
         }
+        json.extend_from_slice(b"]}");
+        Answer { code: 200, content: Content::Json(json.into()), warnings: Vec::new() }
     }
 
     /// Items of built-in lists do not repeat what the list says.
-    fn list_item(&self, object: &Object) -> Value {
-        let mut body = self.as_served(object);
-        if !self.resource.custom
-            && let Some(map) = body.as_object_mut()
-        {
-            map.remove("apiVersion");
-            map.remove("kind");
+    fn write_item(&self, object: &Object, out: &mut Vec<u8>) {
+        if self.resource.custom || self.form == Form::Metadata {
+            write_object(&self.resource, object, self.form, out);
+        } else if convert::is_stored_form(&self.resource) {
+            object.write_untyped(out);
+        } else {
+            Object::unsaved(self.as_served(object)).write_untyped(out);
         }
-        body
     }
 
     /// The namespace that a list is confined to.
@@ -168,6 +172,21 @@ impl Call<'_> {
             ));
         }
         Ok(())
+    }
+}
+
+/// Appends an object, whole or reduced to its metadata, in the version of a resource.
+pub(crate) fn write_object(resource: &Resource, object: &Object, form: Form, out: &mut Vec<u8>) {
+    if form == Form::Metadata {
+        out.extend_from_slice(
+            b"{\"apiVersion\":\"meta.k8s.io/v1\",\"kind\":\"PartialObjectMetadata\",\"metadata\":",
+        );
+        out.extend_from_slice(object.metadata_json());
+        out.push(b'}');
+    } else if convert::is_stored_form(resource) {
+        out.extend_from_slice(&object.json());
+    } else {
+        out.extend_from_slice(super::write::served(resource, object).to_string().as_bytes());
     }
 }
 

@@ -31,6 +31,7 @@ enum Operator {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FieldRequirement {
+    name: String,
     path: Vec<String>,
     value: String,
     equal: bool,
@@ -56,9 +57,23 @@ impl Selection {
     }
 
     pub fn matches(&self, object: &Object) -> bool {
-        let labels = &object.metadata()["labels"];
-        self.labels.iter().all(|requirement| requirement.matches(labels[&requirement.key].as_str()))
-            && self.fields.iter().all(|requirement| requirement.matches(&object.body))
+        if !self.labels.is_empty() {
+            let labels = object.labels();
+            if !self.labels.iter().all(|wanted| wanted.matches(labels[&wanted.key].as_str())) {
+                return false;
+            }
+        }
+        // Names are at hand; of other fields the object must be read.
+        let in_metadata = |name: &str| match name {
+            "metadata.name" => Some(object.name()),
+            "metadata.namespace" => Some(object.namespace()),
+            _ => None,
+        };
+        let mut body = None;
+        self.fields.iter().all(|wanted| match in_metadata(&wanted.name) {
+            Some(text) => (text == wanted.value) == wanted.equal,
+            None => wanted.matches(body.get_or_insert_with(|| object.body())),
+        })
     }
 }
 
@@ -136,6 +151,7 @@ fn field_requirement(text: &str, of: &Resource) -> Result<FieldRequirement, Fail
         return Err(Failure::bad_request(format!("field label not supported: {path}")));
     }
     Ok(FieldRequirement {
+        name: path.to_owned(),
         path: path.split('.').map(str::to_owned).collect(),
         value: value.to_owned(),
         equal,

@@ -13,7 +13,7 @@ use super::call::Call;
 use super::kinds::{Registry, Resource};
 use super::probe::{Faults, Log};
 use super::request::{Form, Query, WriteOptions};
-use super::store::{Key, Object, Range, Store};
+use super::store::{History, Key, Object, Range, Store};
 use super::{clock, controllers, crd};
 
 /// How long the garbage collector waits before it looks, as the real one's queue does.
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub token: Option<String>,
     /// Whether who brings no token is let in.
     pub anonymous: bool,
-    pub history: usize,
+    pub history: History,
     pub controllers: bool,
 }
 
@@ -149,20 +149,21 @@ impl Server {
     /// Accepts a definition's names and begins to serve it.
     fn establish(self: &Arc<Self>, key: &Key, object: &Arc<Object>) {
         let definitions = self.definitions();
-        let others: Vec<&Value> = definitions.iter().map(|d| &d.body).collect();
+        let bodies: Vec<Value> = definitions.iter().map(|d| d.body()).collect();
+        let others: Vec<&Value> = bodies.iter().collect();
+        let before = object.body();
         let now = clock::now();
-        let status = match crd::name_conflict(&object.body, &others) {
-            Some((field, name)) => crd::names_refused(&object.body, field, &name, &now),
-            None => crd::established(&object.body, &now),
+        let status = match crd::name_conflict(&before, &others) {
+            Some((field, name)) => crd::names_refused(&before, field, &name, &now),
+            None => crd::established(&before, &now),
         };
-        if status != object.body["status"] && !object.is_deleting() {
-            let mut body = object.body.clone();
+        if status != before["status"] && !object.is_deleting() {
+            let mut body = before.clone();
             body["status"] = status;
             let registry = self.registry();
             if let Some(resource) = registry.find(crd::GROUP, "v1", "customresourcedefinitions") {
                 let manager = OWN_MANAGER;
-                body =
-                    registry.types.update(resource, Some(&object.body), &body, manager, Some("status"), &now);
+                body = registry.types.update(resource, Some(&before), &body, manager, Some("status"), &now);
             }
             // Whoever wrote in between establishes it himself.
             let _ = self.store.put(key, Some(object), body);
@@ -178,8 +179,8 @@ impl Server {
     fn rebuild(&self) {
         let mut registry = self.registry.write();
         let definitions = self.definitions();
-        let bodies: Vec<&Value> = definitions.iter().map(|d| &d.body).collect();
-        *registry = Arc::new(registry.with(&bodies));
+        let bodies: Vec<Value> = definitions.iter().map(|d| d.body()).collect();
+        *registry = Arc::new(registry.with(&bodies.iter().collect::<Vec<_>>()));
     }
 
     /// Lets the controllers look, once, after a while.

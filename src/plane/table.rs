@@ -32,7 +32,7 @@ pub(crate) fn of(
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let mut row = json!({"cells": cells(resource, &object.body, now)});
+            let mut row = json!({"cells": cells(resource, &object.body(), now)});
             match include {
                 "None" => {}
                 "Object" => row["object"] = super::write::served(resource, object),

@@ -1,6 +1,5 @@
 //! Watches: what happened since a resourceVersion, and what happens next.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +16,17 @@ use super::request::{Form, Query};
 use super::select::Selection;
 use super::server::Server;
 use super::status::{Failure, FieldError, respond};
-use super::store::{Event, Object, Range};
-use super::{clock, convert, read, table, write};
+use super::store::{Event, Feed, Object, Range};
+use super::{clock, read, table};
 
 /// How long a watch lasts whose client does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 /// How often a quiet watch says how far it is.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How many bytes are sent at once, if there are so many.
+const CHUNK: usize = 64 * 1024;
+/// How many changes are taken from the history at once.
+const STEP: usize = 64;
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 impl Call<'_> {
@@ -35,6 +38,7 @@ impl Call<'_> {
         let from: u64 = if given.is_empty() { 0 } else { self.revision_of(given)? };
         let mut watch = Watch {
             server: self.server.clone(),
+            feed: self.server.store.feed(&self.resource.collection),
             resource: self.resource.clone(),
             scope: self.scope().map(str::to_owned),
             selection,
@@ -42,7 +46,9 @@ impl Call<'_> {
             query: self.query.clone(),
             bookmarks: self.query.flag("allowWatchBookmarks"),
             position: from,
-            queue: VecDeque::new(),
+            present: Vec::new().into_iter(),
+            mark: false,
+            out: Vec::new(),
             first: true,
             over: false,
         };
@@ -50,10 +56,8 @@ impl Call<'_> {
             watch.start_with_present(initial == Some(true));
         } else if from == 0 {
             watch.position = self.server.store.revision();
-        } else if let Err(oldest) = self.server.store.since(from) {
-            let failure = Failure::expired(format!("too old resource version: {from} ({oldest})"));
-            watch.queue.push_back(line("ERROR", &failure.body()));
-            watch.over = true;
+        } else if from < self.server.store.oldest() {
+            watch.expire(self.server.store.oldest());
         }
         let timeout = self.query.number("timeoutSeconds").filter(|s| *s > 0).map(Duration::from_secs);
         Ok(watch.answer(timeout.unwrap_or(DEFAULT_TIMEOUT)))
@@ -86,9 +90,11 @@ impl Call<'_> {
     }
 }
 
-/// A running watch.
+/// A running watch. It goes as fast as its client reads: what is not sent yet is not copied from the history, and a
+/// client that falls behind the history is told so (410) and cut.
 struct Watch {
     server: Arc<Server>,
+    feed: Feed,
     resource: Arc<Resource>,
     scope: Option<String>,
     selection: Selection,
@@ -97,7 +103,12 @@ struct Watch {
     bookmarks: bool,
     /// The last resourceVersion that was looked at.
     position: u64,
-    queue: VecDeque<Bytes>,
+    /// What was there when the watch began and was not told yet.
+    present: std::vec::IntoIter<Arc<Object>>,
+    /// Whether a bookmark ends what was there.
+    mark: bool,
+    /// What is sent next.
+    out: Vec<u8>,
     /// No row of a table was sent yet, so that the next one brings the columns.
     first: bool,
     over: bool,
@@ -112,45 +123,32 @@ impl Watch {
             self.server.store.list(&self.resource.collection, &range, |object| selection.matches(object));
         let Ok(page) = page else { return };
         self.position = page.revision;
-        for object in &page.objects {
-            let event = self.event("ADDED", object);
-            self.queue.push_back(event);
-        }
-        if marked {
-            let bookmark = self.bookmark(true);
-            self.queue.push_back(bookmark);
-        }
+        self.present = page.objects.into_iter();
+        self.mark = marked;
     }
 
     fn answer(self, timeout: Duration) -> Response<Body> {
-        let changes = self.server.store.changes();
         let stopped = self.server.stopped();
-        let end = Instant::now() + timeout;
-        let state = (self, changes, stopped, end);
-        let body = stream::unfold(state, |(mut watch, mut changes, mut stopped, end)| async move {
+        let now = Instant::now();
+        let state = (self, stopped, now + BOOKMARK_EVERY, now + timeout);
+        let body = stream::unfold(state, |(mut watch, mut stopped, mut bookmark_at, end)| async move {
             loop {
-                if let Some(bytes) = watch.queue.pop_front() {
-                    return Some((
-                        Ok::<Bytes, std::convert::Infallible>(bytes),
-                        (watch, changes, stopped, end),
-                    ));
+                watch.look();
+                if !watch.out.is_empty() {
+                    let chunk = Bytes::from(std::mem::take(&mut watch.out));
+                    let state = (watch, stopped, bookmark_at, end);
+                    return Some((Ok::<Bytes, std::convert::Infallible>(chunk), state));
                 }
                 if watch.over {
                     return None;
                 }
-                // Mark what is known as seen before looking, so that nothing falls between looking and waiting.
-                changes.borrow_and_update();
-                watch.look();
-                if !watch.queue.is_empty() || watch.over {
-                    continue;
-                }
                 tokio::select! {
-                    changed = changes.changed() => watch.over = changed.is_err(),
+                    more = watch.feed.changed() => watch.over = !more,
                     _ = stopped.wait_for(|stopped| *stopped) => watch.over = true,
                     () = tokio::time::sleep_until(end) => watch.finish(),
-                    () = tokio::time::sleep(BOOKMARK_EVERY), if watch.bookmarks => {
-                        let bookmark = watch.bookmark(false);
-                        watch.queue.push_back(bookmark);
+                    () = tokio::time::sleep_until(bookmark_at), if watch.bookmarks => {
+                        watch.bookmark(false);
+                        bookmark_at = Instant::now() + BOOKMARK_EVERY;
                     }
                 }
             }
@@ -161,82 +159,96 @@ impl Watch {
     /// Ends the watch, with a last word on how far it came.
     fn finish(&mut self) {
         if self.bookmarks {
-            let bookmark = self.bookmark(false);
-            self.queue.push_back(bookmark);
+            self.bookmark(false);
         }
         self.over = true;
     }
 
-    /// Queues what happened since the last look.
+    fn expire(&mut self, oldest: u64) {
+        let message = format!("too old resource version: {} ({oldest})", self.position);
+        line("ERROR", &Failure::expired(message).body(), &mut self.out);
+        self.over = true;
+    }
+
+    /// Prepares what is to be sent next: of what was there first, then of what happened since the last look.
     fn look(&mut self) {
-        match self.server.store.since(self.position) {
+        while self.out.len() < CHUNK && !self.over {
+            if let Some(object) = self.present.next() {
+                self.event("ADDED", &object);
+            } else if std::mem::take(&mut self.mark) {
+                self.bookmark(true);
+            } else if !self.follow() {
+                return;
+            }
+        }
+    }
+
+    /// Whether something happened since the last look.
+    fn follow(&mut self) -> bool {
+        // All changes up to here can be seen; those that are seen beside them are of this collection.
+        let published = self.server.store.revision();
+        match self.feed.since(self.position, STEP) {
+            Ok(events) if events.is_empty() => {
+                self.position = self.position.max(published);
+                false
+            }
             Ok(events) => {
-                for event in events {
+                for event in &events {
                     self.position = event.revision;
-                    if let Some(bytes) = self.told(&event) {
-                        self.queue.push_back(bytes);
-                    }
+                    self.tell(event);
                 }
+                true
             }
             Err(oldest) => {
-                let message = format!("too old resource version: {} ({oldest})", self.position);
-                self.queue.push_back(line("ERROR", &Failure::expired(message).body()));
-                self.over = true;
+                self.expire(oldest);
+                true
             }
         }
     }
 
-    /// How this watch tells of a change: an object that begins or ceases to match is added or deleted.
-    fn told(&mut self, event: &Event) -> Option<Bytes> {
-        if event.key.resource != self.resource.collection
-            || self.scope.as_deref().is_some_and(|scope| scope != &*event.key.namespace)
-        {
-            return None;
+    /// Tells of a change: an object that begins or ceases to match is added or deleted.
+    fn tell(&mut self, event: &Event) {
+        if self.scope.as_deref().is_some_and(|scope| scope != &*event.key.namespace) {
+            return;
         }
-        let matched = event.before.as_ref().is_some_and(|before| self.selection.matches(before));
-        let matches = !event.deleted && self.selection.matches(&event.after);
+        let everything = self.selection.is_everything();
+        let matched =
+            event.before.as_ref().is_some_and(|before| everything || self.selection.matches(before));
+        let matches = !event.deleted && (everything || self.selection.matches(&event.after));
         match (matched, matches) {
-            (false, false) => None,
-            (false, true) => Some(self.event("ADDED", &event.after)),
-            (true, true) => Some(self.event("MODIFIED", &event.after)),
-            (true, false) => Some(self.gone(event)),
+            (false, false) => {}
+            (false, true) => self.event("ADDED", &event.after),
+            (true, true) => self.event("MODIFIED", &event.after),
+            // The last state that matched, at the resourceVersion at which it ceased to.
+            (true, false) => match &event.before {
+                Some(before) if !event.deleted => self.event("DELETED", &before.at(event.revision)),
+                _ => self.event("DELETED", &event.after),
+            },
         }
     }
 
-    /// The last state that matched, at the resourceVersion at which it ceased to.
-    fn gone(&mut self, event: &Event) -> Bytes {
-        match &event.before {
-            Some(before) if !event.deleted => {
-                let mut body = before.body.clone();
-                body["metadata"]["resourceVersion"] = event.revision.to_string().into();
-                self.event("DELETED", &Object::unsaved(body))
-            }
-            _ => self.event("DELETED", &event.after),
-        }
-    }
-
-    fn event(&mut self, kind: &str, object: &Arc<Object>) -> Bytes {
+    fn event(&mut self, kind: &str, object: &Arc<Object>) {
+        let out = &mut self.out;
         match self.form {
-            Form::Whole if convert::is_stored_form(&self.resource) => {
-                let json = object.json();
-                let mut bytes = Vec::with_capacity(json.len() + 40);
-                bytes.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
-                bytes.extend_from_slice(&json);
-                bytes.extend_from_slice(b"}\n");
-                bytes.into()
+            Form::Whole | Form::Metadata => {
+                out.extend_from_slice(b"{\"type\":\"");
+                out.extend_from_slice(kind.as_bytes());
+                out.extend_from_slice(b"\",\"object\":");
+                read::write_object(&self.resource, object, self.form, out);
+                out.extend_from_slice(b"}\n");
             }
-            Form::Whole => line(kind, &write::served(&self.resource, object)),
-            Form::Metadata => line(kind, &read::metadata_of(object)),
             Form::Table => {
                 let header = std::mem::take(&mut self.first);
                 let metadata = json!({"resourceVersion": object.revision()});
                 let rows = std::slice::from_ref(object);
-                line(kind, &table::of(&self.resource, rows, metadata, &self.query, header, &clock::now()))
+                let now = clock::now();
+                let table = table::of(&self.resource, rows, metadata, &self.query, header, &now);
+                line(kind, &table, out);
             }
         }
     }
 
-    fn bookmark(&self, initial: bool) -> Bytes {
+    fn bookmark(&mut self, initial: bool) {
         let mut metadata = json!({"resourceVersion": self.position.to_string(), "creationTimestamp": null});
         if initial {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
@@ -246,15 +258,15 @@ impl Watch {
             Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata".to_owned()),
             Form::Table => {
                 let empty = table::of(&self.resource, &[], metadata, &self.query, false, &clock::now());
-                return line("BOOKMARK", &empty);
+                return line("BOOKMARK", &empty, &mut self.out);
             }
         };
-        line("BOOKMARK", &json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}))
+        let bookmark = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+        line("BOOKMARK", &bookmark, &mut self.out);
     }
 }
 
-fn line(kind: &str, object: &Value) -> Bytes {
-    let mut bytes = json!({"type": kind, "object": object}).to_string().into_bytes();
-    bytes.push(b'\n');
-    bytes.into()
+fn line(kind: &str, object: &Value, out: &mut Vec<u8>) {
+    out.extend_from_slice(json!({"type": kind, "object": object}).to_string().as_bytes());
+    out.push(b'\n');
 }

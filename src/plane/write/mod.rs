@@ -56,7 +56,7 @@ impl Call<'_> {
 
 /// A stored object in the version of a resource.
 pub(crate) fn served(resource: &Resource, object: &Object) -> Value {
-    convert::from_storage(resource, &object.body)
+    convert::from_storage(resource, object.body())
 }
 
 /// Sets a field, or removes it when there is nothing to set.
