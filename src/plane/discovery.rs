@@ -108,7 +108,7 @@ fn subresources(resource: &Resource) -> Vec<Value> {
     found
 }
 
-fn verbs(resource: &Resource) -> Vec<&'static str> {
+pub(crate) fn verbs(resource: &Resource) -> Vec<&'static str> {
     if resource.virtual_kind {
         return vec!["create"];
     }

@@ -92,6 +92,10 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> 
         return Failure::unauthorized().response();
     }
     let path = parts.uri.path().trim_end_matches('/');
+    if path.starts_with("/openapi/") {
+        let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
+        return answer.unwrap_or_else(|| text_response(404, "404 page not found\n"));
+    }
     if parts.method == Method::GET
         && let Some(response) = discover(server, path, &parts.headers)
     {

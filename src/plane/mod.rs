@@ -26,6 +26,7 @@ mod discovery;
 mod http;
 mod kinds;
 mod names;
+mod openapi;
 mod patch;
 mod probe;
 mod protobuf;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::admission::Admission;
 use super::call::Call;
 use super::kinds::{Registry, Resource};
+use super::openapi::Documents;
 use super::probe::{Faults, Log};
 use super::request::{Form, Query, WriteOptions};
 use super::store::{History, Key, Object, Range, Store};
@@ -41,6 +42,7 @@ pub(crate) struct Server {
     pub faults: Faults,
     #[expect(dead_code, reason = "filled by what follows")]
     pub admission: Admission,
+    pub documents: Documents,
     registry: RwLock<Arc<Registry>>,
     stop: watch::Sender<bool>,
     due: AtomicBool,
@@ -54,6 +56,7 @@ impl Server {
             log: Log::default(),
             faults: Faults::default(),
             admission: Admission::default(),
+            documents: Documents::default(),
             registry: RwLock::new(Arc::new(Registry::builtin())),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),
@@ -171,7 +174,8 @@ impl Server {
         self.rebuild();
     }
 
-    fn definitions(&self) -> Vec<Arc<Object>> {
+    /// The CustomResourceDefinitions.
+    pub fn definitions(&self) -> Vec<Arc<Object>> {
         let collection = "customresourcedefinitions.apiextensions.k8s.io";
         self.store.list(collection, &Range::default(), |_| true).map(|page| page.objects).unwrap_or_default()
     }

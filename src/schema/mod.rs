@@ -19,5 +19,6 @@ mod zero;
 
 pub use kinds::KindInfo;
 pub use schemas::Schemas;
+pub use table::{builtin_schema, builtin_type_name};
 pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef};
 pub use validate::Violation;

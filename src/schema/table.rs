@@ -49,6 +49,16 @@ pub(super) fn type_at(index: usize) -> &'static Type {
     })
 }
 
+/// The schema of a built-in type by its short name, such as `core.v1.Pod`: OpenAPI with short names in references.
+pub fn builtin_schema(name: &str) -> Option<&'static str> {
+    types().by_name.get(name).map(|&index| types().rows[index].schema)
+}
+
+/// The short name of the type of a built-in kind.
+pub fn builtin_type_name(gvk: &Gvk) -> Option<&'static str> {
+    kinds().get(gvk)?.ty.as_ref()?.builtin_index().map(name_at)
+}
+
 /// The name of the type in a row.
 pub(super) fn name_at(index: usize) -> &'static str {
     types().rows[index].name

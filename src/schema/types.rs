@@ -199,6 +199,13 @@ impl TypeRef {
         TypeRef(Target::Builtin(index))
     }
 
+    pub(super) fn builtin_index(&self) -> Option<usize> {
+        match &self.0 {
+            Target::Builtin(index) => Some(*index),
+            Target::Own(_) => None,
+        }
+    }
+
     /// The type.
     pub fn get(&self) -> &Type {
         match &self.0 {
