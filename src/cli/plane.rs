@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Outcome, output};
 use crate::plane::Plane;
 
-/// Serve one embedded API server: real HTTP, kubectl works against it. Everything is kept in memory.
+/// Serve one embedded API server: real HTTP, kubectl works against it.
 ///
 /// Prints `ready URL` when it answers; ends on Ctrl-C.
 #[derive(Debug, Args)]
@@ -20,12 +20,20 @@ pub struct PlaneArgs {
     /// Write a kubeconfig with a token to this file, readable by its owner only.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Keep everything in this folder and go on with what it holds; without it, everything is in memory and gone at
+    /// the end. What was answered survives a crash of the process.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 /// Run the command.
 pub fn run(args: PlaneArgs) -> Outcome {
     tokio::runtime::Runtime::new()?.block_on(async {
-        let plane = Plane::builder().token(uuid::Uuid::new_v4().simple().to_string()).build();
+        let mut builder = Plane::builder().token(uuid::Uuid::new_v4().simple().to_string());
+        if let Some(folder) = &args.data {
+            builder = builder.data(folder);
+        }
+        let plane = builder.open().map_err(|error| format!("--data: {error}"))?;
         let serving = plane.serve(&args.listen).await.map_err(|error| {
             format!("cannot listen on {}: {error}; give ADDRESS:PORT, such as 127.0.0.1:0", args.listen)
         })?;

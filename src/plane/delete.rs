@@ -50,6 +50,9 @@ impl Call<'_> {
                 Ok(Outcome::Removed(object) | Outcome::Marked(object)) => {
                     return Ok(Answer::object(200, object));
                 }
+                Err(Raced::Changed) if self.server.store.failure().is_some() => {
+                    return Err(Failure::internal("the deletion could not be stored"));
+                }
                 Err(Raced::Changed) => {}
             }
         }

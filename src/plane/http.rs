@@ -108,8 +108,14 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> 
     let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
     match dispatch(server, &parts, target, resource, &bytes).await {
         Ok(response) => response,
-        Err(failure) => failure.response(),
+        Err(failure) => unstored(server, &parts.method).unwrap_or(failure).response(),
     }
+}
+
+/// What a write says that could not be written to disk: not what it looked like from the inside.
+fn unstored(server: &Server, method: &Method) -> Option<Failure> {
+    let why = server.store.failure().filter(|_| method != Method::GET)?;
+    Some(Failure::internal(format!("the change could not be stored: {why}")))
 }
 
 fn authenticated(server: &Server, headers: &http::HeaderMap) -> bool {

@@ -47,6 +47,7 @@ mod write;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::http::Request;
@@ -98,7 +99,13 @@ impl Plane {
     /// A server to be set up first.
     pub fn builder() -> PlaneBuilder {
         PlaneBuilder {
-            settings: Settings { token: None, anonymous: true, history: HISTORY, controllers: true },
+            settings: Settings {
+                token: None,
+                anonymous: true,
+                history: HISTORY,
+                controllers: true,
+                data: None,
+            },
         }
     }
 
@@ -217,9 +224,39 @@ impl PlaneBuilder {
         self
     }
 
+    /// Remembers changes only as long as what was replaced or deleted by them has no more bytes than this.
+    #[must_use]
+    pub fn history_bytes(mut self, bytes: usize) -> PlaneBuilder {
+        self.settings.history.bytes = bytes;
+        self
+    }
+
+    /// Keeps everything in a folder, which is made if it is not there, and goes on with what it holds: objects,
+    /// resourceVersions and, unless they are too old, watches. What was answered is there after a crash of the
+    /// process. One server at a time can have the folder.
+    #[must_use]
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> PlaneBuilder {
+        self.settings.data = Some(folder.into());
+        self
+    }
+
     /// The server.
+    ///
+    /// # Panics
+    /// When a folder was given that cannot be used; [`PlaneBuilder::open`] says why instead.
     pub fn build(self) -> Plane {
-        Plane { server: Server::new(self.settings) }
+        match self.open() {
+            Ok(plane) => plane,
+            Err(error) => panic!("the folder of the plane cannot be used: {error}"),
+        }
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// When a folder was given that is in use, cannot be read or written, or holds damaged files.
+    pub fn open(self) -> io::Result<Plane> {
+        Ok(Plane { server: Server::open(self.settings)? })
     }
 }
 

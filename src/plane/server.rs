@@ -1,5 +1,7 @@
 //! The server behind the requests: what it holds and what it does after each write.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(crate) struct Settings {
     pub anonymous: bool,
     pub history: History,
     pub controllers: bool,
+    /// The folder that outlives the server.
+    pub data: Option<PathBuf>,
 }
 
 /// The server.
@@ -49,10 +53,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with its first namespaces.
-    pub fn new(settings: Settings) -> Arc<Server> {
+    /// A server with its first namespaces, or one that goes on with what its folder holds.
+    pub fn open(settings: Settings) -> io::Result<Arc<Server>> {
+        let store = match &settings.data {
+            None => Store::new(settings.history),
+            Some(folder) => Store::open(settings.history, &folder.join("store"))?,
+        };
+        let goes_on = store.revision() > 1;
         let server = Arc::new(Server {
-            store: Store::new(settings.history),
+            store,
             log: Log::default(),
             faults: Faults::default(),
             admission: Admission::default(),
@@ -63,7 +72,10 @@ impl Server {
             settings,
         });
         server.create_namespaces();
-        server
+        if goes_on {
+            server.go_on();
+        }
+        Ok(server)
     }
 
     fn create_namespaces(&self) {
@@ -77,9 +89,23 @@ impl Server {
                 },
                 "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
             });
-            // The store is new: nothing can be in the way.
+            // If it is there, that is as well.
             let _ = self.store.put(&key, None, body);
         }
+    }
+
+    /// Takes up what another process left off: definitions are served, deletions go on.
+    fn go_on(self: &Arc<Self>) {
+        let definitions = self.definitions();
+        for object in definitions.iter().filter(|object| !crd::is_established(&object.body())) {
+            let resource = "customresourcedefinitions.apiextensions.k8s.io".into();
+            let key = Key { resource, namespace: "".into(), name: object.name().into() };
+            self.establish(&key, object);
+        }
+        if !definitions.is_empty() {
+            self.rebuild();
+        }
+        self.schedule(COLLECT_AFTER);
     }
 
     pub fn registry(&self) -> Arc<Registry> {

@@ -61,6 +61,17 @@ impl Collection {
         contents.objects.insert((key.namespace, key.name), object);
     }
 
+    /// All objects.
+    pub fn all(&self) -> Vec<(Key, Arc<Object>)> {
+        let contents = self.contents.read();
+        let key = |(namespace, name): &Place| Key {
+            resource: self.resource.clone(),
+            namespace: namespace.clone(),
+            name: name.clone(),
+        };
+        contents.objects.iter().map(|(place, object)| (key(place), object.clone())).collect()
+    }
+
     /// Forgets the oldest change.
     pub fn forget_oldest(&self) {
         let mut contents = self.contents.write();

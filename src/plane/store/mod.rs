@@ -5,11 +5,14 @@
 //! one after the other; who reads waits only while a change is put into the very collection that he reads.
 
 mod collection;
+mod journal;
 mod object;
 mod relations;
 mod skim;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use collection::Collection;
+use journal::{Journal, Kind};
 use object::Draft;
 pub(crate) use object::Object;
 use relations::Relations;
@@ -86,6 +90,8 @@ pub(crate) struct Store {
     published: AtomicU64,
     /// The oldest resourceVersion after which every change is known.
     oldest: AtomicU64,
+    /// Why the last change could not be written to disk.
+    failure: Mutex<Option<String>>,
 }
 
 struct Writing {
@@ -94,6 +100,7 @@ struct Writing {
     /// Whose change happened when, oldest first, and how many bytes only it keeps.
     remembered: VecDeque<(u64, u32, Arc<Collection>)>,
     bytes: usize,
+    journal: Option<Journal>,
 }
 
 /// The changes of one collection, for a watch.
@@ -103,16 +110,58 @@ pub(crate) struct Feed {
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store in memory.
     pub fn new(limits: History) -> Store {
-        let writing = Writing { revision: 1, limits, remembered: VecDeque::new(), bytes: 0 };
+        let writing = Writing { revision: 1, limits, remembered: VecDeque::new(), bytes: 0, journal: None };
         Store {
             writing: Mutex::new(writing),
             collections: RwLock::default(),
             relations: RwLock::default(),
             published: AtomicU64::new(1),
             oldest: AtomicU64::new(1),
+            failure: Mutex::default(),
         }
+    }
+
+    /// The store that a folder holds; what is written goes there before it can be read.
+    ///
+    /// # Errors
+    /// When the folder is in use, cannot be read or written, or is damaged.
+    pub fn open(limits: History, folder: &Path) -> io::Result<Store> {
+        let store = Store::new(limits);
+        let mut writing = store.writing.lock();
+        let journal = Journal::open(folder, |record, from_snapshot| {
+            writing.revision = record.revision;
+            if record.kind == Kind::Complete {
+                // What happened before is not known.
+                store.oldest.store(record.revision, Ordering::Release);
+                return true;
+            }
+            let Some(object) = Object::read(record.json) else { return false };
+            let collection = store.collection_or_new(record.resource);
+            let (namespace, name) = (record.namespace.into(), record.name.into());
+            let key = Key { resource: collection.resource.clone(), namespace, name };
+            if from_snapshot {
+                collection.load(&key, object);
+            } else {
+                let removed = record.kind == Kind::Removed;
+                let event = collection.change(&key, &object, record.revision, removed);
+                writing.remember(&event, &collection, &store.oldest);
+            }
+            true
+        })?;
+        writing.journal = Some(journal);
+        store.published.store(writing.revision, Ordering::Release);
+        drop(writing);
+        let mut relations = store.relations.write();
+        store.all().iter().for_each(|(key, object)| relations.add(key, object));
+        drop(relations);
+        Ok(store)
+    }
+
+    /// Why the last change could not be written to disk; nobody was told that it was made.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
     }
 
     /// The last resourceVersion that was given out.
@@ -167,6 +216,9 @@ impl Store {
         }
         let revision = writing.revision + 1;
         let object = draft.stamp(revision);
+        if writing.journal.is_some() {
+            self.log(&mut writing, key, &object, revision, deleted)?;
+        }
         writing.revision = revision;
         let event = collection.change(key, &object, revision, deleted);
         if Relations::concerns(&event) {
@@ -178,6 +230,33 @@ impl Store {
         // Two writers may come here in either order; who waits looks for himself.
         collection.changes.send_replace(revision);
         Ok(object)
+    }
+
+    fn log(
+        &self,
+        writing: &mut Writing,
+        key: &Key,
+        object: &Object,
+        revision: u64,
+        deleted: bool,
+    ) -> Result<(), Raced> {
+        let Some(journal) = &mut writing.journal else { return Ok(()) };
+        let kind = if deleted { Kind::Removed } else { Kind::Put };
+        let mut logged = Ok(());
+        if journal.is_due() {
+            logged = journal.rotate(writing.revision, self.all());
+        }
+        let logged =
+            logged.and_then(|()| journal.append(&journal::record(kind, revision, key, &object.json())));
+        *self.failure.lock() = logged.as_ref().err().map(ToString::to_string);
+        // Whoever asked finds out why; to try again would not help.
+        logged.map_err(|_| Raced::Changed)
+    }
+
+    /// All objects; a picture of one moment while nothing is written.
+    fn all(&self) -> Vec<(Key, Arc<Object>)> {
+        let collections: Vec<Arc<Collection>> = self.collections.read().values().cloned().collect();
+        collections.iter().flat_map(|collection| collection.all()).collect()
     }
 
     /// A page of a collection. `Err` holds the oldest resourceVersion there is when `at` is older.
@@ -306,6 +385,64 @@ mod tests {
         store.put(&key("x"), Some(&first), json!({"metadata": {}})).unwrap();
         assert_eq!(store.put(&key("x"), Some(&first), json!({"metadata": {}})).unwrap_err(), Raced::Changed);
         assert_eq!(store.put(&key("x"), None, json!({"metadata": {}})).unwrap_err(), Raced::Changed);
+    }
+
+    #[test]
+    fn a_folder_keeps_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = History { changes: 100, bytes: 1 << 20 };
+        let store = Store::open(limits, folder.path()).unwrap();
+        let uid = "0b0e5c6e-6e5a-4b0e-9a53-2f4c86e3a1aa";
+        let body = json!({"metadata": {"name": "x", "namespace": "a", "uid": uid}, "n": 1});
+        let x = store.put(&key("x"), None, body).unwrap();
+        let y = store.put(&key("y"), None, json!({"metadata": {"name": "y"}})).unwrap();
+        store.remove(&key("y"), &y).unwrap();
+        let busy = Store::open(limits, folder.path()).err().unwrap();
+        assert!(busy.to_string().contains("in use"), "{busy}");
+        drop(store);
+        let store = Store::open(limits, folder.path()).unwrap();
+        assert_eq!((store.revision(), store.oldest(), store.has_uid(uid)), (4, 1, true));
+        assert_eq!(store.get(&key("x")).unwrap().json(), x.json());
+        assert!(store.get(&key("y")).is_none());
+        assert_eq!(store.feed("configmaps").since(2, 9).unwrap().len(), 2);
+        assert_eq!(
+            store
+                .list("configmaps", &Range { at: Some(3), ..Range::default() }, |_| true)
+                .unwrap()
+                .objects
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = History { changes: 100, bytes: 1 << 20 };
+        let store = Store::open(limits, folder.path()).unwrap();
+        let big = "x".repeat(1 << 20);
+        let mut last = None;
+        // Seventeen of them are worth a snapshot.
+        for n in 0..40 {
+            let body = json!({"metadata": {"name": "x"}, "n": n, "big": big});
+            last = Some(store.put(&key("x"), last.as_ref(), body).unwrap());
+        }
+        let size = || -> u64 {
+            std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|file| file.unwrap().metadata().unwrap().len())
+                .sum()
+        };
+        let start = std::time::Instant::now();
+        while size() > 30 << 20 {
+            assert!(start.elapsed().as_secs() < 20, "{}", size());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        drop(store);
+        let store = Store::open(limits, folder.path()).unwrap();
+        assert_eq!(store.get(&key("x")).unwrap().body()["n"], 39);
+        assert_eq!(store.revision(), 41);
+        assert!(store.oldest() > 1);
     }
 
     #[test]

@@ -24,11 +24,12 @@ fn number(uid: &str) -> Option<u128> {
 }
 
 impl Relations {
-    /// Takes note of a change; most change nothing here.
+    /// Whether a change changes anything here; most do not.
     pub fn concerns(event: &Event) -> bool {
         event.deleted || event.before.as_ref().is_none_or(|before| !before.is_related_as(&event.after))
     }
 
+    /// Takes note of a change.
     pub fn record(&mut self, event: &Event) {
         if let Some(before) = &event.before {
             self.forget(&event.key, before);
