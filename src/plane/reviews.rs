@@ -7,7 +7,7 @@ use super::server::Server;
 
 /// Who a request comes from.
 pub(crate) const USER: &str = "kubernetes-admin";
-const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
+pub(crate) const GROUPS: [&str; 2] = ["system:masters", "system:authenticated"];
 
 /// The answer to a review.
 pub(crate) fn answer(server: &Server, resource: &Resource, mut body: Value) -> Value {

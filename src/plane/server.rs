@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::admission::Admission;
+use super::admission::{Admission, Services};
 use super::call::Call;
 use super::kinds::{Registry, Resource};
 use super::openapi::Documents;
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub controllers: bool,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
+    /// Where the services of webhooks are.
+    pub services: Option<Services>,
 }
 
 /// The server.
@@ -44,7 +46,6 @@ pub(crate) struct Server {
     pub settings: Settings,
     pub log: Log,
     pub faults: Faults,
-    #[expect(dead_code, reason = "filled by what follows")]
     pub admission: Admission,
     pub documents: Documents,
     registry: RwLock<Arc<Registry>>,
@@ -72,6 +73,7 @@ impl Server {
             settings,
         });
         server.create_namespaces();
+        server.admission.reload(&server);
         if goes_on {
             server.go_on();
         }
@@ -142,6 +144,7 @@ impl Server {
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(key, object);
         }
+        self.admission.noticed(self, resource);
         if object.is_deleting() {
             let at_once = resource.is("", "Namespace") || resource.is(crd::GROUP, crd::KIND);
             self.schedule(if at_once { Duration::ZERO } else { COLLECT_AFTER });
@@ -150,6 +153,7 @@ impl Server {
 
     /// After an object was removed.
     pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
+        self.admission.noticed(self, resource);
         if resource.is(crd::GROUP, crd::KIND) {
             self.rebuild();
         }
