@@ -87,7 +87,7 @@ impl<'a> Attributes<'a> {
         let mut body = body.clone();
         if form.gvk != self.call.resource.gvk && self.call.subresource != Some(Subresource::Scale) {
             convert::to_storage(&self.call.resource, &mut body);
-            body = convert::from_storage(form, &body);
+            body = convert::from_storage(form, body);
         }
         body
     }
@@ -99,10 +99,11 @@ impl<'a> Attributes<'a> {
         }
         let mut body = body;
         convert::to_storage(form, &mut body);
-        convert::from_storage(&self.call.resource, &body)
+        convert::from_storage(&self.call.resource, body)
     }
 
     /// The namespace of the objects; a namespace is in none.
+    #[allow(dead_code, reason = "policies follow")]
     pub fn namespace_object(&self) -> Option<Arc<Object>> {
         if self.namespace.is_empty() || self.call.resource.is("", "Namespace") {
             return None;
@@ -134,6 +135,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// How refusals name the object.
+    #[allow(dead_code, reason = "policies follow")]
     pub fn shown_name(&self, object: Option<&Value>) -> String {
         let named = |field: &str| object.and_then(|body| body["metadata"][field].as_str());
         let known = Some(&*self.name).filter(|name| !name.is_empty());

@@ -32,6 +32,8 @@ struct Service {
 
 struct Client {
     client: kube::Client,
+    /// Where it connects to.
+    address: String,
     /// The path behind the client's own URL.
     path: String,
 }
@@ -85,7 +87,11 @@ impl Caller {
                 .header(header::USER_AGENT, "kube-apiserver-admission")
                 .body(kube::client::Body::from(body))
                 .map_err(|error| failed(error.to_string()))?;
-            let answer = client.client.send(request).await.map_err(|error| failed(go_error(&error)))?;
+            let answer = client
+                .client
+                .send(request)
+                .await
+                .map_err(|error| failed(go_error(&error, &client.address)))?;
             let code = answer.status().as_u16();
             let bytes =
                 answer.into_body().collect().await.map_err(|error| failed(error.to_string()))?.to_bytes();
@@ -116,7 +122,7 @@ impl Caller {
             config.root_cert = Some(certificates(&self.authorities));
         }
         let client = kube::Client::try_from(config).map_err(|error| error.to_string())?;
-        Ok(Client { client, path })
+        Ok(Client { client, address, path })
     }
 }
 
@@ -165,29 +171,35 @@ fn not_json(bytes: &[u8]) -> String {
 }
 
 /// An error of the connection in the words of Go's HTTP client, where it has words of its own.
-fn go_error(error: &kube::Error) -> String {
+fn go_error(error: &kube::Error, address: &str) -> String {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut last = error.to_string();
     while let Some(error) = at {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return tls_error(tls);
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return tls_error(tls);
-            }
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => {
-                    return "connect: connection refused".to_owned();
-                }
-                std::io::ErrorKind::UnexpectedEof => return "EOF".to_owned(),
-                _ => {}
-            }
+        if let Some(known) = known_error(error, address) {
+            return known;
         }
         last = error.to_string();
         at = error.source();
     }
     last
+}
+
+fn known_error(error: &(dyn std::error::Error + 'static), address: &str) -> Option<String> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_error(tls));
+    }
+    let io = error.downcast_ref::<std::io::Error>()?;
+    // What an I/O error holds is not its source: that is the source of what it holds.
+    if let Some(known) = io.get_ref().and_then(|held| known_error(held, address)) {
+        return Some(known);
+    }
+    match io.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            Some(format!("dial tcp {address}: connect: connection refused"))
+        }
+        std::io::ErrorKind::UnexpectedEof => Some("EOF".to_owned()),
+        _ => None,
+    }
 }
 
 fn tls_error(error: &rustls::Error) -> String {
