@@ -446,7 +446,7 @@ fn a_plane_says_ready_and_keeps_its_kubeconfig_to_itself() {
     let said = plane.terminate(Duration::from_secs(30));
     assert_eq!(said.code, Some(0), "{}", said.said());
     let url = said.stdout.strip_prefix("ready ").unwrap().trim_end();
-    assert!(url.starts_with("http://127.0.0.1:") && !url.ends_with(":0"), "{url}");
+    assert!(url.starts_with("https://127.0.0.1:") && !url.ends_with(":0"), "{url}");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! `moin plane`: one embedded API server.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{Outcome, output};
-use crate::plane::Plane;
+use crate::plane::{AuditLog, Plane, write_private};
 
-/// Serve one embedded API server: real HTTP, kubectl works against it.
+/// Serve one embedded API server over TLS: kubectl works against it.
 ///
-/// Prints `ready URL` when it answers; ends on Ctrl-C.
+/// Prints `ready URL` when it answers; ends on Ctrl-C. RBAC is on: the kubeconfig is the administrator's.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  moin plane --listen 127.0.0.1:8001 --kubeconfig plane.kubeconfig &\n  \
     kubectl --kubeconfig plane.kubeconfig get namespaces")]
@@ -17,24 +17,40 @@ pub struct PlaneArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: String,
-    /// Write a kubeconfig with a token to this file, readable by its owner only.
+    /// Write the administrator's kubeconfig to this file, readable by its owner only.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Keep everything in this folder and go on with what it holds; without it, everything is in memory and gone at
     /// the end. What was answered survives a crash of the process.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Append an audit log to this file: a JSON line (audit.k8s.io/v1) for each answered request.
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    /// Serve plain HTTP: who brings no credentials is the administrator. Only for tests on the loopback.
+    #[arg(long)]
+    insecure_http: bool,
 }
 
 /// Run the command.
 pub fn run(args: PlaneArgs) -> Outcome {
     tokio::runtime::Runtime::new()?.block_on(async {
-        let mut builder = Plane::builder().token(uuid::Uuid::new_v4().simple().to_string());
+        let mut builder = Plane::builder();
         if let Some(folder) = &args.data {
             builder = builder.data(folder);
         }
+        if let Some(path) = &args.audit {
+            let log = AuditLog::file(path)
+                .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+            builder = builder.audit(log);
+        }
         let plane = builder.open().map_err(|error| format!("--data: {error}"))?;
-        let serving = plane.serve(&args.listen).await.map_err(|error| {
+        let serving = if args.insecure_http {
+            plane.serve(&args.listen).await
+        } else {
+            plane.serve_tls(&args.listen).await
+        };
+        let serving = serving.map_err(|error| {
             format!("cannot listen on {}: {error}; give ADDRESS:PORT, such as 127.0.0.1:0", args.listen)
         })?;
         if let Some(path) = &args.kubeconfig {
@@ -45,16 +61,7 @@ pub fn run(args: PlaneArgs) -> Outcome {
         super::run::stop_signal().cancelled().await;
         plane.stop();
         serving.finished().await?;
+        plane.close();
         Ok(0)
     })
-}
-
-/// Write a file that nobody else may read, whatever stood there before.
-pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use super::auth::User;
 use super::kinds::Resource;
 use super::request::{Form, Query, WriteOptions};
 use super::server::Server;
@@ -18,6 +19,8 @@ pub(crate) enum Subresource {
     Scale,
     /// `namespaces/x/finalize`.
     Finalize,
+    /// `serviceaccounts/x/token`.
+    Token,
 }
 
 impl Subresource {
@@ -26,6 +29,7 @@ impl Subresource {
             Subresource::Status => "status",
             Subresource::Scale => "scale",
             Subresource::Finalize => "finalize",
+            Subresource::Token => "token",
         }
     }
 }
@@ -34,30 +38,16 @@ impl Subresource {
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     warnings: Mutex<Vec<String>>,
-    annotations: Mutex<Vec<(String, String)>>,
 }
 
 impl Notes {
+    #[expect(dead_code, reason = "admission warns")]
     /// A warning for the client; what was said already is not said again.
     pub fn warn(&self, warning: String) {
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
-    }
-
-    /// A note for the audit log; the first one of a key stays.
-    pub fn annotate(&self, key: String, value: String) {
-        let mut annotations = self.annotations.lock();
-        if !annotations.iter().any(|(known, _)| *known == key) {
-            annotations.push((key, value));
-        }
-    }
-
-    /// What the audit log is told of this request beside what it knows.
-    #[allow(dead_code, reason = "read by the audit log")]
-    pub fn annotations(&self) -> Vec<(String, String)> {
-        self.annotations.lock().clone()
     }
 
     /// The warnings so far, which are then forgotten.
@@ -69,6 +59,8 @@ impl Notes {
 /// A request to a resource.
 pub(crate) struct Call<'a> {
     pub server: &'a Arc<Server>,
+    /// Who asks, after impersonation.
+    pub user: Arc<User>,
     pub resource: Arc<Resource>,
     pub namespace: Option<String>,
     pub name: Option<String>,

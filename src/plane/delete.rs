@@ -24,8 +24,6 @@ struct Options {
     propagation: Option<Propagation>,
     grace: Option<i64>,
     dry_run: bool,
-    /// As they were given.
-    given: Value,
 }
 
 /// What a deletion did.
@@ -72,6 +70,7 @@ impl Call<'_> {
             .map_err(|_| Failure::internal("the list is always at the present"))?;
         for object in &page.objects {
             let one = Call {
+                user: self.user.clone(),
                 server: self.server,
                 resource: self.resource.clone(),
                 namespace: Some(object.namespace().into_owned()).filter(|namespace| !namespace.is_empty()),
@@ -100,7 +99,7 @@ impl Call<'_> {
     ) -> Result<Result<Outcome, Raced>, Failure> {
         let name = live.name();
         self.check_preconditions(live, options)?;
-        self.admit_deletion(live, &options.given).await?;
+        self.admit_deletion(live).await?;
         let before = live.body();
         let mut body = before.clone();
         add_finalizers(&mut body, options.propagation);
@@ -174,24 +173,6 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The options as admission is shown them: the body, or else the query.
-    fn given_options(&self, body: &Value) -> Value {
-        if body.is_object() {
-            return body.clone();
-        }
-        let mut given = json!({});
-        if let Some(seconds) = self.query.number("gracePeriodSeconds") {
-            given["gracePeriodSeconds"] = seconds.into();
-        }
-        if let Some(policy) = self.query.get("propagationPolicy") {
-            given["propagationPolicy"] = policy.into();
-        }
-        if self.options.dry_run {
-            given["dryRun"] = json!(["All"]);
-        }
-        given
-    }
-
     fn delete_options(&self, body: &Value) -> Result<Options, Failure> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let given = text(&body["propagationPolicy"])
@@ -224,7 +205,6 @@ impl Call<'_> {
                 .as_i64()
                 .or_else(|| self.query.number("gracePeriodSeconds").map(|seconds| seconds as i64)),
             dry_run: dry_run || self.options.dry_run,
-            given: self.given_options(body),
         })
     }
 }

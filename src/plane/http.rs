@@ -7,20 +7,25 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::audit::Record;
+use super::auth::authenticate::{Peer, authenticate};
+use super::auth::authorize::authorize;
+use super::auth::impersonate::impersonate;
+use super::auth::{Attributes, RequestInfo, User, reviews, token, token_request};
 use super::call::{Answer, Call, Content, Subresource};
 use super::kinds::Resource;
 use super::probe::{RequestRecord, Trouble};
 use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
-use super::status::{Failure, bytes_response, json_response, text_response};
+use super::status::{Failure, bytes_response, json_response, respond, text_response};
 use super::write::PatchKind;
-use super::{body, clock, convert, discovery, read, reviews, table};
+use super::{audit, body, clock, convert, discovery, read, table};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
-/// Answers a request.
-pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Response<Body> {
+/// Answers a request: faults that tests asked for come before everything else.
+pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -30,15 +35,77 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
         Some(Trouble::Hang) => std::future::pending().await,
         Some(Trouble::Delay(time)) => {
             tokio::time::sleep(time).await;
-            answer(&server, request).await
+            answer(&server, request, &peer).await
         }
         Some(Trouble::LoseAnswer) => {
-            let _ = answer(&server, request).await;
+            let _ = answer(&server, request, &peer).await;
             broken()
         }
-        None => answer(&server, request).await,
+        None => answer(&server, request, &peer).await,
     };
     server.log.push(RequestRecord { method, path, query, status: response.status().as_u16() });
+    response
+}
+
+/// The way of a request: request info, authentication, impersonation, authorization, handler; the audit log sees
+/// all of it.
+async fn answer(server: &Arc<Server>, request: Request<Body>, peer: &Peer) -> Response<Body> {
+    let info = RequestInfo::of(request.method(), request.uri().path(), request.uri().query());
+    let id = audit_id(request.headers());
+    let log = server.settings.audit.as_ref();
+    let mut record = log.map(|log| Record::begin(log, &id, &request, &info, peer));
+    let mut response = match admit(server, &info, request.headers(), peer, record.as_mut()) {
+        Ok(user) => serve(server, request, user, &info, record.as_mut()).await,
+        Err(failure) => refused(&failure),
+    };
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("audit-id", id);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    match record {
+        Some(record) => audit::finish(record, response).await,
+        None => response,
+    }
+}
+
+/// The client's own id of the request, or a new one.
+fn audit_id(headers: &http::HeaderMap) -> String {
+    let given = headers.get("audit-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    given.map_or_else(|| uuid::Uuid::new_v4().to_string(), |id| id.chars().take(64).collect())
+}
+
+/// Who the request is from, and whether he may do that.
+fn admit(
+    server: &Server,
+    info: &RequestInfo,
+    headers: &http::HeaderMap,
+    peer: &Peer,
+    mut record: Option<&mut Record>,
+) -> Result<Arc<User>, Failure> {
+    let mut user = authenticate(server, headers, peer)?;
+    if let Some(record) = record.as_deref_mut() {
+        record.user(&user);
+    }
+    if let Some(other) = impersonate(&server.rbac, &user, headers)? {
+        if let Some(record) = record.as_deref_mut() {
+            record.impersonated(&other);
+        }
+        user = other;
+    }
+    let attributes = Attributes::of(&user, info);
+    let decision = authorize(&server.rbac, &attributes);
+    if let Some(record) = record {
+        record.decision(&decision);
+    }
+    if decision.allowed { Ok(user) } else { Err(attributes.forbidden(&decision.reason)) }
+}
+
+fn refused(failure: &Failure) -> Response<Body> {
+    let mut response = failure.response();
+    if failure.code == 403 {
+        response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    }
     response
 }
 
@@ -73,7 +140,14 @@ fn broken() -> Response<Body> {
     response
 }
 
-async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> {
+/// Carries out what was allowed.
+async fn serve(
+    server: &Arc<Server>,
+    request: Request<Body>,
+    user: Arc<User>,
+    info: &RequestInfo,
+    record: Option<&mut Record>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(collected) => collected.to_bytes(),
@@ -83,30 +157,19 @@ async fn answer(server: &Arc<Server>, request: Request<Body>) -> Response<Body> 
         }
         Err(error) => return Failure::bad_request(error.to_string()).response(),
     };
-    match parts.uri.path() {
-        "/healthz" | "/readyz" | "/livez" => return text_response(200, "ok"),
-        "/version" | "/version/" => return json_response(200, &discovery::version()),
-        _ => {}
+    if let Some(record) = record {
+        record.request_object(&bytes);
     }
-    if !authenticated(server, &parts.headers) {
-        return Failure::unauthorized().response();
+    if !info.is_resource {
+        return elsewhere(server, &parts);
     }
     let path = parts.uri.path().trim_end_matches('/');
-    if path.starts_with("/openapi/") {
-        let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
-        return answer.unwrap_or_else(|| text_response(404, "404 page not found\n"));
-    }
-    if parts.method == Method::GET
-        && let Some(response) = discover(server, path, &parts.headers)
-    {
-        return response;
-    }
     let resource = Target::parse(path).and_then(|target| {
         let resource = server.registry().find(&target.group, &target.version, &target.plural).cloned();
         resource.map(|resource| (target, resource))
     });
     let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
-    match dispatch(server, &parts, target, resource, &bytes).await {
+    match dispatch(server, &parts, target, resource, &bytes, user).await {
         Ok(response) => response,
         Err(failure) => unstored(server, &parts.method).unwrap_or(failure).response(),
     }
@@ -118,16 +181,34 @@ fn unstored(server: &Server, method: &Method) -> Option<Failure> {
     Some(Failure::internal(format!("the change could not be stored: {why}")))
 }
 
-fn authenticated(server: &Server, headers: &http::HeaderMap) -> bool {
-    let Some(token) = &server.settings.token else { return true };
-    match headers.get(header::AUTHORIZATION) {
-        None => server.settings.anonymous,
-        Some(value) => value
-            .to_str()
-            .ok()
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .is_some_and(|given| given.trim() == token),
+/// Paths that are no resources: health, version, discovery.
+fn elsewhere(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Body> {
+    let path = parts.uri.path().trim_end_matches('/');
+    match path {
+        "/healthz" | "/readyz" | "/livez" => return text_response(200, "ok"),
+        "/version" => return json_response(200, &discovery::version()),
+        "/openid/v1/jwks" => return openid("application/jwk-set+json", &server.keys.signer.jwks()),
+        "/.well-known/openid-configuration" => {
+            let host = parts.uri.authority().map(|authority| authority.as_str().to_owned());
+            let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let host = host.or_else(|| named.map(str::to_owned)).unwrap_or_default();
+            return openid("application/json", &token::openid_configuration(&host));
+        }
+        _ => {}
     }
+    if path.starts_with("/openapi/") {
+        let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
+        return answer.unwrap_or_else(|| text_response(404, "404 page not found\n"));
+    }
+    let found = (parts.method == Method::GET).then(|| discover(server, path, &parts.headers)).flatten();
+    found.unwrap_or_else(|| text_response(404, "404 page not found\n"))
+}
+
+/// Public keys and where they are: clients may keep them for an hour.
+fn openid(content_type: &'static str, body: &serde_json::Value) -> Response<Body> {
+    let mut response = respond(200, content_type, Body::from(body.to_string()));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// `/api`, `/apis` and below, down to the resources of a version.
@@ -157,6 +238,7 @@ async fn dispatch(
     target: Target,
     resource: Arc<Resource>,
     bytes: &[u8],
+    user: Arc<User>,
 ) -> Result<Response<Body>, Failure> {
     let query = Query::parse(parts.uri.query());
     let patch =
@@ -172,6 +254,7 @@ async fn dispatch(
     let subresource = subresource(&resource, target.subresource.as_deref())?;
     let call = Call {
         server,
+        user,
         form: Form::accepted(&parts.headers)?,
         namespace: target.namespace,
         name: target.name,
@@ -202,9 +285,14 @@ async fn perform(
 ) -> Result<Response<Body>, Failure> {
     let is_watch = call.query.flag("watch");
     let answer = match (&parts.method, call.name.is_some()) {
+        (&Method::POST, true) if call.subresource == Some(Subresource::Token) => {
+            let body = body::object(&parts.headers, bytes)?.value;
+            Answer::value(201, token_request::create(call, body)?)
+        }
+        _ if call.subresource == Some(Subresource::Token) => return Err(Failure::method_not_allowed()),
         (&Method::POST, false) if call.resource.virtual_kind => {
             let body = body::object(&parts.headers, bytes)?.value;
-            Answer::value(201, reviews::answer(call.server, &call.resource, body))
+            Answer::value(201, reviews::answer(call, body)?)
         }
         _ if call.resource.virtual_kind => return Err(Failure::method_not_allowed()),
         (&Method::GET, false) if is_watch => return call.watch(),
@@ -230,6 +318,7 @@ fn subresource(resource: &Resource, name: Option<&str>) -> Result<Option<Subreso
         Some("status") if resource.status => Ok(Some(Subresource::Status)),
         Some("scale") if resource.scale.is_some() => Ok(Some(Subresource::Scale)),
         Some("finalize") if resource.is("", "Namespace") => Ok(Some(Subresource::Finalize)),
+        Some("token") if resource.is("", "ServiceAccount") => Ok(Some(Subresource::Token)),
         Some(_) => Err(Failure {
             details: Some(serde_json::json!({})),
             ..Failure::new(404, "NotFound", "the server could not find the requested resource")

@@ -12,9 +12,12 @@
 //! ```
 //!
 //! Built-in kinds come from [`crate::schema`], others from the CustomResourceDefinitions that clients create. Field
-//! management is [`crate::merge`]. Everything is kept in memory. There is one user, who may do everything.
+//! management is [`crate::merge`]. Everything is kept in memory. Who may do what is what the RBAC objects say; the
+//! in-process client, and on plain HTTP whoever brings no credentials, is the administrator.
 
 mod admission;
+mod audit;
+mod auth;
 mod body;
 mod call;
 mod clock;
@@ -24,7 +27,9 @@ mod crd;
 mod delete;
 mod discovery;
 mod http;
+mod keys;
 mod kinds;
+mod kubeconfig;
 mod names;
 mod openapi;
 mod patch;
@@ -32,15 +37,16 @@ mod probe;
 mod protobuf;
 mod read;
 mod request;
-mod reviews;
 mod rules;
 mod scale;
 mod select;
+mod serve;
 mod server;
 mod status;
 mod store;
 mod strategic;
 mod table;
+mod tls;
 mod types;
 mod watch;
 mod write;
@@ -53,10 +59,13 @@ use std::sync::Arc;
 use ::http::Request;
 use axum::Router;
 use axum::body::Body;
-use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::JoinHandle;
 
+pub use audit::{AuditLevel, AuditLog};
+use auth::User;
+use auth::authenticate::{Certificate, Peer};
+pub use keys::write_private;
 pub use probe::{Fault, RequestRecord};
 use server::{Server, Settings};
 use store::History;
@@ -101,59 +110,79 @@ impl Plane {
         PlaneBuilder {
             settings: Settings {
                 token: None,
+                users: Vec::new(),
                 anonymous: true,
+                audit: None,
                 history: HISTORY,
                 controllers: true,
                 data: None,
-                services: None,
             },
         }
     }
 
-    /// A client that calls this server in-process.
+    /// A client that calls this server in-process, as its administrator.
     pub fn client(&self) -> kube::Client {
+        self.client_of(auth::authenticate::administrator())
+    }
+
+    /// A client that calls this server in-process as somebody who proved to be this user, in these groups.
+    pub fn client_as(&self, user: &str, groups: &[&str]) -> kube::Client {
+        self.client_of(Arc::new(User::new(user, groups).authenticated()))
+    }
+
+    fn client_of(&self, user: Arc<User>) -> kube::Client {
         let server = self.server.clone();
-        let token = server.settings.token.clone();
+        let peer = Arc::new(Peer { address: None, trusted: true, certificate: Certificate::Of(user) });
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let server = server.clone();
-            let mut request = request.map(Body::new);
-            if let Some(value) = token.as_ref().and_then(|token| format!("Bearer {token}").parse().ok()) {
-                request.headers_mut().entry(::http::header::AUTHORIZATION).or_insert(value);
-            }
-            async move { Ok::<_, std::convert::Infallible>(http::handle(server, request).await) }
+            let answer = http::handle(server.clone(), request.map(Body::new), peer.clone());
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });
         kube::Client::new(service, "default")
     }
 
-    /// The server as a router, to be served or called by others.
+    /// The server as a router, to be served or called by others. Who brings no credentials is the administrator.
     pub fn router(&self) -> Router {
         let server = self.server.clone();
-        Router::new().fallback(move |request: Request<Body>| http::handle(server.clone(), request))
+        let peer = Arc::new(Peer { trusted: true, ..Peer::default() });
+        Router::new()
+            .fallback(move |request: Request<Body>| http::handle(server.clone(), request, peer.clone()))
     }
 
-    /// Serves on a socket until [`Plane::stop`]; port 0 takes a free one.
+    /// Serves plain HTTP on a socket until [`Plane::stop`]; port 0 takes a free one. Who brings no credentials is
+    /// the administrator, for kubectl sends none without TLS.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn serve(&self, address: impl ToSocketAddrs) -> io::Result<Serving> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let listener = listener.tap_io(|stream| {
-            // Without it small answers wait for the client's acknowledgement; a failure only costs time.
-            let _ = stream.set_nodelay(true);
-        });
-        let mut stopped = self.server.stopped();
-        let stop = async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        };
-        let serve = axum::serve(listener, self.router()).with_graceful_shutdown(stop);
-        let task = tokio::spawn(std::future::IntoFuture::into_future(serve));
+        let task = tokio::spawn(serve::serve(self.server.clone(), listener, None));
         Ok(Serving { address, url: format!("http://{address}"), task })
+    }
+
+    /// Serves TLS on a socket until [`Plane::stop`]; port 0 takes a free one. Its certificate is signed by the
+    /// plane's own authority, which [`Plane::kubeconfig`] names.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn serve_tls(&self, address: impl ToSocketAddrs) -> io::Result<Serving> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let authority = self.server.keys.authority()?;
+        let config = authority.server_config(address.ip())?;
+        let tls = serve::Tls { acceptor: Arc::new(config).into(), verifier: authority.verifier()? };
+        let task = tokio::spawn(serve::serve(self.server.clone(), listener, Some(tls)));
+        Ok(Serving { address, url: format!("https://{address}"), task })
     }
 
     /// Ends all watches and stops serving.
     pub fn stop(&self) {
         self.server.stop();
+    }
+
+    /// Completes the audit log: what is answered after this is not in it.
+    pub fn close(&self) {
+        self.server.close();
     }
 
     /// The requests that came in, oldest first.
@@ -186,28 +215,63 @@ impl Plane {
         self.server.store.revision()
     }
 
-    /// A kubeconfig for this server at a URL.
+    /// The administrator's bearer token.
+    pub fn token(&self) -> &str {
+        &self.server.token
+    }
+
+    /// The certificate of the plane's authority, in PEM: what a client of [`Plane::serve_tls`] must trust.
+    ///
+    /// # Errors
+    /// When the system cannot make one.
+    pub fn certificate_authority(&self) -> io::Result<String> {
+        Ok(self.server.keys.authority()?.certificate().to_owned())
+    }
+
+    /// A client certificate for a user and his groups, and its key, both in PEM.
+    ///
+    /// # Errors
+    /// When the system cannot make one.
+    pub fn client_certificate(&self, user: &str, groups: &[&str]) -> io::Result<(String, String)> {
+        let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
+        let identity = self.server.keys.authority()?.client(user, &groups)?;
+        Ok((identity.certificate, identity.key))
+    }
+
+    /// A kubeconfig for this server at a URL, as its administrator: with his token in the current context, and over
+    /// TLS with a certificate of his in the context `moin-certificate`.
     pub fn kubeconfig(&self, url: &str) -> String {
-        let token = self.server.settings.token.as_deref().unwrap_or("none");
-        format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: moin\n  cluster:\n    server: {url}\nusers:\n- name: moin\n  user:\n    token: {token}\ncontexts:\n- name: moin\n  context:\n    cluster: moin\n    user: moin\n    namespace: default\ncurrent-context: moin\n"
-        )
+        kubeconfig::of(&self.server, url)
     }
 }
 
 impl PlaneBuilder {
-    /// The bearer token that belongs to this server: another one is refused. A request without one is let in, for
-    /// kubectl sends no token to a server without TLS; [`PlaneBuilder::require_token`] shuts that door.
+    /// The administrator's bearer token; a random one if this is not called.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> PlaneBuilder {
         self.settings.token = Some(token.into());
         self
     }
 
-    /// Refuses requests that bring no token (health and version aside).
+    /// A user with a bearer token. He may do what the RBAC objects grant to him and to his groups.
+    #[must_use]
+    pub fn user(mut self, name: &str, groups: &[&str], token: impl Into<String>) -> PlaneBuilder {
+        self.settings.users.push((User::new(name, groups), token.into()));
+        self
+    }
+
+    /// Refuses requests that bring no credentials (401), instead of taking them for `system:anonymous` over TLS and
+    /// for the administrator on plain HTTP.
     #[must_use]
     pub fn require_token(mut self) -> PlaneBuilder {
         self.settings.anonymous = false;
+        self
+    }
+
+    /// Tells every request to an audit log.
+    #[must_use]
+    pub fn audit(mut self, log: AuditLog) -> PlaneBuilder {
+        self.settings.audit = Some(log);
         self
     }
 
@@ -238,17 +302,6 @@ impl PlaneBuilder {
     #[must_use]
     pub fn data(mut self, folder: impl Into<PathBuf>) -> PlaneBuilder {
         self.settings.data = Some(folder.into());
-        self
-    }
-
-    /// Says where services are that admission webhooks name: `find(namespace, name, port)` answers `host:port`. For
-    /// what it does not know, the stored Service's external name or cluster IP is called.
-    #[must_use]
-    pub fn resolve_services(
-        mut self,
-        find: impl Fn(&str, &str, u16) -> Option<String> + Send + Sync + 'static,
-    ) -> PlaneBuilder {
-        self.settings.services = Some(admission::Services::new(find));
         self
     }
 

@@ -72,6 +72,11 @@ fn subdomain_errors(name: &str) -> Vec<String> {
     errors
 }
 
+/// Whether a text is a DNS subdomain.
+pub(crate) fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 fn path_segment_errors(name: &str) -> Vec<String> {
     if name == "." || name == ".." {
         return vec![format!("may not be '{name}'")];
@@ -79,7 +84,7 @@ fn path_segment_errors(name: &str) -> Vec<String> {
     ["/", "%"].into_iter().filter(|c| name.contains(c)).map(|c| format!("may not contain '{c}'")).collect()
 }
 
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !text.is_empty()
         && text.chars().all(|c| alphanumeric(c) || c == '-')

@@ -10,8 +10,13 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::admission::{Admission, Services};
+use super::admission::Admission;
+use super::audit::AuditLog;
+use super::auth::User;
+use super::auth::authenticate::{Tokens, administrator};
+use super::auth::rbac::{self, Rbac, Scope};
 use super::call::Call;
+use super::keys::Keys;
 use super::kinds::{Registry, Resource};
 use super::openapi::Documents;
 use super::probe::{Faults, Log};
@@ -29,15 +34,17 @@ const OWN_MANAGER: &str = "kube-apiserver";
 /// How a server is set up.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// The administrator's token, if it is not to be a random one.
     pub token: Option<String>,
+    /// Others, with their tokens.
+    pub users: Vec<(User, String)>,
     /// Whether who brings no token is let in.
     pub anonymous: bool,
+    pub audit: Option<AuditLog>,
     pub history: History,
     pub controllers: bool,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
-    /// Where the services of webhooks are.
-    pub services: Option<Services>,
 }
 
 /// The server.
@@ -46,11 +53,18 @@ pub(crate) struct Server {
     pub settings: Settings,
     pub log: Log,
     pub faults: Faults,
+    #[expect(dead_code, reason = "filled by what follows")]
     pub admission: Admission,
     pub documents: Documents,
+    pub rbac: Rbac,
+    pub tokens: Tokens,
+    /// The administrator's token.
+    pub token: String,
+    pub keys: Keys,
     registry: RwLock<Arc<Registry>>,
     stop: watch::Sender<bool>,
     due: AtomicBool,
+    aggregation_due: AtomicBool,
 }
 
 impl Server {
@@ -61,19 +75,30 @@ impl Server {
             Some(folder) => Store::open(settings.history, &folder.join("store"))?,
         };
         let goes_on = store.revision() > 1;
+        let keys = match &settings.data {
+            None => Keys::generate(),
+            Some(folder) => Keys::keep(&folder.join("keys"))?,
+        };
+        let token = settings.token.clone().unwrap_or_else(|| keys.token.clone());
         let server = Arc::new(Server {
             store,
             log: Log::default(),
             faults: Faults::default(),
             admission: Admission::default(),
             documents: Documents::default(),
+            rbac: Rbac::default(),
+            tokens: Tokens::new(&token, &settings.users),
+            token,
+            keys,
             registry: RwLock::new(Arc::new(Registry::builtin())),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),
+            aggregation_due: AtomicBool::new(false),
             settings,
         });
         server.create_namespaces();
-        server.admission.reload(&server);
+        rbac::bootstrap::ensure(&server, &clock::now());
+        rbac::bootstrap::index(&server);
         if goes_on {
             server.go_on();
         }
@@ -123,10 +148,18 @@ impl Server {
         self.stop.send_replace(true);
     }
 
+    /// Writes what is still on the way to the audit log.
+    pub fn close(&self) {
+        if let Some(audit) = &self.settings.audit {
+            audit.close();
+        }
+    }
+
     /// A request of the server to itself.
     pub fn own_call(self: &Arc<Self>, resource: Arc<Resource>, namespace: &str, name: &str) -> Call<'_> {
         Call {
             server: self,
+            user: administrator(),
             resource,
             namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
             name: Some(name.to_owned()),
@@ -141,19 +174,44 @@ impl Server {
 
     /// After an object was written.
     pub fn wrote(self: &Arc<Self>, resource: &Resource, key: &Key, object: &Arc<Object>) {
+        self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(key, object);
         }
-        self.admission.noticed(self, resource);
         if object.is_deleting() {
             let at_once = resource.is("", "Namespace") || resource.is(crd::GROUP, crd::KIND);
             self.schedule(if at_once { Duration::ZERO } else { COLLECT_AFTER });
         }
     }
 
+    /// After a role or binding was written or removed.
+    fn granted(self: &Arc<Self>, resource: &Resource, key: &Key) {
+        if &*resource.gvk.group != rbac::GROUP {
+            return;
+        }
+        let Some(scope) = Scope::of(&resource.plural) else { return };
+        let now = || self.store.get(key).map(|object| object.body());
+        self.rbac.refresh(scope, &key.namespace, &key.name, now);
+        if resource.plural == "clusterroles" {
+            self.aggregate();
+        }
+    }
+
+    /// Lets the controller of aggregated roles look, once for many changes.
+    fn aggregate(self: &Arc<Self>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.settings.controllers && !self.aggregation_due.swap(true, Ordering::AcqRel) {
+            let server = self.clone();
+            runtime.spawn(async move {
+                server.aggregation_due.store(false, Ordering::Release);
+                rbac::aggregate::run(&server).await;
+            });
+        }
+    }
+
     /// After an object was removed.
     pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
-        self.admission.noticed(self, resource);
+        self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
             self.rebuild();
         }

@@ -10,7 +10,6 @@ pub mod moin;
 pub mod real_server;
 pub mod repository;
 pub mod scenario;
-pub mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -11,13 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::BoxError;
-use super::super::plane::write_private;
 use super::repository::DemoRepository;
 use super::say;
 use crate::cluster::Cluster;
 use crate::daemon::{Daemon, DaemonError, Ended};
 use crate::model::SYSTEM_NAMESPACE;
-use crate::plane::{Plane, Serving};
+use crate::plane::{Plane, Serving, write_private};
 use crate::render::RenderOptions;
 use crate::sim;
 use crate::source::{Place, Reference, Source, SourceSettings};

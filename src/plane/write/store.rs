@@ -23,7 +23,9 @@ impl Call<'_> {
         }
         rules::prepare_create(&self.resource, &mut body);
         let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.check_grant(&body, None)?;
         self.validate(&body, None)?;
+        self.check_create()?;
         self.judge(Operation::Create, Some(&body), None).await?;
         let key = self.key_of(&name);
         if self.server.store.get(&key).is_some() {
@@ -53,6 +55,7 @@ impl Call<'_> {
         self.check_uid(&body, live)?;
         let mut body = self.changed(&before, body, applied).await?;
         rules::prepare_update(&self.resource, self.subresource.as_ref(), &mut body, &before);
+        self.check_grant(&body, Some(&before))?;
         self.validate(&body, Some(&before))?;
         let (new, old) = (self.as_admitted(&body), self.as_admitted(&before));
         self.judge(Operation::Update, Some(&new), Some(&old)).await?;
