@@ -20,5 +20,6 @@ pub mod schema;
 pub mod sim;
 pub mod source;
 pub mod status;
+pub mod suite;
 pub mod web;
 pub mod yaml;

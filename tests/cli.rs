@@ -349,9 +349,50 @@ fn what_cannot_run_says_why_and_what_to_do() {
     }
 }
 
+/// A suite of one right and two wrong expectations about the policy of colours.
+fn suite() -> TestRepository {
+    let repository = TestRepository::new();
+    repository.write("policy.yaml", POLICY);
+    repository.write("resources.yaml", TEAM);
+    repository.write(
+        "kyverno-test.yaml",
+        "apiVersion: cli.kyverno.io/v1alpha1\nkind: Test\nmetadata: {name: colors}\npolicies: [policy.yaml]\n\
+         resources: [resources.yaml]\nresults:\n\
+         - {policy: colors, rule: no-red, kind: ConfigMap, resources: [motd], result: pass}\n\
+         - {policy: colors, rule: no-red, kind: ConfigMap, resources: [team/motd], result: fail}\n\
+         - {policy: colors, rule: no-red, kind: Secret, resources: [motd], result: pass}\n",
+    );
+    repository
+}
+
+#[test]
+fn test_says_which_expectations_are_not_met() {
+    let suite = suite();
+    let folder = suite.path().display().to_string();
+    let run = |args: &[&str]| Moin::new().run(&[&["test", &folder], args].concat());
+    let tested = run(&[]);
+    assert_eq!(tested.code, Some(1), "{}", tested.said());
+    assert_snapshot!(tested.stdout.replace(&folder, "DIR"), @r"
+    DIR/kyverno-test.yaml:8: colors/no-red on team/motd: expected fail; no-red on ConfigMap team/motd is pass: validation rule 'no-red' passed.
+    DIR/kyverno-test.yaml:9: colors/no-red on motd: expected pass; no rule of this name ran on it
+    0 of 1 suites well: 1 passed, 2 failed
+    ");
+    let rows: Value = serde_json::from_str(&run(&["-o", "rows"]).stdout).unwrap();
+    assert_eq!(rows["test"], folder);
+    let row = ["colors", "no-red", "v1", "ConfigMap", "team", "motd", "pass"];
+    assert_eq!(rows["rows"][0].as_array().unwrap()[..7], row.map(Value::from));
+    let junit = run(&["-o", "junit"]).stdout;
+    assert!(junit.contains("tests=\"3\" failures=\"2\" errors=\"0\""), "{junit}");
+    let sarif: Value = serde_json::from_str(&run(&["-o", "sarif"]).stdout).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 2);
+    assert!(run(&["-o", "markdown"]).stdout.contains("| 1 | 2 |"));
+    let nothing = Moin::new().run(&["test", "/nowhere"]);
+    assert_eq!(nothing.code, Some(2), "{}", nothing.said());
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["run", "render", "check", "diff", "status", "explain", "plane", "demo"] {
+    for command in ["run", "render", "check", "diff", "status", "explain", "test", "plane", "demo"] {
         let help = Moin::new().run(&[command, "--help"]);
         assert_eq!(help.code, Some(0));
         assert!(help.stdout.contains(&format!("  moin {command}")), "{command}:\n{}", help.stdout);

@@ -16,6 +16,7 @@ mod plane;
 mod render;
 mod run;
 mod status;
+mod test;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Test(test::TestArgs),
     Plane(plane::PlaneArgs),
     Demo(demo::DemoArgs),
 }
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(args),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Test(args) => test::run(&args),
         Command::Plane(args) => plane::run(args),
         Command::Demo(args) => demo::run(args),
     };

@@ -131,6 +131,9 @@ catalog! {
     506 GenerateFailed "A generate rule could not make its object",
         "A variable could not be resolved or the result is no object.",
         "Correct the rule at the place that the message shows.";
+    507 SuiteBroken "A suite of policy tests cannot be run as it is",
+        "A file that the suite names cannot be read, or an entry of it is not understood; what it expects is not tested.",
+        "Correct the suite at the place that the message shows.";
     601 VersionDisagrees "Version and class of a Cluster disagree",
         "A ClusterStack's class is named provider-stack-minor-version; the Cluster's version must be of that minor. The ClusterStack operator's webhook refuses anything else.",
         "Change spec.topology.version and the class in one commit.";

@@ -1,0 +1,92 @@
+//! The files of a suite, read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::finding::{Code, Finding};
+use crate::model::{Gvk, Manifest, ObjectId, Origin, RepoPath, UnitName};
+use crate::schema::Schemas;
+use crate::yaml;
+
+/// The documents of a file of a suite; what cannot be read is a finding. Lists (`kind: List`) are taken apart, and
+/// what only wraps objects for the tool (`ClusterResource`, `Context`) gives them free.
+pub(super) fn documents(folder: &Path, file: &str, problems: &mut Vec<Finding>) -> Vec<yaml::Document> {
+    let path = folder.join(file);
+    let name = shown(&path);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            problems.push(Finding::error(Code::SuiteBroken, format!("{}: {error}", path.display())));
+            return Vec::new();
+        }
+    };
+    let mut documents = Vec::new();
+    for document in yaml::read(&name, &bytes) {
+        match document {
+            Ok(document) => documents.push(document),
+            Err(finding) => problems.push(finding),
+        }
+    }
+    documents
+}
+
+/// Objects in documents.
+pub(super) fn objects(documents: Vec<yaml::Document>) -> Vec<Value> {
+    documents.into_iter().flat_map(|document| unwrapped(document.value)).collect()
+}
+
+fn unwrapped(value: Value) -> Vec<Value> {
+    let of_tool = value["apiVersion"].as_str().is_some_and(|version| version.starts_with("cli.kyverno.io/"));
+    let items = match value["kind"].as_str() {
+        Some("List") => &value["items"],
+        Some("ClusterResource" | "Context") if of_tool => &value["spec"]["resources"],
+        _ => return vec![value],
+    };
+    items.as_array().cloned().unwrap_or_default()
+}
+
+/// A path as findings name it: without steps back where that is possible.
+fn shown(path: &Path) -> RepoPath {
+    let text = path.to_string_lossy();
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    text.parse().or_else(|_| name.parse()).unwrap_or_default()
+}
+
+/// A document as a policy; `None` if it is no object.
+pub(super) fn manifest(document: yaml::Document) -> Option<Arc<Manifest>> {
+    Some(Arc::new(Manifest {
+        id: ObjectId::of(&document.value).ok()?,
+        gvk: Gvk::of(&document.value).ok()?,
+        origin: Origin {
+            source: document.source,
+            line: document.line,
+            layer: None,
+            overlays: Vec::new(),
+            rule: None,
+        },
+        body: Arc::new(document.value),
+        unit: UnitName::root(),
+    }))
+}
+
+/// An object as the reference tool takes it in: what has no namespace and is not known to need none is in `default`.
+pub(super) fn with_namespace(mut object: Value, schemas: &Schemas) -> Value {
+    let Ok(gvk) = Gvk::of(&object) else { return object };
+    // A kind that was built in once, and is no more.
+    let namespaced = schemas.namespaced(&gvk.group_kind()).unwrap_or(&*gvk.kind != "FlowSchema");
+    if !object["metadata"].is_object() {
+        object["metadata"] = Map::new().into();
+    }
+    let metadata = &mut object["metadata"];
+    if namespaced && metadata["namespace"].as_str().unwrap_or_default().is_empty() {
+        metadata["namespace"] = "default".into();
+    }
+    object
+}
+
+/// The texts in a list.
+pub(super) fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
