@@ -1,0 +1,203 @@
+//! Compiled expressions, what they run on, and what they may cost.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use super::ast::Kind;
+use super::checker::{Checked, Reference};
+use super::error::EvalError;
+use super::eval::{self, Context};
+use super::plan::Node;
+use super::types::Type;
+use super::value::Value;
+
+/// What one evaluation may cost in Kubernetes.
+pub const PER_CALL_LIMIT: u64 = 1_000_000;
+/// What all evaluations for one object may cost together in Kubernetes.
+pub const TOTAL_LIMIT: u64 = 10_000_000;
+
+/// A compiled expression. Cheap to clone.
+#[derive(Clone)]
+pub struct Program(Arc<Compiled>);
+
+pub(crate) struct Compiled {
+    pub(crate) node: Node,
+    pub(crate) checked: Checked,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("output", self.output()).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    pub(crate) fn new(node: Node, checked: Checked) -> Program {
+        Program(Arc::new(Compiled { node, checked }))
+    }
+
+    /// The type of its result.
+    pub fn output(&self) -> &Type {
+        self.0.checked.ty(self.0.checked.ast.root.id)
+    }
+
+    /// Whether it uses a variable.
+    pub fn uses(&self, variable: &str) -> bool {
+        let checked = &self.0.checked;
+        let mut found = false;
+        checked.ast.root.walk(&mut |expr| {
+            if matches!(expr.kind, Kind::Ident(_) | Kind::Select { .. })
+                && let Reference::Variable(name) = checked.reference(expr.id)
+            {
+                found |= &**name == variable;
+            }
+        });
+        found
+    }
+
+    pub(crate) fn checked(&self) -> &Checked {
+        &self.0.checked
+    }
+
+    /// Evaluates it. What that cost is taken from the budget.
+    pub fn run<'a>(&'a self, bindings: &Bindings<'a>, budget: &mut Budget) -> Result<Value<'a>, EvalError> {
+        let mut context = Context::new(bindings, budget.per_call);
+        let result = eval::eval(&self.0.node, &mut context);
+        budget.last = context.cost;
+        budget.spend(context.cost.saturating_add(context.others));
+        result
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+}
+
+/// How much evaluations may cost.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    per_call: u64,
+    remaining: u64,
+    exhausted: bool,
+    last: u64,
+}
+
+impl Budget {
+    /// The limits of Kubernetes.
+    pub fn kubernetes() -> Budget {
+        Budget::new(PER_CALL_LIMIT, TOTAL_LIMIT)
+    }
+
+    /// Other limits: of each call, and of all together.
+    pub fn new(per_call: u64, total: u64) -> Budget {
+        Budget { per_call, remaining: total, exhausted: false, last: 0 }
+    }
+
+    /// No limits.
+    pub fn unlimited() -> Budget {
+        Budget::new(u64::MAX, u64::MAX)
+    }
+
+    /// What is left.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Whether more than all was spent.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    /// What the last call cost.
+    pub fn last_cost(&self) -> u64 {
+        self.last
+    }
+
+    /// Takes a cost from what is left.
+    pub fn spend(&mut self, cost: u64) {
+        match self.remaining.checked_sub(cost) {
+            Some(left) => self.remaining = left,
+            None => {
+                self.remaining = 0;
+                self.exhausted = true;
+            }
+        }
+    }
+}
+
+/// The variables that an expression runs on.
+#[derive(Debug, Default)]
+pub struct Bindings<'a> {
+    values: Vec<(&'a str, Value<'a>)>,
+    lazy: Vec<Lazy<'a>>,
+}
+
+/// A field whose value is worked out when it is first looked at.
+#[derive(Debug)]
+struct Lazy<'a> {
+    group: &'a str,
+    name: &'a str,
+    program: &'a Program,
+    state: RefCell<State<'a>>,
+}
+
+#[derive(Debug)]
+enum State<'a> {
+    New,
+    Running,
+    Done(Result<Value<'a>, EvalError>),
+}
+
+impl<'a> Bindings<'a> {
+    /// No variables.
+    pub fn new() -> Bindings<'a> {
+        Bindings::default()
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, name: &'a str, value: Value<'a>) {
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => self.values.push((name, value)),
+        }
+    }
+
+    /// Sets a variable, in a chain.
+    #[must_use]
+    pub fn with(mut self, name: &'a str, value: Value<'a>) -> Bindings<'a> {
+        self.set(name, value);
+        self
+    }
+
+    /// Makes `group.name` the result of a program, which runs on these variables when that is first looked at, as
+    /// `variables.foo` of admission policies.
+    pub fn define(&mut self, group: &'a str, name: &'a str, program: &'a Program) {
+        self.lazy.push(Lazy { group, name, program, state: RefCell::new(State::New) });
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// What was defined under a name in a group. `None` if nothing was.
+    pub(crate) fn defined(
+        &self,
+        group: &str,
+        name: &str,
+        context: &mut Context<'a, '_>,
+    ) -> Option<Result<Value<'a>, EvalError>> {
+        let lazy = self.lazy.iter().find(|lazy| lazy.group == group && lazy.name == name)?;
+        match &*lazy.state.borrow() {
+            State::New => {}
+            State::Running => return Some(Err(EvalError::new(format!("variable {name} uses itself")))),
+            State::Done(result) => return Some(result.clone()),
+        }
+        *lazy.state.borrow_mut() = State::Running;
+        let mut own = Context::new(self, context.limit);
+        let result = eval::eval(lazy.program.node(), &mut own);
+        context.others = context.others.saturating_add(own.cost).saturating_add(own.others);
+        *lazy.state.borrow_mut() = State::Done(result.clone());
+        Some(result)
+    }
+}
