@@ -38,16 +38,30 @@ impl Subresource {
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     warnings: Mutex<Vec<String>>,
+    annotations: Mutex<Vec<(String, String)>>,
 }
 
 impl Notes {
-    #[expect(dead_code, reason = "admission warns")]
     /// A warning for the client; what was said already is not said again.
     pub fn warn(&self, warning: String) {
         let mut warnings = self.warnings.lock();
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
+    }
+
+    /// A note for the audit log; the first one of a key stays.
+    pub fn annotate(&self, key: String, value: String) {
+        let mut annotations = self.annotations.lock();
+        if !annotations.iter().any(|(known, _)| *known == key) {
+            annotations.push((key, value));
+        }
+    }
+
+    /// What the audit log is told of this request beside what it knows.
+    #[allow(dead_code, reason = "read by the audit log")]
+    pub fn annotations(&self) -> Vec<(String, String)> {
+        self.annotations.lock().clone()
     }
 
     /// The warnings so far, which are then forgotten.

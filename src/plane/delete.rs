@@ -24,6 +24,8 @@ struct Options {
     propagation: Option<Propagation>,
     grace: Option<i64>,
     dry_run: bool,
+    /// As they were given.
+    given: Value,
 }
 
 /// What a deletion did.
@@ -99,7 +101,7 @@ impl Call<'_> {
     ) -> Result<Result<Outcome, Raced>, Failure> {
         let name = live.name();
         self.check_preconditions(live, options)?;
-        self.admit_deletion(live).await?;
+        self.admit_deletion(live, &options.given).await?;
         let before = live.body();
         let mut body = before.clone();
         add_finalizers(&mut body, options.propagation);
@@ -173,6 +175,24 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// The options as admission is shown them: the body, or else the query.
+    fn given_options(&self, body: &Value) -> Value {
+        if body.is_object() {
+            return body.clone();
+        }
+        let mut given = json!({});
+        if let Some(seconds) = self.query.number("gracePeriodSeconds") {
+            given["gracePeriodSeconds"] = seconds.into();
+        }
+        if let Some(policy) = self.query.get("propagationPolicy") {
+            given["propagationPolicy"] = policy.into();
+        }
+        if self.options.dry_run {
+            given["dryRun"] = json!(["All"]);
+        }
+        given
+    }
+
     fn delete_options(&self, body: &Value) -> Result<Options, Failure> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let given = text(&body["propagationPolicy"])
@@ -205,6 +225,7 @@ impl Call<'_> {
                 .as_i64()
                 .or_else(|| self.query.number("gracePeriodSeconds").map(|seconds| seconds as i64)),
             dry_run: dry_run || self.options.dry_run,
+            given: self.given_options(body),
         })
     }
 }

@@ -143,6 +143,16 @@ impl Registry {
         self.resources.values().filter(|r| &*r.collection == name).max_by_key(|r| priority(&r.gvk.version))
     }
 
+    /// All forms in which a stored collection is served, by group and version.
+    pub fn forms_of(&self, collection: &str) -> Vec<&Arc<Resource>> {
+        let mut found: Vec<_> = self.resources.values().filter(|r| &*r.collection == collection).collect();
+        found.sort_by(|a, b| {
+            let order = |r: &Resource| (r.gvk.group.clone(), std::cmp::Reverse(priority(&r.gvk.version)));
+            order(a).cmp(&order(b))
+        });
+        found
+    }
+
     /// Every collection once.
     pub fn collections(&self) -> BTreeMap<Arc<str>, Arc<Resource>> {
         self.resources

@@ -116,6 +116,7 @@ impl Plane {
                 history: HISTORY,
                 controllers: true,
                 data: None,
+                services: None,
             },
         }
     }
@@ -302,6 +303,17 @@ impl PlaneBuilder {
     #[must_use]
     pub fn data(mut self, folder: impl Into<PathBuf>) -> PlaneBuilder {
         self.settings.data = Some(folder.into());
+        self
+    }
+
+    /// Says where services are that admission webhooks name: `find(namespace, name, port)` answers `host:port`. For
+    /// what it does not know, the stored Service's external name or cluster IP is called.
+    #[must_use]
+    pub fn resolve_services(
+        mut self,
+        find: impl Fn(&str, &str, u16) -> Option<String> + Send + Sync + 'static,
+    ) -> PlaneBuilder {
+        self.settings.services = Some(admission::Services::new(find));
         self
     }
 

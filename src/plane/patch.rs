@@ -21,9 +21,42 @@ pub(crate) fn json_patch(object: &Value, patch: &[u8]) -> Result<Value, Failure>
     Ok(patched)
 }
 
+/// Why a patch was not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PatchError {
+    /// Not because it does not fit: one of its tests did not hold.
+    pub test_failed: bool,
+    why: String,
+}
+
+impl std::fmt::Display for PatchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// The operations of a patch.
+pub(crate) fn operations(patch: &[u8]) -> Result<Vec<Operation>, String> {
+    serde_json::from_slice(patch).map_err(|error| error.to_string())
+}
+
+/// The object after some operations; or why not, in the words of the library that the real server uses.
+pub(crate) fn apply(object: &Value, operations: &[Operation]) -> Result<Value, PatchError> {
+    let mut patched = object.clone();
+    for operation in operations {
+        if operation.apply(&mut patched).is_none() {
+            return Err(PatchError {
+                test_failed: operation.op == "test",
+                why: operation.why_not(&mut patched),
+            });
+        }
+    }
+    Ok(patched)
+}
+
 /// One operation; what does not fit is `None`.
-#[derive(serde::Deserialize)]
-struct Operation {
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Operation {
     op: String,
     path: String,
     #[serde(default)]
@@ -33,6 +66,45 @@ struct Operation {
 }
 
 impl Operation {
+    /// An operation of these parts.
+    #[allow(dead_code, reason = "policies follow")]
+    pub fn new(op: String, path: String, from: Option<String>, value: Option<Value>) -> Operation {
+        Operation { op, path, from, value }
+    }
+
+    /// Why it does not apply to a document.
+    fn why_not(&self, document: &mut Value) -> String {
+        const MISSING: &str = "missing value";
+        let (op, path) = (&self.op, &self.path);
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let contained = place(document, path).map(|(container, _)| container.is_array());
+        match (op.as_str(), contained) {
+            ("test", _) => format!("testing value {path} failed: test failed"),
+            ("add" | "remove", None) => {
+                format!("{op} operation does not apply: doc is missing path: \"{path}\": {MISSING}")
+            }
+            ("replace", None) => {
+                format!("replace operation does not apply: doc is missing path: {path}: {MISSING}")
+            }
+            ("replace", Some(_)) => {
+                format!("replace operation does not apply: doc is missing key: {path}: {MISSING}")
+            }
+            ("remove", Some(false)) => {
+                format!(
+                    "error in remove for path: '{path}': Unable to remove nonexistent key: {last}: {MISSING}"
+                )
+            }
+            ("add" | "remove", Some(true)) => format!(
+                "error in {op} for path: '{path}': Unable to access invalid index: {last}: invalid index referenced"
+            ),
+            ("move" | "copy", _) => {
+                let from = self.from.as_deref().unwrap_or_default();
+                format!("{op} operation does not apply: doc is missing from path: {from}: {MISSING}")
+            }
+            _ => format!("Unexpected kind: {op}"),
+        }
+    }
+
     fn apply(&self, document: &mut Value) -> Option<()> {
         let value = || self.value.clone().unwrap_or_default();
         match self.op.as_str() {

@@ -52,6 +52,38 @@ impl Selection {
         Ok(selection)
     }
 
+    /// From a `LabelSelector` of an object.
+    pub fn of_labels(selector: &Value) -> Selection {
+        let mut labels = Vec::new();
+        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default().to_owned();
+            labels.push(Requirement { key: key.clone(), operator: Operator::In(vec![value]) });
+        }
+        for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+            let values = || {
+                let values = expression["values"].as_array().into_iter().flatten();
+                values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
+            };
+            let operator = match expression["operator"].as_str() {
+                Some("NotIn") => Operator::NotIn(values()),
+                Some("Exists") => Operator::Exists,
+                Some("DoesNotExist") => Operator::Absent,
+                // Validation lets nothing else through.
+                _ => Operator::In(values()),
+            };
+            labels.push(Requirement {
+                key: expression["key"].as_str().unwrap_or_default().to_owned(),
+                operator,
+            });
+        }
+        Selection { labels, fields: Vec::new() }
+    }
+
+    /// Whether labels are selected.
+    pub fn matches_labels(&self, labels: &Value) -> bool {
+        self.labels.iter().all(|requirement| requirement.matches(labels[&requirement.key].as_str()))
+    }
+
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

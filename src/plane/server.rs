@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::admission::Admission;
+use super::admission::{Admission, Services};
 use super::audit::AuditLog;
 use super::auth::User;
 use super::auth::authenticate::{Tokens, administrator};
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub controllers: bool,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
+    /// Where the services of webhooks are.
+    pub services: Option<Services>,
 }
 
 /// The server.
@@ -53,7 +55,6 @@ pub(crate) struct Server {
     pub settings: Settings,
     pub log: Log,
     pub faults: Faults,
-    #[expect(dead_code, reason = "filled by what follows")]
     pub admission: Admission,
     pub documents: Documents,
     pub rbac: Rbac,
@@ -99,6 +100,7 @@ impl Server {
         server.create_namespaces();
         rbac::bootstrap::ensure(&server, &clock::now());
         rbac::bootstrap::index(&server);
+        server.admission.reload(&server);
         if goes_on {
             server.go_on();
         }
@@ -178,6 +180,7 @@ impl Server {
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(key, object);
         }
+        self.admission.noticed(self, resource);
         if object.is_deleting() {
             let at_once = resource.is("", "Namespace") || resource.is(crd::GROUP, crd::KIND);
             self.schedule(if at_once { Duration::ZERO } else { COLLECT_AFTER });
@@ -211,6 +214,7 @@ impl Server {
 
     /// After an object was removed.
     pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
+        self.admission.noticed(self, resource);
         self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
             self.rebuild();

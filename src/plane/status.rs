@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Value>,
+    /// A whole `Status` that somebody else wrote, answered in place of the parts above.
+    pub status: Option<Box<Value>>,
 }
 
 /// Why a field is refused, as it appears in the causes of an `Invalid` answer.
@@ -55,7 +57,7 @@ fn reason_of(message: &str) -> &'static str {
 
 impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, reason, message: message.into(), details: None }
+        Failure { code, reason, message: message.into(), details: None, status: None }
     }
 
     fn with(mut self, details: Value) -> Failure {
@@ -70,6 +72,18 @@ impl Failure {
     /// A failure that the server did not foresee; it has no reason.
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::new(500, "", message)
+    }
+
+    /// A refusal whose `Status` somebody else wrote.
+    pub fn of_status(status: Value) -> Failure {
+        let code = status["code"].as_u64().and_then(|code| code.try_into().ok()).unwrap_or(500);
+        Failure { status: Some(Box::new(status)), ..Failure::new(code, "", "") }
+    }
+
+    /// What went wrong inside the server or with something that it needs.
+    pub fn internal_error(error: &str) -> Failure {
+        Failure::new(500, "InternalError", format!("Internal error occurred: {error}"))
+            .with_causes(vec![json!({ "message": error })])
     }
 
     /// A patch that does not fit the object: the server says no more than this.
@@ -155,6 +169,9 @@ impl Failure {
 
     /// The `Status` object.
     pub fn body(&self) -> Value {
+        if let Some(status) = &self.status {
+            return (**status).clone();
+        }
         let mut status = json!({
             "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,

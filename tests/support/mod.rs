@@ -10,6 +10,7 @@ pub mod moin;
 pub mod real_server;
 pub mod repository;
 pub mod scenario;
+pub mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,10 +1,31 @@
 //! Admission: who may change a request before it is stored, and who may refuse it.
+//!
+//! Configurations are compiled when they are written ([`config`]); a request looks up who is interested in its
+//! resource and, if nobody is, goes on at once.
 
+mod attributes;
+mod caller;
+mod config;
+mod matching;
+mod mutating;
 mod namespace;
+mod review;
+mod rule;
+mod services;
+mod validating;
+mod webhook;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::attributes::Attributes;
+pub(crate) use self::config::Admission;
+use self::config::Configuration;
+use self::mutating::Reinvocation;
+pub(crate) use self::services::Services;
 use super::call::Call;
+use super::kinds::Resource;
 use super::status::Failure;
 use super::store::Object;
 
@@ -16,42 +37,116 @@ pub(crate) enum Operation {
     Delete,
 }
 
-/// Who is asked before something is stored.
-#[derive(Default)]
-pub(crate) struct Admission {}
+impl Operation {
+    /// As rules name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+        }
+    }
+}
+
+/// Kinds that configure admission are not subject to it: nobody can lock himself out.
+fn is_exempt(resource: &Resource) -> bool {
+    &*resource.gvk.group == "admissionregistration.k8s.io"
+}
+
+/// Who a request comes from.
+fn user_info(call: &Call<'_>) -> Value {
+    call.user.info()
+}
 
 impl Call<'_> {
+    /// What is configured, if it can concern this request.
+    fn admission(&self) -> Option<Arc<Configuration>> {
+        self.server.admission.configured().filter(|_| !is_exempt(&self.resource))
+    }
+
     /// Whether somebody may change what this request stores.
     pub(in crate::plane) fn is_mutated(&self, _operation: Operation) -> bool {
-        false
+        self.admission().is_some_and(|configuration| configuration.mutates(&self.resource))
     }
 
     /// Lets mutating admission change an object. Whether it did.
     pub(in crate::plane) async fn mutate(
         &self,
-        _operation: Operation,
-        _object: &mut Value,
-        _old: Option<&Value>,
+        operation: Operation,
+        object: &mut Value,
+        old: Option<&Value>,
     ) -> Result<bool, Failure> {
-        Ok(false)
+        let Some(configuration) = self.admission().filter(|all| all.mutates(&self.resource)) else {
+            return Ok(false);
+        };
+        let attributes = Attributes::of(self, operation, Some(object), old, &Value::Null);
+        let before = object.clone();
+        let mut mutated = Some(object.take());
+        change(&configuration, &attributes, &mut mutated, old).await?;
+        *object = mutated.unwrap_or_default();
+        mutating::keep_managers(&attributes, &before, object);
+        Ok(*object != before)
     }
 
     /// Asks validating admission.
     pub(in crate::plane) async fn judge(
         &self,
-        _operation: Operation,
-        _object: Option<&Value>,
-        _old: Option<&Value>,
+        operation: Operation,
+        object: Option<&Value>,
+        old: Option<&Value>,
     ) -> Result<(), Failure> {
-        Ok(())
+        let Some(configuration) = self.admission().filter(|all| all.judges(&self.resource)) else {
+            return Ok(());
+        };
+        let attributes = Attributes::of(self, operation, object, old, &Value::Null);
+        judge(&configuration, &attributes, object, old).await
     }
 
-    /// Asks admission whether an object may be deleted.
-    pub(in crate::plane) async fn admit_deletion(&self, live: &Object) -> Result<(), Failure> {
-        if !self.is_mutated(Operation::Delete) {
+    /// Asks admission whether an object may be deleted, with these options.
+    pub(in crate::plane) async fn admit_deletion(
+        &self,
+        live: &Object,
+        options: &Value,
+    ) -> Result<(), Failure> {
+        let Some(configuration) = self.admission() else { return Ok(()) };
+        if !configuration.mutates(&self.resource) && !configuration.judges(&self.resource) {
             return Ok(());
         }
         let old = self.as_served(live);
-        self.judge(Operation::Delete, None, Some(&old)).await
+        let attributes = Attributes::of(self, Operation::Delete, None, Some(&old), options);
+        change(&configuration, &attributes, &mut None, Some(&old)).await?;
+        judge(&configuration, &attributes, None, Some(&old)).await
     }
+}
+
+/// Mutating admission, and once more where something changed.
+async fn change(
+    configuration: &Configuration,
+    attributes: &Attributes<'_>,
+    object: &mut Option<Value>,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
+    let mut webhooks = Reinvocation::default();
+    for round in 0..2 {
+        if round > 0 {
+            webhooks.begin_again(object.as_ref());
+        }
+        let hooks = &configuration.mutating_webhooks;
+        let changed = mutating::ask(attributes, hooks, object, old, &mut webhooks, round).await?;
+        webhooks.end(object.as_ref());
+        if !changed {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Validating admission.
+async fn judge(
+    configuration: &Configuration,
+    attributes: &Attributes<'_>,
+    object: Option<&Value>,
+    old: Option<&Value>,
+) -> Result<(), Failure> {
+    validating::ask(attributes, &configuration.validating_webhooks, object, old).await
 }

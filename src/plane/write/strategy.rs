@@ -45,7 +45,7 @@ impl Call<'_> {
     }
 
     /// Prunes what the schema does not know, fills in defaults, writes values in their canonical form.
-    pub(super) fn normalise(&self, body: &mut Value, sent: bool) {
+    pub(in crate::plane) fn normalise(&self, body: &mut Value, sent: bool) {
         if self.resource.is(crd::GROUP, crd::KIND) {
             crd::default(body);
         }
