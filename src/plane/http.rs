@@ -347,6 +347,9 @@ fn patch_kind(headers: &http::HeaderMap, resource: &Resource) -> Result<PatchKin
 /// The answer in the wanted form.
 fn render(call: &Call<'_>, answer: Answer) -> Response<Body> {
     let mut response = match &answer.content {
+        Content::Value(value) if call.form == Form::Table && call.subresource == Some(Subresource::Scale) => {
+            json_response(answer.code, &table::of_scale(value, &call.now))
+        }
         Content::Value(value) => json_response(answer.code, value),
         Content::Json(json) => bytes_response(answer.code, json.clone()),
         Content::Object(object) => match call.form {
