@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
 
 pub mod audit;
+pub mod differential;
 pub mod faults;
 pub mod helm;
 pub mod moin;

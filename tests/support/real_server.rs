@@ -1,7 +1,8 @@
 //! A real kube-apiserver with its etcd, on free loopback ports, for as long as the test binary runs.
 //!
 //! Nothing else of Kubernetes is there: no controller, no scheduler. A removed namespace stays Terminating until
-//! [`RealServer::finish_namespace`] stands in for the namespace controller.
+//! [`RealServer::finish_namespace`] stands in for the namespace controller, unless the kube-controller-manager was
+//! asked for with [`RealServer::start_with_controllers`].
 
 use std::fs;
 use std::net::TcpListener;
@@ -79,6 +80,22 @@ impl RealServer {
             }
         }
         panic!("kube-apiserver does not start: {said}");
+    }
+
+    /// A server of one's own with a kube-controller-manager that runs these controllers.
+    pub fn start_with_controllers(controllers: &[&str]) -> Option<RealServer> {
+        let mut server = RealServer::start()?;
+        let at = |name: &str| server.folder.join(name).display().to_string();
+        let flags = [
+            format!("--kubeconfig={}", server.kubeconfig("standin").display()),
+            format!("--controllers={}", controllers.join(",")),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            format!("--root-ca-file={}", at("certs/apiserver.crt")),
+            format!("--service-account-private-key-file={}", at("service-account.pem")),
+        ];
+        server.spawn("kube-controller-manager", &flags);
+        Some(server)
     }
 
     fn try_start(binaries: &Path) -> Result<RealServer, String> {
