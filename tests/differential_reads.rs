@@ -23,7 +23,7 @@ struct Pair {
 impl Pair {
     async fn run(&self, script: &str) {
         let _turn = self.turn.lock().await;
-        compare(script, self.plane.client(), self.real.client("admin").await).await;
+        compare(script, self.plane.client(), self.real.plain_client("admin").await).await;
     }
 }
 
@@ -73,4 +73,4 @@ macro_rules! scripts {
     )*};
 }
 
-scripts!(servers: lists);
+scripts!(servers: lists, watches, deletions);

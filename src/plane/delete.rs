@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Content};
+use super::list_options::ListOptions;
 use super::status::{self, Failure, FieldError};
 use super::store::{Object, Raced, Range};
 use super::{crd, rules};
@@ -63,13 +64,7 @@ impl Call<'_> {
     /// DELETE of a collection; answers what was there.
     pub async fn delete_collection(&self, body: &Value) -> Result<Answer, Failure> {
         let options = self.delete_options(body)?;
-        let selection = self.selection()?;
-        let range = Range { namespace: self.scope(), ..Range::default() };
-        let page = self
-            .server
-            .store
-            .list(&self.resource.collection, &range, |object| selection.matches(object))
-            .map_err(|_| Failure::internal("the list is always at the present"))?;
+        let page = self.page(&ListOptions::of(&self.query, &self.resource)?)?;
         for object in &page.objects {
             let one = Call {
                 user: self.user.clone(),

@@ -30,6 +30,7 @@ mod http;
 mod keys;
 mod kinds;
 mod kubeconfig;
+mod list_options;
 mod names;
 mod openapi;
 mod patch;

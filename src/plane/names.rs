@@ -101,6 +101,24 @@ fn is_name_part(text: &str) -> bool {
         && text.ends_with(alphanumeric)
 }
 
+/// Why a text is no key of a label.
+pub(crate) fn label_key_errors(key: &str) -> Vec<String> {
+    let errors = qualified_name_errors(key);
+    errors.into_iter().map(|e| e.replacen("a qualified name must", "a valid label key must", 1)).collect()
+}
+
+/// Why a text is no value of a label.
+pub(crate) fn label_value_errors(value: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if value.len() > 63 {
+        errors.push("must be no more than 63 characters".to_owned());
+    }
+    if !value.is_empty() && !is_name_part(value) {
+        errors.push(LABEL_VALUE.to_owned());
+    }
+    errors
+}
+
 /// Why a text is no qualified name (`name` or `prefix/name`).
 fn qualified_name_errors(key: &str) -> Vec<String> {
     let mut errors = Vec::new();
@@ -138,12 +156,7 @@ fn labels(labels: &Value, field: &str, errors: &mut Vec<FieldError>) {
         };
         qualified_name_errors(key).into_iter().for_each(|why| wrong(key, why));
         let value = value.as_str().unwrap_or_default();
-        if value.len() > 63 {
-            wrong(value, "must be no more than 63 characters".to_owned());
-        }
-        if !value.is_empty() && !is_name_part(value) {
-            wrong(value, LABEL_VALUE.to_owned());
-        }
+        label_value_errors(value).into_iter().for_each(|why| wrong(value, why));
     }
 }
 

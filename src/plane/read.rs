@@ -8,16 +8,18 @@ use serde_json::{Value, json};
 
 use super::call::{Answer, Call, Content, Subresource};
 use super::kinds::Resource;
+use super::list_options::{ListOptions, Match, revision_of};
 use super::request::Form;
-use super::select::Selection;
-use super::status::{Failure, FieldError};
-use super::store::{Object, Range};
+use super::status::Failure;
+use super::store::{Object, Page, Range};
 use super::{convert, scale, table};
 
 impl Call<'_> {
     /// GET of an object or of a subresource.
     pub fn get(&self) -> Result<Answer, Failure> {
-        self.check_not_too_new()?;
+        let revision = self.query.get("resourceVersion").unwrap_or_default();
+        let wanted = revision_of(revision).map_err(Failure::internal)?;
+        self.check_not_too_new(wanted)?;
         let object = self.live().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
         if self.subresource == Some(Subresource::Scale) {
             let missing = || Failure::not_found(&self.resource, self.name());
@@ -29,41 +31,14 @@ impl Call<'_> {
 
     /// GET of a collection.
     pub fn list(&self) -> Result<Answer, Failure> {
-        let selection = self.selection()?;
-        let token = self.query.get("continue").map(Continue::decode).transpose()?;
-        let limit = self.query.number("limit").filter(|limit| *limit > 0).map(|limit| limit as usize);
-        if token.is_none() {
-            self.check_match()?;
-            self.check_not_too_new()?;
-        }
-        let exact = self.query.get("resourceVersionMatch") == Some("Exact");
-        let at = match &token {
-            Some(token) => Some(token.revision),
-            None if exact => self.query.number("resourceVersion"),
-            None => None,
-        };
-        let range = Range {
-            namespace: self.scope(),
-            after: token.as_ref().map(|token| (token.namespace.as_str(), token.name.as_str())),
-            limit,
-            at,
-        };
-        let page = self
-            .server
-            .store
-            .list(&self.resource.collection, &range, |object| selection.matches(object))
-            .map_err(|_| expired(token.is_some()))?;
+        let options = ListOptions::of(&self.query, &self.resource)?;
+        let page = self.page(&options)?;
         let mut metadata = json!({"resourceVersion": page.revision.to_string()});
-        let narrowed = !selection.is_everything();
         match &page.rest {
             Some((namespace, name, remaining)) => {
-                let token = Continue {
-                    revision: page.revision,
-                    namespace: namespace.to_string(),
-                    name: name.to_string(),
-                };
-                metadata["continue"] = token.encode().into();
-                if !narrowed {
+                let start = Start { namespace, name, within: self.scope().is_some() };
+                metadata["continue"] = start.token(page.revision as i64).into();
+                if options.selection.is_everything() {
                     metadata["remainingItemCount"] = (*remaining).into();
                 }
             }
@@ -71,6 +46,46 @@ impl Call<'_> {
             None => {}
         }
         Ok(self.list_of(&page.objects, metadata))
+    }
+
+    /// The objects that a list or a delete-collection is about.
+    pub fn page(&self, options: &ListOptions) -> Result<Page, Failure> {
+        let scoped = self.scope();
+        let start = options.token.as_deref().map(|token| Continue::decode(token, scoped)).transpose()?;
+        let at = match &start {
+            Some(_) if !options.revision.is_empty() && options.revision != "0" => {
+                return Err(Failure::bad_request(
+                    "specifying resource version is not allowed when using continue",
+                ));
+            }
+            Some(start) => u64::try_from(start.revision).ok(),
+            None => {
+                let wanted = revision_of(&options.revision)
+                    .map_err(|why| Failure::bad_request(format!("invalid resource version: {why}")))?;
+                self.check_not_too_new(wanted)?;
+                let exact = match options.matching {
+                    Match::Exact => true,
+                    Match::NotOlderThan => false,
+                    Match::Unset => options.limit.is_some() && wanted > 0,
+                };
+                exact.then_some(wanted)
+            }
+        };
+        let range = Range {
+            namespace: scoped,
+            after: start.as_ref().map(|start| (start.namespace.as_str(), start.name.as_str())),
+            // What need not be new comes from the cache, whole.
+            limit: options.limit.filter(|_| options.revision != "0"),
+            at,
+        };
+        let list = |object: &Object| options.selection.matches(object);
+        self.server.store.list(&self.resource.collection, &range, list).map_err(|_| match &start {
+            None => Failure::expired("The resourceVersion for the provided list is too old."),
+            Some(start) => {
+                let place = Start { namespace: &start.namespace, name: &start.name, within: scoped.is_some() };
+                Failure { token: Some(place.token(-1)), ..Failure::expired(EXPIRED_TOKEN) }
+            }
+        })
     }
 
     /// A list in the wanted form.
@@ -114,64 +129,10 @@ impl Call<'_> {
         if self.resource.namespaced { self.namespace.as_deref() } else { None }
     }
 
-    pub fn selection(&self) -> Result<Selection, Failure> {
-        Selection::parse(self.query.get("labelSelector"), self.query.get("fieldSelector"), &self.resource)
-    }
-
-    fn check_match(&self) -> Result<(), Failure> {
-        let (matching, revision) =
-            (self.query.get("resourceVersionMatch"), self.query.get("resourceVersion"));
-        let wrong = |message: String| {
-            let errors = [FieldError::new("resourceVersionMatch", message)];
-            Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors))
-        };
-        match (matching, revision) {
-            (None, _) => {}
-            (Some("Exact" | "NotOlderThan"), None) => {
-                return wrong(
-                    "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-                        .to_owned(),
-                );
-            }
-            (Some("Exact"), Some("0")) => {
-                return wrong(
-                    "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""
-                        .to_owned(),
-                );
-            }
-            (Some("Exact" | "NotOlderThan"), Some(_)) => {}
-            (Some(other), _) => {
-                return wrong(format!(
-                    "Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""
-                ));
-            }
-        }
-        if let Some(revision) = revision
-            && revision.parse::<u64>().is_err()
-        {
-            let message = format!(
-                "Invalid value: {revision:?}: strconv.ParseUint: parsing {revision:?}: invalid syntax"
-            );
-            let errors = [FieldError::new("resourceVersion", message)];
-            return Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors));
-        }
-        Ok(())
-    }
-
     /// A resourceVersion that was never given out cannot be waited for.
-    fn check_not_too_new(&self) -> Result<(), Failure> {
-        let (Some(wanted), current) = (self.query.number("resourceVersion"), self.server.store.revision())
-        else {
-            return Ok(());
-        };
-        if wanted > current {
-            return Err(Failure::new(
-                504,
-                "Timeout",
-                format!("Too large resource version: {wanted}, current: {current}"),
-            ));
-        }
-        Ok(())
+    fn check_not_too_new(&self, wanted: u64) -> Result<(), Failure> {
+        let current = self.server.store.revision();
+        if wanted > current { Err(Failure::too_large_revision(wanted, current)) } else { Ok(()) }
     }
 }
 
@@ -197,38 +158,64 @@ pub(crate) fn metadata_of(object: &Object) -> Value {
     })
 }
 
-fn expired(continued: bool) -> Failure {
-    if continued {
-        Failure::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-        )
-    } else {
-        Failure::expired("The resourceVersion for the provided list is too old.")
+const EXPIRED_TOKEN: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+
+/// The object behind which a list goes on.
+struct Start<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    /// Whether the list is one of a namespace.
+    within: bool,
+}
+
+impl Start<'_> {
+    /// A token for a list at a resourceVersion, or (-1) at the present. It names the key after the object's.
+    fn token(&self, revision: i64) -> String {
+        let place = if self.within {
+            format!("/{}\0", self.name)
+        } else if self.namespace.is_empty() {
+            format!("{}\0", self.name)
+        } else {
+            format!("{}/{}\0", self.namespace, self.name)
+        };
+        let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": place});
+        URL_SAFE_NO_PAD.encode(token.to_string())
     }
 }
 
 /// Where a list goes on.
 struct Continue {
-    revision: u64,
+    revision: i64,
     namespace: String,
     name: String,
 }
 
 impl Continue {
-    fn encode(&self) -> String {
-        let token = json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": format!("{}/{}", self.namespace, self.name)});
-        URL_SAFE_NO_PAD.encode(token.to_string())
-    }
-
-    fn decode(token: &str) -> Result<Continue, Failure> {
-        let wrong = |why: String| {
-            Failure::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|e| wrong(e.to_string()))?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
-        let start = token["start"].as_str().and_then(|start| start.split_once('/'));
-        let (Some(revision), Some((namespace, name))) = (token["rv"].as_u64(), start) else {
-            return Err(wrong("it names no resourceVersion or start key".to_owned()));
+    /// From a token of a list of a namespace, or of all.
+    fn decode(token: &str, scope: Option<&str>) -> Result<Continue, Failure> {
+        let wrong = |why: String| Failure::bad_request(format!("invalid continue token: {why}"));
+        let invalid = |why: String| wrong(format!("continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| invalid(error.to_string()))?;
+        let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let version = token["v"].as_str().unwrap_or_default();
+        if version != "meta.k8s.io/v1" {
+            return Err(invalid(format!("server does not recognize this encoded version {version}")));
+        }
+        let (revision, start) = (token["rv"].as_i64().unwrap_or(0), token["start"].as_str().unwrap_or_default());
+        if revision == 0 {
+            return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()));
+        }
+        if start.is_empty() {
+            return Err(invalid("encoded start key empty (version meta.k8s.io/v1)".to_owned()));
+        }
+        let place = start.strip_prefix('/').unwrap_or(start);
+        if place.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(wrong(format!("continue key is not valid: {start}")));
+        }
+        let place = place.strip_suffix('\0').unwrap_or(place);
+        let (namespace, name) = match scope {
+            Some(scope) => (scope, place),
+            None => place.split_once('/').unwrap_or(("", place)),
         };
         Ok(Continue { revision, namespace: namespace.to_owned(), name: name.to_owned() })
     }
@@ -240,9 +227,11 @@ mod tests {
 
     #[test]
     fn a_continue_token_survives_its_text() {
-        let token = Continue { revision: 7, namespace: "a".to_owned(), name: "b".to_owned() };
-        let read = Continue::decode(&token.encode()).unwrap();
-        assert_eq!((read.revision, read.namespace.as_str(), read.name.as_str()), (7, "a", "b"));
-        assert_eq!(Continue::decode("nonsense").err().unwrap().code, 400);
+        for (namespace, within, scope) in [("a", false, None), ("a", true, Some("a")), ("", false, None)] {
+            let token = Start { namespace, name: "b", within }.token(7);
+            let read = Continue::decode(&token, scope).unwrap();
+            assert_eq!((read.revision, read.namespace.as_str(), read.name.as_str()), (7, namespace, "b"));
+        }
+        assert_eq!(Continue::decode("nonsense", None).err().unwrap().code, 400);
     }
 }

@@ -91,7 +91,9 @@ pub(crate) struct Query(HashMap<String, String>);
 impl Query {
     pub fn parse(query: Option<&str>) -> Query {
         let mut options = HashMap::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        // A semicolon is no separator and no part of a value either: the server drops the pair.
+        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
+        for pair in pairs {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             if let (Some(key), Some(value)) = (decode(key, true), decode(value, true)) {
                 options.entry(key).or_insert(value);
@@ -104,11 +106,14 @@ impl Query {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// `true`, `1` or the key alone.
+    /// What was given, be it empty.
+    pub fn raw(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// Anything but `false` and `0`, as the server reads it.
     pub fn flag(&self, key: &str) -> bool {
-        self.0
-            .get(key)
-            .is_some_and(|value| matches!(value.as_str(), "true" | "1" | "True" | "TRUE" | "t" | "T"))
+        self.0.get(key).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     pub fn number(&self, key: &str) -> Option<u64> {

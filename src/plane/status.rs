@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     pub details: Option<Value>,
     /// A whole `Status` that somebody else wrote, answered in place of the parts above.
     pub status: Option<Box<Value>>,
+    /// A token with which an expired list can go on.
+    pub token: Option<String>,
 }
 
 /// Why a field is refused, as it appears in the causes of an `Invalid` answer.
@@ -57,7 +59,7 @@ fn reason_of(message: &str) -> &'static str {
 
 impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, reason, message: message.into(), details: None, status: None }
+        Failure { code, reason, message: message.into(), details: None, status: None, token: None }
     }
 
     fn with(mut self, details: Value) -> Failure {
@@ -98,6 +100,16 @@ impl Failure {
 
     pub fn expired(message: impl Into<String>) -> Failure {
         Failure::new(410, "Expired", message)
+    }
+
+    /// A resourceVersion that was never given out.
+    pub fn too_large_revision(wanted: u64, current: u64) -> Failure {
+        let message =
+            format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        Failure::new(504, "Timeout", message).with(json!({
+            "causes": [{"message": "Too large resource version", "reason": "ResourceVersionTooLarge"}],
+            "retryAfterSeconds": 1,
+        }))
     }
 
     pub fn not_found(resource: &Resource, name: &str) -> Failure {
@@ -181,6 +193,9 @@ impl Failure {
         }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
+        }
+        if let Some(token) = &self.token {
+            status["metadata"]["continue"] = token.as_str().into();
         }
         status
     }

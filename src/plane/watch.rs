@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::kinds::Resource;
+use super::list_options::{ListOptions, revision_of};
 use super::request::{Form, Query};
 use super::select::Selection;
 use super::server::Server;
-use super::status::{Failure, FieldError, respond};
+use super::status::{Failure, respond};
 use super::store::{Event, Feed, Object, Range};
 use super::{clock, read, table};
 
@@ -32,19 +33,18 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 impl Call<'_> {
     /// GET with `watch=true`.
     pub fn watch(&self) -> Result<Response<Body>, Failure> {
-        let selection = self.selection()?;
-        let initial = self.initial_events()?;
-        let given = self.query.get("resourceVersion").unwrap_or_default();
-        let from: u64 = if given.is_empty() { 0 } else { self.revision_of(given)? };
+        let options = ListOptions::of(&self.query, &self.resource)?;
+        let from = revision_of(&options.revision)
+            .map_err(|why| Failure::bad_request(format!("invalid resource version: {why}")))?;
         let mut watch = Watch {
             server: self.server.clone(),
             feed: self.server.store.feed(&self.resource.collection),
             resource: self.resource.clone(),
             scope: self.scope().map(str::to_owned),
-            selection,
+            selection: options.selection,
             form: self.form,
             query: self.query.clone(),
-            bookmarks: self.query.flag("allowWatchBookmarks"),
+            bookmarks: options.bookmarks,
             position: from,
             present: Vec::new().into_iter(),
             mark: false,
@@ -52,41 +52,14 @@ impl Call<'_> {
             first: true,
             over: false,
         };
-        if initial.unwrap_or(from == 0) {
-            watch.start_with_present(initial == Some(true));
+        if options.initial == Some(true) {
+            watch.start_with_present(options.bookmarks);
         } else if from == 0 {
             watch.position = self.server.store.revision();
         } else if from < self.server.store.oldest() {
             watch.expire(self.server.store.oldest());
         }
-        let timeout = self.query.number("timeoutSeconds").filter(|s| *s > 0).map(Duration::from_secs);
-        Ok(watch.answer(timeout.unwrap_or(DEFAULT_TIMEOUT)))
-    }
-
-    fn revision_of(&self, text: &str) -> Result<u64, Failure> {
-        text.parse().map_err(|_| {
-            let message =
-                format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
-            let errors = [FieldError::new("resourceVersion", message)];
-            Failure::invalid("meta.k8s.io", "ListOptions", "", &errors)
-        })
-    }
-
-    /// Whether the watch begins with what is there; `None` when the client leaves it to the resourceVersion.
-    fn initial_events(&self) -> Result<Option<bool>, Failure> {
-        let matching = self.query.get("resourceVersionMatch");
-        let wrong = |message: &str| {
-            let errors = [FieldError::new("resourceVersionMatch", format!("Forbidden: {message}"))];
-            Err(Failure::invalid("meta.k8s.io", "ListOptions", "", &errors))
-        };
-        match (self.query.get("sendInitialEvents"), matching) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => {
-                wrong("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-            }
-            (Some(_), Some("NotOlderThan")) => Ok(Some(self.query.flag("sendInitialEvents"))),
-            (Some(_), _) => wrong("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
-        }
+        Ok(watch.answer(options.timeout.unwrap_or(DEFAULT_TIMEOUT)))
     }
 }
 

@@ -193,11 +193,21 @@ impl RealServer {
 
     /// A client as one of [`USERS`].
     pub async fn client(&self, user: &str) -> kube::Client {
-        let file = Kubeconfig::read_from(self.kubeconfig(user)).expect("the kubeconfig that start() wrote");
-        let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-            .await
-            .expect("a usable kubeconfig");
+        kube::Client::try_from(self.config(user).await).expect("a client")
+    }
+
+    /// A client that shows every answer, also those that call for another try.
+    pub async fn plain_client(&self, user: &str) -> kube::Client {
+        let mut config = self.config(user).await;
+        config.default_retry = false;
         kube::Client::try_from(config).expect("a client")
+    }
+
+    async fn config(&self, user: &str) -> kube::Config {
+        let file = Kubeconfig::read_from(self.kubeconfig(user)).expect("the kubeconfig that start() wrote");
+        kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+            .await
+            .expect("a usable kubeconfig")
     }
 
     /// Runs the kubectl of the server's own version.

@@ -10,8 +10,25 @@ use tokio::sync::watch;
 
 use super::{Event, Key, Object, Page, Range};
 
-/// Namespace and name.
-pub(super) type Place = (Arc<str>, Arc<str>);
+/// Namespace and name, in the order of the text `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place(pub Arc<str>, pub Arc<str>);
+
+impl Ord for Place {
+    fn cmp(&self, other: &Place) -> std::cmp::Ordering {
+        if self.0 == other.0 {
+            return self.1.cmp(&other.1);
+        }
+        // `a-b/` comes before `a/`.
+        self.0.bytes().chain([b'/']).cmp(other.0.bytes().chain([b'/']))
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Place) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// The objects of one resource.
 pub(crate) struct Collection {
@@ -42,7 +59,7 @@ impl Collection {
         let mut contents = self.contents.write();
         let contents = &mut *contents;
         let key = contents.own_key(&self.resource, key);
-        let place = (key.namespace.clone(), key.name.clone());
+        let place = Place(key.namespace.clone(), key.name.clone());
         let before = if deleted {
             contents.objects.remove(&place)
         } else {
@@ -58,7 +75,7 @@ impl Collection {
     pub fn load(&self, key: &Key, object: Arc<Object>) {
         let mut contents = self.contents.write();
         let key = contents.own_key(&self.resource, key);
-        contents.objects.insert((key.namespace, key.name), object);
+        contents.objects.insert(Place(key.namespace, key.name), object);
     }
 
     /// All objects.
@@ -81,7 +98,7 @@ impl Collection {
     }
 
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        self.contents.read().objects.get(&(key.namespace.clone(), key.name.clone())).cloned()
+        self.contents.read().objects.get(&Place(key.namespace.clone(), key.name.clone())).cloned()
     }
 
     /// The changes after a resourceVersion, oldest first. `Err` holds the oldest one that can be followed.
@@ -142,10 +159,10 @@ fn page(
 impl Contents {
     /// A key that shares its texts with what is stored already.
     fn own_key(&self, resource: &Arc<str>, key: &Key) -> Key {
-        let place = (key.namespace.clone(), key.name.clone());
-        let (namespace, name) = match self.objects.range(..=&place).next_back() {
+        let place = Place(key.namespace.clone(), key.name.clone());
+        let Place(namespace, name) = match self.objects.range(..=&place).next_back() {
             Some((found, _)) if *found == place => found.clone(),
-            Some(((namespace, _), _)) if *namespace == place.0 => (namespace.clone(), place.1),
+            Some((Place(namespace, _), _)) if *namespace == place.0 => Place(namespace.clone(), place.1),
             _ => place,
         };
         Key { resource: resource.clone(), namespace, name }
@@ -159,20 +176,21 @@ impl Contents {
         let namespace = range.namespace;
         self.objects
             .range((start(range), Bound::Unbounded))
-            .take_while(move |((ns, _), _)| namespace.is_none_or(|wanted| wanted == &**ns))
+            .take_while(move |(Place(ns, _), _)| namespace.is_none_or(|wanted| wanted == &**ns))
     }
 
     /// What a range covered at a resourceVersion, all changes after which are known.
     fn past(&self, range: &Range<'_>, at: u64) -> Vec<Arc<Object>> {
         let skip = self.events.partition_point(|event| event.revision <= at);
+        let after = range.after.map(|(namespace, name)| Place(namespace.into(), name.into()));
         let covers = |place: &Place| {
             range.namespace.is_none_or(|wanted| wanted == &*place.0)
-                && range.after.is_none_or(|after| (&*place.0, &*place.1) > after)
+                && after.as_ref().is_none_or(|after| place > after)
         };
         // What was before the first of the later changes is what was then.
         let mut changed: BTreeMap<Place, Option<Arc<Object>>> = BTreeMap::new();
         for event in self.events.range(skip..) {
-            let place = (event.key.namespace.clone(), event.key.name.clone());
+            let place = Place(event.key.namespace.clone(), event.key.name.clone());
             if covers(&place) {
                 changed.entry(place).or_insert_with(|| event.before.clone());
             }
@@ -195,8 +213,8 @@ impl Contents {
 
 fn start(range: &Range<'_>) -> Bound<Place> {
     match (range.after, range.namespace) {
-        (Some((namespace, name)), _) => Bound::Excluded((Arc::from(namespace), Arc::from(name))),
-        (None, Some(namespace)) => Bound::Included((Arc::from(namespace), Arc::from(""))),
+        (Some((namespace, name)), _) => Bound::Excluded(Place(namespace.into(), name.into())),
+        (None, Some(namespace)) => Bound::Included(Place(namespace.into(), "".into())),
         (None, None) => Bound::Unbounded,
     }
 }

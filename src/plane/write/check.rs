@@ -9,7 +9,10 @@ use crate::plane::status::{Failure, FieldError};
 use crate::plane::store::Object;
 
 impl Call<'_> {
-    pub(super) fn check_kind(&self, body: &Value) -> Result<(), Failure> {
+    pub(super) fn check_kind(&self, body: &mut Value) -> Result<(), Failure> {
+        if !self.resource.custom {
+            self.complete_kind(body);
+        }
         let (wanted, gvk) = (&self.resource.gvk, |key: &str| body[key].as_str().unwrap_or_default());
         if gvk("kind").is_empty() {
             return Err(Failure::bad_request(format!("Object 'Kind' is missing in '{body}'")));
@@ -32,6 +35,17 @@ impl Call<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Who leaves out the type of a built-in kind means the one of the endpoint.
+    fn complete_kind(&self, body: &mut Value) {
+        let missing = |value: &Value| value.is_null() || value == "";
+        if missing(&body["kind"]) {
+            body["kind"] = (&*self.resource.gvk.kind).into();
+        }
+        if missing(&body["apiVersion"]) {
+            body["apiVersion"] = self.resource.gvk.api_version().into();
+        }
     }
 
     /// Puts the object into the namespace of the URL.

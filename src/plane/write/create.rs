@@ -14,7 +14,7 @@ impl Call<'_> {
     /// POST to a collection.
     pub async fn create(&self, decoded: Decoded) -> Result<Answer, Failure> {
         let Decoded { value: mut body, warnings: mut noticed } = decoded;
-        self.check_kind(&body)?;
+        self.check_kind(&mut body)?;
         self.place(&mut body)?;
         self.check_strict(&body, &mut noticed)?;
         // Admission sees what was sent, before the server takes out what is not the client's.

@@ -14,7 +14,7 @@ impl Call<'_> {
         if self.subresource == Some(Subresource::Scale) {
             return self.write_scale(|_| Ok(body.clone())).await;
         }
-        self.check_kind(&body)?;
+        self.check_kind(&mut body)?;
         self.place(&mut body)?;
         self.check_name(&body)?;
         self.check_strict(&body, &mut noticed)?;

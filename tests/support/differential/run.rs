@@ -155,8 +155,8 @@ impl Side {
         let end = Instant::now() + CONDITION_WITHIN;
         loop {
             let request = self.request(step, method, path);
-            let response = self.client.send(request).await.expect("an answer");
-            let (parts, body) = response.into_parts();
+            let answer = timeout(CONDITION_WITHIN, self.client.send(request)).await;
+            let (parts, body) = answer.expect("an answer in time").expect("an answer").into_parts();
             let bytes = match timeout(EVENTS_WITHIN, body.collect()).await {
                 Ok(Ok(collected)) => collected.to_bytes(),
                 Ok(Err(error)) => format!("the body broke off: {error}").into_bytes().into(),

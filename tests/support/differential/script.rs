@@ -109,7 +109,8 @@ fn more(step: &mut Step, line: &str) -> Option<()> {
     let pair = |rest: &str, by: &str| {
         rest.split_once(by).map(|(a, b)| (a.trim().to_owned(), b.trim().to_owned()))
     };
-    if !step.body.is_empty() {
+    let of_the_step = line.starts_with("> ") || line.starts_with("? ") || line.starts_with("! ");
+    if !step.body.is_empty() && !of_the_step {
         step.body.push_str(line);
         step.body.push('\n');
     } else if line.starts_with(['{', '[']) {
