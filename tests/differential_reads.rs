@@ -73,4 +73,4 @@ macro_rules! scripts {
     )*};
 }
 
-scripts!(servers: lists, watches, deletions);
+scripts!(servers: lists);

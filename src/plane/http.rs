@@ -30,7 +30,7 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Ar
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     let trouble = server.faults.next(&method, &path);
-    let mut response = match trouble {
+    let response = match trouble {
         Some(Trouble::Status(code)) => injected(code).response(),
         Some(Trouble::Hang) => std::future::pending().await,
         Some(Trouble::Delay(time)) => {
@@ -43,8 +43,6 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Ar
         }
         None => answer(&server, request, &peer).await,
     };
-    let private = HeaderValue::from_static("no-cache, private");
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(private);
     server.log.push(RequestRecord { method, path, query, status: response.status().as_u16() });
     response
 }

@@ -81,7 +81,7 @@ impl Collection {
     /// All objects.
     pub fn all(&self) -> Vec<(Key, Arc<Object>)> {
         let contents = self.contents.read();
-        let key = |(namespace, name): &Place| Key {
+        let key = |Place(namespace, name): &Place| Key {
             resource: self.resource.clone(),
             namespace: namespace.clone(),
             name: name.clone(),
