@@ -91,7 +91,9 @@ fn list_errors(matching: &str, revision: &str, initial: Option<bool>, continued:
     let mut wrong = |message: String| errors.push(FieldError::new("resourceVersionMatch", message));
     if !matching.is_empty() {
         if revision.is_empty() {
-            wrong("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided".to_owned());
+            wrong(
+                "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided".to_owned(),
+            );
         }
         if continued {
             wrong("Forbidden: resourceVersionMatch is forbidden when continue is provided".to_owned());
@@ -118,7 +120,9 @@ fn watch_errors(matching: &str, initial: Option<bool>, continued: bool) -> Vec<F
     let mut errors = Vec::new();
     let mut wrong = |message: String| errors.push(FieldError::new("resourceVersionMatch", message));
     if initial.is_some() && matching != "NotOlderThan" {
-        wrong("Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan".to_owned());
+        wrong(
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan".to_owned(),
+        );
     }
     if !matching.is_empty() {
         if initial.is_none() {

@@ -82,7 +82,8 @@ impl Call<'_> {
         self.server.store.list(&self.resource.collection, &range, list).map_err(|_| match &start {
             None => Failure::expired("The resourceVersion for the provided list is too old."),
             Some(start) => {
-                let place = Start { namespace: &start.namespace, name: &start.name, within: scoped.is_some() };
+                let place =
+                    Start { namespace: &start.namespace, name: &start.name, within: scoped.is_some() };
                 Failure { token: Some(place.token(-1)), ..Failure::expired(EXPIRED_TOKEN) }
             }
         })
@@ -201,9 +202,12 @@ impl Continue {
         if version != "meta.k8s.io/v1" {
             return Err(invalid(format!("server does not recognize this encoded version {version}")));
         }
-        let (revision, start) = (token["rv"].as_i64().unwrap_or(0), token["start"].as_str().unwrap_or_default());
+        let (revision, start) =
+            (token["rv"].as_i64().unwrap_or(0), token["start"].as_str().unwrap_or_default());
         if revision == 0 {
-            return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()));
+            return Err(invalid(
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned(),
+            ));
         }
         if start.is_empty() {
             return Err(invalid("encoded start key empty (version meta.k8s.io/v1)".to_owned()));

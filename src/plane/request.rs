@@ -92,7 +92,8 @@ impl Query {
     pub fn parse(query: Option<&str>) -> Query {
         let mut options = HashMap::new();
         // A semicolon is no separator and no part of a value either: the server drops the pair.
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
+        let pairs =
+            query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
         for pair in pairs {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             if let (Some(key), Some(value)) = (decode(key, true), decode(value, true)) {

@@ -104,8 +104,7 @@ impl Failure {
 
     /// A resourceVersion that was never given out.
     pub fn too_large_revision(wanted: u64, current: u64) -> Failure {
-        let message =
-            format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         Failure::new(504, "Timeout", message).with(json!({
             "causes": [{"message": "Too large resource version", "reason": "ResourceVersionTooLarge"}],
             "retryAfterSeconds": 1,

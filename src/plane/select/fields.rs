@@ -82,7 +82,8 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn unescape(text: &str) -> Result<String, String> {
-    let invalid = |sequence: &str| Err(format!("invalid field selector: invalid escape sequence: {sequence}"));
+    let invalid =
+        |sequence: &str| Err(format!("invalid field selector: invalid escape sequence: {sequence}"));
     let (mut out, mut chars) = (String::with_capacity(text.len()), text.chars());
     while let Some(c) = chars.next() {
         match c {
@@ -105,8 +106,7 @@ fn unescape(text: &str) -> Result<String, String> {
 fn known(resource: &Resource, field: &str) -> Result<String, String> {
     let unsupported = || Err(format!("field label not supported: {field}"));
     if resource.custom {
-        let of_metadata =
-            field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced);
+        let of_metadata = field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced);
         let declared = resource.selectable.iter().any(|one| one == field);
         return if of_metadata || declared { Ok(field.to_owned()) } else { unsupported() };
     }

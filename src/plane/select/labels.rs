@@ -75,7 +75,8 @@ impl Requirement {
         values.dedup();
         let mut errors = Vec::new();
         if matches!(operator, Operator::Greater | Operator::Less) {
-            for (index, value) in values.iter().enumerate().filter(|(_, value)| value.parse::<i64>().is_err()) {
+            for (index, value) in values.iter().enumerate().filter(|(_, value)| value.parse::<i64>().is_err())
+            {
                 errors.push(format!(
                     "values[{index}]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"
                 ));
@@ -194,7 +195,10 @@ impl Parser {
                 Token::End => return Ok(requirements),
                 token if begins(token) => {}
                 token => {
-                    return Err(format!("found '{}', expected: !, identifier, or 'end of string'", token.text()));
+                    return Err(format!(
+                        "found '{}', expected: !, identifier, or 'end of string'",
+                        token.text()
+                    ));
                 }
             }
             let requirement =

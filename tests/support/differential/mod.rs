@@ -41,7 +41,9 @@ fn judge(script: &str, step: &Step, ours: &Observed, theirs: &Observed) -> Optio
     let (ours, theirs) = (ours.text(step), theirs.text(step));
     match (step.known(), ours == theirs) {
         (None, true) | (Some(_), false) => None,
-        (Some(_), true) => Some(format!("{script}.calls:{}: does not differ any more: {}", step.line, step.head)),
+        (Some(_), true) => {
+            Some(format!("{script}.calls:{}: does not differ any more: {}", step.line, step.head))
+        }
         (None, false) => {
             let difference = TextDiff::from_lines(&theirs, &ours);
             let shown = difference.unified_diff().context_radius(2).header("real", "plane").to_string();

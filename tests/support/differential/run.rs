@@ -122,7 +122,8 @@ impl Side {
         for (name, value) in &step.headers {
             request = request.header(name, self.filled(value));
         }
-        if !step.body.is_empty() && !step.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        if !step.body.is_empty()
+            && !step.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         {
             request = request.header("content-type", "application/json");
         }

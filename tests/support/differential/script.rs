@@ -106,9 +106,8 @@ fn action(line: &str) -> Option<Action> {
 }
 
 fn more(step: &mut Step, line: &str) -> Option<()> {
-    let pair = |rest: &str, by: &str| {
-        rest.split_once(by).map(|(a, b)| (a.trim().to_owned(), b.trim().to_owned()))
-    };
+    let pair =
+        |rest: &str, by: &str| rest.split_once(by).map(|(a, b)| (a.trim().to_owned(), b.trim().to_owned()));
     let of_the_step = line.starts_with("> ") || line.starts_with("? ") || line.starts_with("! ");
     if !step.body.is_empty() && !of_the_step {
         step.body.push_str(line);
