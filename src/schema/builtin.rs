@@ -55,6 +55,20 @@ pub(super) fn fill(gvk: &Gvk, ty: &TypeRef, object: &mut Value) {
         ) => {
             webhooks(gvk, object);
         }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
+            set(spec, "failurePolicy", "Fail");
+            if let Some(constraints) = within(spec, "matchConstraints") {
+                match_resources(constraints);
+            }
+        }
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
+        ) => {
+            if let Some(resources) = within(spec, "matchResources") {
+                match_resources(resources);
+            }
+        }
         _ => {}
     }
     if object["spec"].is_null() {
@@ -250,6 +264,16 @@ fn webhooks(gvk: &Gvk, object: &mut Value) {
         without_null(hook, "rules");
     }
     without_null(object, "webhooks");
+}
+
+fn match_resources(constraints: &mut Value) {
+    set(constraints, "matchPolicy", "Equivalent");
+    set(constraints, "namespaceSelector", json!({}));
+    set(constraints, "objectSelector", json!({}));
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        each(&mut constraints[rules]).for_each(|rule| set(rule, "scope", "*"));
+        without_null(constraints, rules);
+    }
 }
 
 fn service(spec: &mut Value) {

@@ -1,0 +1,98 @@
+//! Admission policies: expressions that judge or change a request, put to work by bindings.
+
+mod dynamic;
+mod environment;
+mod expression;
+mod inputs;
+mod params;
+mod validating;
+
+pub(super) use self::environment::{Place, Variables};
+pub(super) use self::expression::{Conditions, Result_, compile};
+pub(super) use self::inputs::{Inputs, Shown};
+pub(super) use self::validating::{Policy as ValidatingPolicy, judge};
+
+use serde_json::Value;
+
+use super::matching::Constraints;
+use crate::model::Gvk;
+
+/// A variable that expressions of a policy share.
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    expression: expression::Expression,
+}
+
+/// The variables of a policy, each of which sees those before it.
+fn variables(list: &Value, params: bool) -> (Vec<Variable>, Variables) {
+    let mut known = Variables::default();
+    let mut compiled = Vec::new();
+    for variable in list.as_array().into_iter().flatten() {
+        let text = |field: &str| variable[field].as_str().unwrap_or_default();
+        let place = Place::condition(params);
+        let expression = expression::Expression::new(text("expression"), Result_::Anything, place, Some(&known));
+        known.add(text("name"), expression.program());
+        compiled.push(Variable { name: text("name").to_owned(), expression });
+    }
+    (compiled, known)
+}
+
+/// The kind of a policy's parameters.
+fn param_kind(kind: &Value) -> Option<Gvk> {
+    Some(Gvk::new(kind["apiVersion"].as_str()?, kind["kind"].as_str()?))
+}
+
+/// What puts a policy to work.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub name: String,
+    pub policy: String,
+    /// Narrows what the policy is about.
+    constraints: Option<Constraints>,
+    params: Value,
+    actions: Vec<Action>,
+}
+
+/// What becomes of a failed validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Deny,
+    Warn,
+    Audit,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Action::Deny => "Deny",
+            Action::Warn => "Warn",
+            Action::Audit => "Audit",
+        }
+    }
+}
+
+impl Binding {
+    /// A binding, compiled.
+    pub fn of(body: &Value) -> Binding {
+        let spec = &body["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let actions = spec["validationActions"].as_array().into_iter().flatten();
+        Binding {
+            name: text(&body["metadata"]["name"]),
+            policy: text(&spec["policyName"]),
+            constraints: spec["matchResources"]
+                .is_object()
+                .then(|| Constraints::of_policy(&spec["matchResources"])),
+            params: spec["paramRef"].clone(),
+            actions: actions
+                .filter_map(|action| match action.as_str()? {
+                    "Deny" => Some(Action::Deny),
+                    "Warn" => Some(Action::Warn),
+                    "Audit" => Some(Action::Audit),
+                    _ => None,
+                })
+                .collect(),
+        }
+    }
+}
