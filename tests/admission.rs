@@ -231,3 +231,71 @@ async fn a_slow_webhook_and_side_effects() {
     );
     assert_eq!((refused.code, refused.message()), (500, &*why));
 }
+
+/// A policy that judges ConfigMaps, and a binding of the same name.
+async fn policy(plane: &Plane, name: &str, spec: Value, binding: Value) {
+    let mut whole = json!({
+        "matchConstraints": {"resourceRules": [{
+            "operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]},
+    });
+    json_patch::merge(&mut whole, &spec);
+    let mut bound = json!({"policyName": name, "validationActions": ["Deny"]});
+    json_patch::merge(&mut bound, &binding);
+    for (kind, plural, spec) in [
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", whole),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", bound),
+    ] {
+        let body = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+        });
+        let answer = post(plane, &format!("{GROUP}/{plural}"), body).await;
+        assert_eq!(answer.code, 201, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_judges_by_its_parameters() {
+    let plane = Plane::new();
+    let spec = json!({
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "variables": [
+            {"name": "limit", "expression": "int(params.data.limit)"},
+            {"name": "count", "expression": "has(object.data) ? size(object.data) : 0"},
+        ],
+        "matchConditions": [{"name": "not-limits", "expression": "object.metadata.name != 'limits'"}],
+        "validations": [{
+            "expression": "variables.count <= variables.limit",
+            "messageExpression": "'at most ' + string(variables.limit) + ' keys in ' + namespaceObject.metadata.name",
+            "reason": "Forbidden",
+        }],
+        "auditAnnotations": [{"key": "count", "valueExpression": "string(variables.count)"}],
+    });
+    let binding = json!({"paramRef": {"name": "limits", "parameterNotFoundAction": "Deny"}});
+    policy(&plane, "count", spec, binding).await;
+    let without = post(&plane, MAPS, config_map("x", json!({}))).await;
+    let why = "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'count' with binding 'count' denied request: failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction";
+    assert_eq!((without.code, without.message()), (422, why));
+    let mut limits = config_map("limits", json!({"limit": "1"}));
+    limits["metadata"]["labels"] = json!({"is": "limit"});
+    // The parameter itself is judged by the binding that needs it, so it comes before.
+    call(
+        &plane,
+        "DELETE",
+        &format!("{GROUP}/validatingadmissionpolicybindings/count"),
+        "application/json",
+        &json!({}),
+    )
+    .await;
+    assert_eq!(post(&plane, MAPS, limits).await.code, 201);
+    let bound = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "b"}, "spec": {"policyName": "count", "validationActions": ["Deny"], "paramRef": {
+            "selector": {"matchLabels": {"is": "limit"}}, "parameterNotFoundAction": "Allow"}},
+    });
+    assert_eq!(post(&plane, &format!("{GROUP}/validatingadmissionpolicybindings"), bound).await.code, 201);
+    assert_eq!(post(&plane, MAPS, config_map("x", json!({"a": "1"}))).await.code, 201);
+    let refused = post(&plane, MAPS, config_map("y", json!({"a": "1", "b": "2"}))).await;
+    let why = "configmaps \"y\" is forbidden: ValidatingAdmissionPolicy 'count' with binding 'b' denied request: at most 1 keys in default";
+    assert_eq!((refused.code, refused.message()), (403, why), "{}", refused.body);
+    assert_eq!(refused.body["reason"], "Forbidden");
+}

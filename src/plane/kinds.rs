@@ -143,6 +143,11 @@ impl Registry {
         self.resources.values().filter(|r| &*r.collection == name).max_by_key(|r| priority(&r.gvk.version))
     }
 
+    /// The resource whose objects are of a kind.
+    pub fn of_kind(&self, kind: &Gvk) -> Option<&Arc<Resource>> {
+        self.resources.values().find(|resource| resource.gvk == *kind && !resource.virtual_kind)
+    }
+
     /// All forms in which a stored collection is served, by group and version.
     pub fn forms_of(&self, collection: &str) -> Vec<&Arc<Resource>> {
         let mut found: Vec<_> = self.resources.values().filter(|r| &*r.collection == collection).collect();

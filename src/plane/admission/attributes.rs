@@ -103,7 +103,6 @@ impl<'a> Attributes<'a> {
     }
 
     /// The namespace of the objects; a namespace is in none.
-    #[allow(dead_code, reason = "policies follow")]
     pub fn namespace_object(&self) -> Option<Arc<Object>> {
         if self.namespace.is_empty() || self.call.resource.is("", "Namespace") {
             return None;
@@ -135,7 +134,6 @@ impl<'a> Attributes<'a> {
     }
 
     /// How refusals name the object.
-    #[allow(dead_code, reason = "policies follow")]
     pub fn shown_name(&self, object: Option<&Value>) -> String {
         let named = |field: &str| object.and_then(|body| body["metadata"][field].as_str());
         let known = Some(&*self.name).filter(|name| !name.is_empty());

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use super::policy::{Binding, ValidatingPolicy};
 use super::webhook::Webhook;
 use crate::plane::kinds::Resource;
 use crate::plane::server::Server;
@@ -18,6 +19,8 @@ const GROUP: &str = "admissionregistration.k8s.io";
 pub(super) struct Configuration {
     pub mutating_webhooks: Vec<Arc<Webhook>>,
     pub validating_webhooks: Vec<Arc<Webhook>>,
+    /// Policies with their bindings; one that nothing binds is not asked.
+    pub validating_policies: Vec<(Arc<ValidatingPolicy>, Vec<Arc<Binding>>)>,
 }
 
 /// Keeps the configuration.
@@ -32,8 +35,12 @@ pub(crate) struct Admission {
 struct State {
     configuration: Arc<Configuration>,
     /// What was compiled, by uid and resourceVersion, so that what did not change keeps its connections.
-    webhooks: HashMap<(String, String), Vec<Arc<Webhook>>>,
+    webhooks: HashMap<Version, Vec<Arc<Webhook>>>,
+    validating_policies: HashMap<Version, Arc<ValidatingPolicy>>,
 }
+
+/// The uid and the resourceVersion of an object.
+type Version = (String, String);
 
 impl Admission {
     /// After an object was written or removed.
@@ -58,13 +65,16 @@ impl Admission {
             }
             all
         };
+        let (policies, validating_policies) = validating_policies(server, &state.validating_policies);
         let configuration = Configuration {
+            validating_policies,
             mutating_webhooks: webhooks("mutatingwebhookconfigurations"),
             validating_webhooks: webhooks("validatingwebhookconfigurations"),
         };
         self.any.store(!configuration.is_empty(), Ordering::Release);
         state.configuration = Arc::new(configuration);
         state.webhooks = compiled;
+        state.validating_policies = policies;
     }
 
     /// What is configured, unless that is nothing.
@@ -75,7 +85,9 @@ impl Admission {
 
 impl Configuration {
     fn is_empty(&self) -> bool {
-        self.mutating_webhooks.is_empty() && self.validating_webhooks.is_empty()
+        self.mutating_webhooks.is_empty()
+            && self.validating_webhooks.is_empty()
+            && self.validating_policies.is_empty()
     }
 
     /// Whether somebody may want to change objects of a resource.
@@ -93,7 +105,34 @@ impl Configuration {
         &*resource.stored.group != group
             || resource.is("", "Event")
             || self.validating_webhooks.iter().any(|hook| hook.constraints.may_match(group, plural))
+            || self.validating_policies.iter().any(|(policy, _)| policy.constraints.may_match(group, plural))
     }
+}
+
+/// Policies that are bound, with their bindings; those that did not change are not compiled again.
+#[allow(clippy::type_complexity, reason = "a table and a list of the same things")]
+fn validating_policies(
+    server: &Server,
+    known: &HashMap<Version, Arc<ValidatingPolicy>>,
+) -> (HashMap<Version, Arc<ValidatingPolicy>>, Vec<(Arc<ValidatingPolicy>, Vec<Arc<Binding>>)>) {
+    let bindings: Vec<Arc<Binding>> = objects(server, "validatingadmissionpolicybindings")
+        .iter()
+        .map(|object| Arc::new(Binding::of(&object.body())))
+        .collect();
+    let mut compiled = HashMap::new();
+    let mut bound = Vec::new();
+    for object in objects(server, "validatingadmissionpolicies") {
+        let own: Vec<_> = bindings.iter().filter(|b| b.policy == object.name()).cloned().collect();
+        if own.is_empty() {
+            continue;
+        }
+        let version = (object.uid().to_owned(), object.revision().to_owned());
+        let policy = known.get(&version).cloned();
+        let policy = policy.unwrap_or_else(|| Arc::new(ValidatingPolicy::of(&object.body())));
+        compiled.insert(version, policy.clone());
+        bound.push((policy, own));
+    }
+    (compiled, bound)
 }
 
 /// The objects of a collection of the group, by name.

@@ -24,7 +24,6 @@ pub(super) struct Constraints {
 
 impl Constraints {
     /// Of a policy or binding; without rules it is about everything.
-    #[allow(dead_code, reason = "policies follow")]
     pub fn of_policy(constraints: &Value) -> Constraints {
         let rules = rules(&constraints["resourceRules"]);
         Constraints {

@@ -9,10 +9,12 @@ mod config;
 mod matching;
 mod mutating;
 mod namespace;
+mod policy;
 mod review;
 mod rule;
 mod services;
 mod validating;
+mod validation;
 mod webhook;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub(crate) use self::config::Admission;
 use self::config::Configuration;
 use self::mutating::Reinvocation;
 pub(crate) use self::services::Services;
+pub(crate) use self::validation::validate;
 use super::call::Call;
 use super::kinds::Resource;
 use super::status::Failure;
@@ -148,5 +151,6 @@ async fn judge(
     object: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<(), Failure> {
+    policy::judge(attributes, &configuration.validating_policies, object, old)?;
     validating::ask(attributes, &configuration.validating_webhooks, object, old).await
 }

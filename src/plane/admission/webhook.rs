@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::attributes::Attributes;
 use super::caller::Caller;
 use super::matching::Constraints;
+use super::policy::{Conditions, Inputs, Shown};
 use super::review::{self, Verdict};
 use crate::plane::kinds::Resource;
 use crate::plane::status::Failure;
@@ -27,6 +28,7 @@ pub(super) struct Webhook {
     /// The version of `AdmissionReview` that it reads.
     version: Option<&'static str>,
     without_side_effects: bool,
+    conditions: Conditions,
     caller: Caller,
 }
 
@@ -63,6 +65,7 @@ impl Webhook {
                     _ => None,
                 }),
                 without_side_effects: matches!(hook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")),
+                conditions: Conditions::of(&hook["matchConditions"], false, None),
                 caller: Caller::of(&hook["clientConfig"], Duration::from_secs(seconds)),
                 name,
             }));
@@ -77,7 +80,18 @@ impl Webhook {
         object: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<Option<Arc<Resource>>, Failure> {
-        self.constraints.matched(attributes, object, old)
+        let form = self.constraints.matched(attributes, object, old)?;
+        match form {
+            Some(form) if !self.conditions.is_empty() => {
+                let shown = Shown::of(attributes, &form, object, old);
+                let inputs = Inputs { shown: &shown, namespace: &Value::Null, params: &Value::Null };
+                match self.conditions.met(&inputs.bindings(&[]), self.ignores_failures) {
+                    Ok(met) => Ok(met.then_some(form)),
+                    Err(why) => Err(Failure::forbidden(&attributes.call.resource, &attributes.name, &why)),
+                }
+            }
+            form => Ok(form),
+        }
     }
 
     /// Puts the question; the objects are in the form that it wants to see.

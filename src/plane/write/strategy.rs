@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::set_or_remove;
 use crate::plane::call::{Call, Subresource};
 use crate::plane::status::{Failure, FieldError};
-use crate::plane::{crd, names, rules};
+use crate::plane::{admission, crd, names, rules};
 
 impl Call<'_> {
     /// What the server decides and no client: everything in metadata that belongs to it, and the part of the object
@@ -58,6 +58,7 @@ impl Call<'_> {
         if self.resource.is(crd::GROUP, crd::KIND) {
             errors.extend(crd::validate(body));
         }
+        errors.extend(admission::validate(&self.resource, body, before));
         errors.extend(rules::validate(&self.resource, body, before));
         errors.extend(self.server.registry().types.validate(&self.resource, body));
         self.invalid(body, errors)

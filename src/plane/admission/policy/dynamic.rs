@@ -24,8 +24,14 @@ pub(super) fn with_types(env: &Env, text: &str) -> Env {
     let fields = [("op", Type::String), ("path", Type::String), ("from", Type::String), ("value", Type::Dyn)];
     let fields = fields.into_iter().map(|(name, ty)| (Arc::from(name), ty)).collect();
     let env = env.with_type(ObjectType::new("JSONPatch", Fields::Named(fields)));
-    env.with_function("jsonpatch.escapeKey", "jsonpatch_escapeKey_string", "(string) -> string", 1, Arc::new(escape))
-        .unwrap_or(env)
+    env.with_function(
+        "jsonpatch.escapeKey",
+        "jsonpatch_escapeKey_string",
+        "(string) -> string",
+        1,
+        Arc::new(escape),
+    )
+    .unwrap_or(env)
 }
 
 /// A key as a part of a JSON pointer.
@@ -37,11 +43,15 @@ fn escape<'a>(arguments: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
 }
 
 /// Whether the types of nested objects say where they stand: `Object{spec: Object.spec{}}`.
+#[allow(dead_code, reason = "used by mutations")]
 pub(super) fn check_names(value: &Value<'_>, at: &str) -> Result<(), String> {
     match value {
         Value::Struct(object) => {
             if &*object.name != at {
-                return Err(format!("unexpected type name {:?}, expected {at:?}, which matches field name path from root Object type", object.name));
+                return Err(format!(
+                    "unexpected type name {:?}, expected {at:?}, which matches field name path from root Object type",
+                    object.name
+                ));
             }
             let mut fields = object.fields.iter();
             fields.try_for_each(|(name, value)| check_names(value, &format!("{at}.{name}")))

@@ -35,9 +35,7 @@ pub(in crate::plane::admission) fn compile(
         Result_::Anything => (true, ""),
         Result_::Bool => (*output == Type::Bool, "bool"),
         Result_::Text => (*output == Type::String, "string"),
-        Result_::TextOrNull => {
-            (matches!(output, Type::String | Type::Null), "one of [string null_type]")
-        }
+        Result_::TextOrNull => (matches!(output, Type::String | Type::Null), "one of [string null_type]"),
         Result_::Object => (named("Object"), "Object"),
         Result_::Patch => {
             let patches = matches!(output, Type::List(item) if matches!(&**item, Type::Object(ty) if &**ty.name() == "JSONPatch"));

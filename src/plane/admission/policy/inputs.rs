@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::Variable;
 use super::super::attributes::Attributes;
+use super::Variable;
 use crate::expr::cel::{Bindings, Value};
 use crate::plane::kinds::Resource;
 
@@ -16,7 +16,12 @@ pub(in crate::plane::admission) struct Shown {
 
 impl Shown {
     /// The objects in a form.
-    pub fn of(attributes: &Attributes<'_>, form: &Resource, object: Option<&Json>, old: Option<&Json>) -> Shown {
+    pub fn of(
+        attributes: &Attributes<'_>,
+        form: &Resource,
+        object: Option<&Json>,
+        old: Option<&Json>,
+    ) -> Shown {
         let shown = |body: Option<&Json>| body.map_or(Json::Null, |body| attributes.in_form(form, body));
         Shown { request: attributes.request(form), object: shown(object), old: shown(old) }
     }

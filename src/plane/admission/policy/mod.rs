@@ -19,7 +19,7 @@ use crate::model::Gvk;
 
 /// A variable that expressions of a policy share.
 #[derive(Debug)]
-struct Variable {
+pub(super) struct Variable {
     name: String,
     expression: expression::Expression,
 }
@@ -31,7 +31,8 @@ fn variables(list: &Value, params: bool) -> (Vec<Variable>, Variables) {
     for variable in list.as_array().into_iter().flatten() {
         let text = |field: &str| variable[field].as_str().unwrap_or_default();
         let place = Place::condition(params);
-        let expression = expression::Expression::new(text("expression"), Result_::Anything, place, Some(&known));
+        let expression =
+            expression::Expression::new(text("expression"), Result_::Anything, place, Some(&known));
         known.add(text("name"), expression.program());
         compiled.push(Variable { name: text("name").to_owned(), expression });
     }

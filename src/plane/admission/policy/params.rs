@@ -27,7 +27,8 @@ pub(super) fn collect(
         let namespace = if named.is_empty() { namespace } else { named };
         if namespace.is_empty() {
             return Err(
-                "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources".to_owned()
+                "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
+                    .to_owned(),
             );
         }
         namespace
@@ -65,10 +66,6 @@ pub(super) fn check_kind(server: &Server, kind: Option<&Gvk>) -> Result<(), Stri
 }
 
 fn unknown(kind: &Gvk) -> String {
-    let version = if kind.group.is_empty() {
-        format!("/{}", kind.version)
-    } else {
-        kind.api_version()
-    };
+    let version = if kind.group.is_empty() { format!("/{}", kind.version) } else { kind.api_version() };
     format!("failed to find resource referenced by paramKind: '{version}, Kind={}'", kind.kind)
 }

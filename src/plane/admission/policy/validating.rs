@@ -74,7 +74,7 @@ impl Policy {
     pub fn of(body: &Json) -> Policy {
         let spec = &body["spec"];
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+        let list = |field: &str| spec[field].as_array().into_iter().flatten();
         let kind = param_kind(&spec["paramKind"]);
         let with_params = kind.is_some();
         let (variables, known) = variables(&spec["variables"], with_params);
@@ -82,17 +82,16 @@ impl Policy {
         let expression = |value: &Json, result, place| {
             Expression::new(value.as_str().unwrap_or_default(), result, place, Some(&known))
         };
-        let validations = list(&spec["validations"]).iter().map(|validation| Validation {
+        let validations = list("validations").map(|validation| Validation {
             expression: expression(&validation["expression"], Result_::Bool, place),
             message: text(&validation["message"]).trim().to_owned(),
-            message_expression: validation["messageExpression"]
-                .as_str()
-                .filter(|text| !text.is_empty())
-                .map(|_| expression(&validation["messageExpression"], Result_::Text, Place::message(with_params))),
+            message_expression: validation["messageExpression"].as_str().filter(|text| !text.is_empty()).map(
+                |_| expression(&validation["messageExpression"], Result_::Text, Place::message(with_params)),
+            ),
             reason: reason(&validation["reason"]),
         });
         let validations = validations.collect();
-        let annotations = list(&spec["auditAnnotations"]).iter().map(|annotation| {
+        let annotations = list("auditAnnotations").map(|annotation| {
             let value = expression(&annotation["valueExpression"], Result_::TextOrNull, place);
             (text(&annotation["key"]), value)
         });
@@ -176,7 +175,11 @@ impl Policy {
 
 impl Validation {
     /// What is said when it does not hold.
-    fn message<'a>(&'a self, bindings: &Bindings<'a>, budget: &RefCell<Budget>) -> Result<String, OutOfBudget> {
+    fn message<'a>(
+        &'a self,
+        bindings: &Bindings<'a>,
+        budget: &RefCell<Budget>,
+    ) -> Result<String, OutOfBudget> {
         if let Some(expression) = &self.message_expression
             && let Ok(Value::String(message)) = expression.evaluate(bindings, budget)?
         {

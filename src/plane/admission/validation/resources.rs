@@ -239,13 +239,12 @@ mod tests {
 
     #[test]
     fn stars_stand_alone() {
-        let rule = |resources: Value| {
-            json!({"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": resources})
-        };
+        let rule = |resources: Value| json!({"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": resources});
         assert!(wrong(rule(json!(["*", "*/status"]))).is_empty());
         let all = "r.resources: Invalid value: [\"*\",\"pods\"]: if '*' is present, must not specify other resources without subresources";
         assert_eq!(wrong(rule(json!(["*", "pods"]))), [all]);
-        let part = "r.resources[1]: Invalid value: \"pods/log\": if 'pods/*' is present, must not specify pods/log";
+        let part =
+            "r.resources[1]: Invalid value: \"pods/log\": if 'pods/*' is present, must not specify pods/log";
         assert_eq!(wrong(rule(json!(["pods/*", "pods/log"]))), [part]);
         assert_eq!(wrong(json!({})).len(), 4);
     }
