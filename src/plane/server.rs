@@ -216,7 +216,6 @@ impl Server {
     pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
         self.admission.noticed(self, resource);
         self.granted(resource, key);
-        self.admission.noticed(self, resource);
         if resource.is(crd::GROUP, crd::KIND) {
             self.rebuild();
         }
