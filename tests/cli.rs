@@ -96,13 +96,11 @@ fn small() -> TestRepository {
 fn with_a_tenant() -> TestRepository {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config");
     let repository = TestRepository::of_folder(&root);
-    let settings = std::fs::read_to_string(root.join("moin.yaml")).unwrap();
-    repository.write("moin.yaml", &settings.replace("tenants/team-a]", "tenants/team-a, tenants/team-c]"));
     repository.write(
-        "tenants/team-c/namespace.yaml",
+        "tenants/mgmt1/team-c/namespace.yaml",
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: team-c\n  labels:\n    scs.community/team: team-c\n",
     );
-    repository.write("tenants/team-c/first.yaml", &cluster("first", "1-34", "v1.34.2"));
+    repository.write("tenants/mgmt1/team-c/first.yaml", &cluster("first", "1-34", "v1.34.2"));
     repository.commit("Team C wants a cluster");
     repository
 }
@@ -236,10 +234,10 @@ fn a_pull_request_of_a_tenant_is_told_in_a_comment() {
 
     | | object | what happens | where it comes from |
     |---|---|---|---|
-    | + | Namespace `team-c` | create | `tenants/team-c/namespace.yaml:1` |
+    | + | Namespace `team-c` | create | `tenants/mgmt1/team-c/namespace.yaml:1` |
     | + | ResourceQuota `team-c/tenant` | create | made by a rule: `small` of policy `quota-per-tenant`, for Namespace `team-c` |
     | + | RoleBinding `team-c/tenant` | create | made by a rule: `team-role-binding` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    | + | Cluster `team-c/first` | create | `tenants/team-c/first.yaml:1` |
+    | + | Cluster `team-c/first` | create | `tenants/mgmt1/team-c/first.yaml:1` |
     | + | ClusterStack `team-c/scs2-1-34` | create | made by a rule: `cluster-stack` of policy `namespace-cluster-stack`, for Namespace `team-c` |
     | + | OpenStackClusterStackReleaseTemplate `team-c/openstack` | create | made by a rule: `openstack-template` of policy `namespace-cluster-stack`, for Namespace `team-c` |
 
@@ -251,8 +249,8 @@ fn a_pull_request_of_a_tenant_is_told_in_a_comment() {
 #[test]
 fn a_refused_cluster_is_part_of_the_diff() {
     let repository = with_a_tenant();
-    repository.write("tenants/team-c/old.yaml", &cluster("old", "1-26", "v1.26.0"));
-    repository.write("tenants/team-c/first.yaml", &cluster("first", "1-34", "v1.34.3"));
+    repository.write("tenants/mgmt1/team-c/old.yaml", &cluster("old", "1-26", "v1.26.0"));
+    repository.write("tenants/mgmt1/team-c/first.yaml", &cluster("first", "1-34", "v1.34.3"));
     repository.commit("An old one");
     let range = ["diff", "HEAD~1..HEAD", "--cluster", "mgmt1"];
     let comment = moin(&repository, &[&range[..], &["-o", "markdown"]].concat());
@@ -264,12 +262,12 @@ fn a_refused_cluster_is_part_of_the_diff() {
 
     **Refused or wrong: not applied until it is mended**
 
-    - Cluster `team-c/old` in `tenants/team-c/old.yaml:10`: supported-kubernetes-version/version-is-supported: Kubernetes v1.26.0 is not supported: use 1.32.4 or later of 1.32, 1.33, 1.34 or 1.35. (MOIN-0502)<br>What to do: Change the object as the policy's message says.
+    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10`: supported-kubernetes-version/version-is-supported: Kubernetes v1.26.0 is not supported: use 1.32.4 or later of 1.32, 1.33, 1.34 or 1.35. (MOIN-0502)<br>What to do: Change the object as the policy's message says.
 
     | | object | what happens | where it comes from |
     |---|---|---|---|
-    | ! | Cluster `team-c/old` | refused, see above | `tenants/team-c/old.yaml:1` |
-    | ~ | Cluster `team-c/first` | change, **cannot be taken back**<br>`spec.topology.version` from `v1.34.2` to `v1.34.3` | `tenants/team-c/first.yaml:1` |
+    | ! | Cluster `team-c/old` | refused, see above | `tenants/mgmt1/team-c/old.yaml:1` |
+    | ~ | Cluster `team-c/first` | change, **cannot be taken back**<br>`spec.topology.version` from `v1.34.2` to `v1.34.3` | `tenants/mgmt1/team-c/first.yaml:1` |
     ");
     let report = json(&moin(&repository, &[&range[..], &["-o", "json"]].concat()));
     assert_eq!(report["objects"][0]["action"], "update");
@@ -280,16 +278,64 @@ fn a_refused_cluster_is_part_of_the_diff() {
         (&"Cluster.cluster.x-k8s.io/team-c/old".into(), &"refused".into())
     );
     // Once it is there, it is no news any more, but still wrong.
-    repository.write("tenants/team-c/motd.yaml", &MOTD.replace("namespace: team", "namespace: team-c"));
+    repository.write("tenants/mgmt1/team-c/motd.yaml", &MOTD.replace("namespace: team", "namespace: team-c"));
     repository.commit("Something else");
     let next = moin(&repository, &range);
     assert!(next.stdout.ends_with("1 to create, 1 error\n"), "{}", next.stdout);
 }
 
 #[test]
+fn a_new_tenant_is_written_from_the_template_of_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config");
+    let repository = TestRepository::of_folder(&root);
+    let folder = repository.path().display().to_string();
+    let new = |args: &[&str]| {
+        let place = ["--repo", &folder, "--cluster", "mgmt1"];
+        Moin::new().run(&[&["tenant", "new"], args, &place].concat())
+    };
+    let made = new(&["team-c", "--set", "workload=web"]);
+    assert_eq!(made.code, Some(0), "{}", made.said());
+    assert_eq!(made.stdout, "tenants/mgmt1/team-c/namespace.yaml\ntenants/mgmt1/team-c/web.yaml\n");
+    let shown = moin(&repository, &["diff", "--cluster", "mgmt1", "-o", "markdown"]);
+    let table = shown.stdout.split("\n\nObjects").next().unwrap();
+    assert_snapshot!(table, @r"
+    ### moin: 6 to create
+
+    What merging this would do to the cluster, worked out from the files alone; nothing was applied.
+
+    | | object | what happens | where it comes from |
+    |---|---|---|---|
+    | + | Namespace `team-c` | create | `tenants/mgmt1/team-c/namespace.yaml:3` |
+    | + | ResourceQuota `team-c/tenant` | create | made by a rule: `small` of policy `quota-per-tenant`, for Namespace `team-c` |
+    | + | RoleBinding `team-c/tenant` | create | made by a rule: `team-role-binding` of policy `namespace-cluster-stack`, for Namespace `team-c` |
+    | + | Cluster `team-c/web` | create | `tenants/mgmt1/team-c/web.yaml:3` |
+    | + | ClusterStack `team-c/scs2-1-34` | create | made by a rule: `cluster-stack` of policy `namespace-cluster-stack`, for Namespace `team-c` |
+    | + | OpenStackClusterStackReleaseTemplate `team-c/openstack` | create | made by a rule: `openstack-template` of policy `namespace-cluster-stack`, for Namespace `team-c` |
+    ");
+    // What has no value in a file's name is not asked for.
+    assert_eq!(new(&["team-d"]).stdout, "tenants/mgmt1/team-d/namespace.yaml\n");
+    for (args, why) in [
+        (
+            &["team-c"][..],
+            "the name team-c is taken: its namespace is in tenants/mgmt1/team-c/namespace.yaml:3",
+        ),
+        (&["Team_C"], "cannot be the name of a namespace"),
+        (&["team-e", "--set", "size"], "write KEY=VALUE"),
+    ] {
+        let refused = new(args);
+        assert_eq!(refused.code, Some(2), "{}", refused.said());
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    // A version that no policy allows is written and said, with its place.
+    let refused = new(&["team-f", "--set", "workload=old", "--set", "version=v1.26.0"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.said());
+    assert!(refused.stderr.contains("tenants/mgmt1/team-f/old.yaml:"), "{}", refused.stderr);
+}
+
+#[test]
 fn what_is_protected_waits_for_an_approval() {
     let repository = with_a_tenant();
-    repository.remove("tenants/team-c/first.yaml");
+    repository.remove("tenants/mgmt1/team-c/first.yaml");
     let approved = repository.commit("No cluster after all");
     let range = ["diff", "HEAD~1..HEAD", "--cluster", "mgmt1"];
     let held = moin(&repository, &range);
@@ -392,8 +438,11 @@ fn test_says_which_expectations_are_not_met() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["run", "render", "check", "diff", "status", "explain", "test", "plane", "demo"] {
-        let help = Moin::new().run(&[command, "--help"]);
+    for command in
+        ["run", "render", "check", "diff", "status", "explain", "test", "tenant new", "plane", "demo"]
+    {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = Moin::new().run(&words);
         assert_eq!(help.code, Some(0));
         assert!(help.stdout.contains(&format!("  moin {command}")), "{command}:\n{}", help.stdout);
     }

@@ -127,6 +127,6 @@ fn a_real_api_server_takes_what_is_common() {
         server.kubectl("admin", &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]);
     assert!(established.status.success(), "{}", String::from_utf8_lossy(&established.stderr));
     apply(&["common"]);
-    apply(&["tenants/team-a/namespace.yaml", "tenants/team-b/namespace.yaml"]);
+    apply(&["tenants/mgmt1/team-a/namespace.yaml", "tenants/mgmt2/team-b/namespace.yaml"]);
     apply(&["tenants"]);
 }

@@ -85,7 +85,7 @@ pub struct ClusterArgs {
 }
 
 /// Namespaces beside those of the repository.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct TriggerArgs {
     /// File with Namespace objects that trigger rules as if they lived in the cluster.
     #[arg(long, value_name = "FILE")]

@@ -16,6 +16,7 @@ mod plane;
 mod render;
 mod run;
 mod status;
+mod tenant;
 mod test;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Tenant(tenant::TenantArgs),
     Test(test::TestArgs),
     Plane(plane::PlaneArgs),
     Demo(demo::DemoArgs),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(args),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Tenant(args) => tenant::run(args),
         Command::Test(args) => test::run(&args),
         Command::Plane(args) => plane::run(args),
         Command::Demo(args) => demo::run(args),

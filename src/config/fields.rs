@@ -1,5 +1,6 @@
 //! Reading a document field by field: what is wrong becomes a finding with its line, what is right is kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -72,6 +73,18 @@ impl<'v> Fields<'v> {
         let Some(map) = inner.map else { return Vec::new() };
         map.iter()
             .map(|(name, value)| (name.as_str(), Fields::of(Some(value), inner.path.key(name), problems)))
+            .collect()
+    }
+
+    /// A mapping from names to texts.
+    pub fn text_map(&mut self, key: &'static str, problems: &mut Problems) -> BTreeMap<String, String> {
+        let inner = self.mapping(key, problems);
+        let entries = inner.map.into_iter().flatten();
+        entries
+            .filter_map(|(name, value)| {
+                let text = text(value, &inner.path.key(name), problems)?;
+                Some((name.clone(), text.to_owned()))
+            })
             .collect()
     }
 

@@ -16,6 +16,7 @@ pub use approval::{Approval, ApprovalAction};
 pub use glob::Glob;
 pub use protection::{KindPattern, Protection};
 pub use repository::{
-    Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, UseCase,
+    Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,
+    UseCase,
 };
 pub use settings::{Credentials, Flags, NAMES, Reference, RepositoryPlace, Settings, SettingsFile, variable};

@@ -7,7 +7,8 @@ use super::fields::{Fields, Problems, repo_path};
 use super::glob::Glob;
 use super::protection::{KindPattern, Protection};
 use super::repository::{
-    Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, UseCase,
+    Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,
+    UseCase,
 };
 use crate::finding::{Code, Finding, Location};
 use crate::model::{API_VERSION, FieldPath, ObjectId, RepoPath, Snapshot};
@@ -71,6 +72,7 @@ impl Repository {
             adoption: spec.choice("adoption", &Adoption::WORDS, p).unwrap_or_default(),
             protection: protection(&mut spec, p),
             approvals: approvals(&mut spec, p),
+            tenants: tenants(&mut spec, p),
         };
         spec.finish(p);
         root.finish(p);
@@ -233,6 +235,22 @@ fn protection(spec: &mut Fields<'_>, problems: &mut Problems) -> Protection {
     }
     fields.finish(problems);
     protection
+}
+
+fn tenants(spec: &mut Fields<'_>, problems: &mut Problems) -> Option<TenantTemplate> {
+    spec.get("tenants")?;
+    let mut fields = spec.mapping("tenants", problems);
+    let template = fields.text("template", problems);
+    let at = fields.path.key("template");
+    let template = template.and_then(|text| repo_path(text, &at, problems));
+    let folder = fields.text("folder", problems).map(str::to_owned);
+    let values = fields.text_map("values", problems);
+    let path = fields.path.clone();
+    fields.finish(problems);
+    if template.is_none() || folder.is_none() {
+        problems.add(&path, "tenants needs `template`, a folder of files, and `folder`, where they go");
+    }
+    Some(TenantTemplate { template: template?, folder: folder?, values })
 }
 
 fn approvals(spec: &mut Fields<'_>, problems: &mut Problems) -> Vec<Approval> {

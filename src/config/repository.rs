@@ -31,6 +31,19 @@ pub struct Repository {
     pub protection: Protection,
     /// What was approved.
     pub approvals: Vec<Approval>,
+    /// How a new tenant's files are made.
+    pub tenants: Option<TenantTemplate>,
+}
+
+/// The files of a new tenant, in words of the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantTemplate {
+    /// The folder of files to fill.
+    pub template: RepoPath,
+    /// The folder that they go to; may hold `${...}`.
+    pub folder: String,
+    /// Values for `${...}` that nobody gives; may hold others.
+    pub values: BTreeMap<String, String>,
 }
 
 /// A use case: folders, later over earlier.

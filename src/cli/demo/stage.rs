@@ -148,7 +148,7 @@ impl Stage {
              kubectl get clusterstack -n playground-1\n  \
              kubectl -n team-a label clusterstack scs2-1-34 drifted=by-hand --overwrite\n\n  \
              cd {repository}\n  \
-             sed -i s/v1.34.2/v1.34.3/ tenants/team-a/web.yaml\n  \
+             sed -i s/v1.34.2/v1.34.3/ tenants/mgmt1/team-a/web.yaml\n  \
              moin diff --cluster mgmt1                         # what would that do?\n  \
              git commit -am 'A patch version'                  # a second later it is done\n  \
              moin diff --cluster mgmt1 HEAD~1..HEAD -o markdown\n\n\

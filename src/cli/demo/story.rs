@@ -42,7 +42,7 @@ fn kind(api_version: &str, kind: &str) -> ApiResource {
 async fn commit(stage: &Stage) -> Result<(), BoxError> {
     let manifest =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: motd, namespace: team-a}\ndata: {text: moin}\n";
-    stage.repository.write("tenants/team-a/motd.yaml", manifest)?;
+    stage.repository.write("tenants/mgmt1/team-a/motd.yaml", manifest)?;
     let commit = stage.repository.commit("A message of the day for team-a")?;
     stage.applied(&commit).await?;
     let motd = stage.api(&kind("v1", "ConfigMap"), Some("team-a")).get("motd").await?;
@@ -66,7 +66,7 @@ async fn trigger(stage: &Stage) -> Result<(), BoxError> {
 }
 
 async fn refusal(stage: &Stage) -> Result<(), BoxError> {
-    let file = "tenants/team-a/old.yaml";
+    let file = "tenants/mgmt1/team-a/old.yaml";
     let manifest = "apiVersion: cluster.x-k8s.io/v1beta2\nkind: Cluster\nmetadata:\n  name: old\n  namespace: team-a\n\
                     spec:\n  topology:\n    classRef:\n      name: openstack-scs2-1-26-v1\n    version: v1.26.0\n";
     stage.repository.write(file, manifest)?;
