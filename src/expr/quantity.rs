@@ -65,6 +65,11 @@ impl Quantity {
         if self.nanos % NANO == 0 { (self.nanos / NANO) as f64 } else { self.nanos as f64 / NANO as f64 }
     }
 
+    /// Its amount as a whole number, if it is one.
+    pub fn as_whole(&self) -> Option<i64> {
+        if self.nanos % NANO == 0 { i64::try_from(self.nanos / NANO).ok() } else { None }
+    }
+
     /// The sum, written as the first (or, if that is zero, as the second).
     pub fn checked_add(self, other: Quantity) -> Option<Quantity> {
         let format = if self.nanos == 0 { other.format } else { self.format };

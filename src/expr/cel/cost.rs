@@ -76,14 +76,22 @@ pub enum Cost {
     Validate,
     /// A selector of fields or labels.
     Selector,
-    /// Items of two lists are compared, each with each.
-    Pairs,
-    /// Items of two lists are compared, each with each, both ways.
-    PairsTwice,
+    /// Items of two lists are compared, each with each, so many times.
+    Pairs(u64),
     /// A new list as long as the one it is made of.
     CopyList,
-    /// Each item is compared with each.
-    Quadratic,
+    /// `slice`.
+    Slice,
+    /// `flatten`.
+    Flatten,
+    /// `lists.range`.
+    Range,
+    /// `distinct`.
+    Distinct,
+    /// `sort`.
+    Sort,
+    /// `sortBy`.
+    SortBy,
     /// An item of a list, or of a map.
     Index,
 }
@@ -138,11 +146,27 @@ pub(crate) fn actual(cost: Cost, args: &[Value<'_>], result: &Value<'_>) -> u64 
             scaled(second() + 1, TRAVERSAL) * scaled(pattern, PATTERN)
         }
         Cost::Selector => selector(second()),
-        Cost::Pairs => 1 + first() * second(),
-        Cost::PairsTwice => 1 + 2 * first() * second(),
-        Cost::CopyList => 1 + size(Some(result)) * 1 + MAKE_LIST,
-        Cost::Quadratic => 1 + first() * first() + MAKE_LIST,
+        Cost::Pairs(times) => 1 + times * first() * second(),
+        Cost::CopyList | Cost::Slice | Cost::Range => new_list(1.0, size(Some(result))),
+        Cost::Flatten => match args.get(1) {
+            Some(Value::Int(depth)) => new_list(*depth as f64, first()),
+            _ => new_list(1.0, first()),
+        },
+        Cost::Distinct | Cost::Sort => compare_all(args.first()),
+        Cost::SortBy => compare_all(args.get(1)),
     }
+}
+
+/// A list of a size is made, with so much work for each item.
+fn new_list(factor: f64, size: u64) -> u64 {
+    (size as f64 * factor) as u64 + 1 + MAKE_LIST
+}
+
+/// All items of a list are compared with each other.
+fn compare_all(list: Option<&Value<'_>>) -> u64 {
+    let length = size(list);
+    let text = matches!(list.and_then(|list| list.item(0)), Some(Ok(Value::String(_) | Value::Bytes(_))));
+    new_list(if text { 2.0 + TRAVERSAL } else { 2.0 }, length * length)
 }
 
 /// A selector's cost by its length: it is read, and has a requirement for every two characters at most.

@@ -96,7 +96,7 @@ static KUBERNETES: LazyLock<Env> = LazyLock::new(|| {
     for (name, ty) in super::lib::types() {
         inner.names.insert(name.into(), Name::Type(ty));
     }
-    for row in super::lib::tables().iter().flat_map(|table| table.iter()) {
+    for row in super::lib::TABLES.iter().flat_map(|table| table.iter()) {
         let signature = Signature::parse(row.signature);
         debug_assert!(signature.is_some(), "{} {}", row.id, row.signature);
         if let Some(signature) = signature {
@@ -110,6 +110,17 @@ static KUBERNETES: LazyLock<Env> = LazyLock::new(|| {
 });
 
 impl Inner {
+    fn add_row(&mut self, row: &Row) {
+        let signature = Signature::parse(row.signature);
+        debug_assert!(signature.is_some(), "{} {}", row.id, row.signature);
+        if let Some(signature) = signature {
+            self.add(
+                row.name,
+                Overload { id: row.id.into(), signature, cost: row.cost, run: row.run.clone() },
+            );
+        }
+    }
+
     fn add(&mut self, name: &str, overload: Overload) {
         let known = match self.functions.remove(name) {
             Some(known) => Some(known),
@@ -183,18 +194,18 @@ impl Env {
         self.extend(|inner| inner.binds = true)
     }
 
-    /// With functions that Kubernetes leaves out: `math`, `base64` and the newest of strings.
+    /// With functions that Kubernetes leaves out: the newest of strings.
     pub fn with_extensions(&self) -> Env {
-        self.extend(|inner| {
-            for row in super::lib::extensions().iter().flat_map(|table| table.iter()) {
-                if let Some(signature) = Signature::parse(row.signature) {
-                    inner.add(
-                        row.name,
-                        Overload { id: row.id.into(), signature, cost: row.cost, run: row.run.clone() },
-                    );
-                }
-            }
-        })
+        self.with_tables(super::lib::EXTENSIONS)
+    }
+
+    /// With what expressions of a MutatingAdmissionPolicy have beside: `jsonpatch.escapeKey`.
+    pub fn with_json_patch(&self) -> Env {
+        self.with_tables(super::lib::PATCHES)
+    }
+
+    fn with_tables(&self, tables: &[&[Row]]) -> Env {
+        self.extend(|inner| tables.iter().flat_map(|table| table.iter()).for_each(|row| inner.add_row(row)))
     }
 
     /// Parses and checks an expression.

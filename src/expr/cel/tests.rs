@@ -18,7 +18,6 @@ fn run(text: &str, document: &Json) -> Result<Json, String> {
 }
 
 #[test]
-#[ignore = "the libraries are to come"]
 fn recorded_answers_hold() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/cel-cases.jsonl");
     let Ok(cases) = std::fs::read_to_string(&path) else {

@@ -1,10 +1,19 @@
 //! The function libraries: one table a file, each row a name, an id, a signature, a cost and an implementation.
 
 pub(crate) mod format;
+pub(crate) mod formatting;
+mod jsonpatch;
+mod lists;
+mod net;
 mod operators;
 mod optional;
+mod quantity;
+mod regex;
+mod semver;
 mod standard;
+mod strings;
 mod time;
+mod url;
 
 use super::env::Row;
 use super::error::EvalError;
@@ -15,14 +24,28 @@ use super::value::Value;
 pub(crate) type Answer<'a> = Result<Value<'a>, EvalError>;
 
 /// The tables of what Kubernetes v1.35 has.
-pub(crate) fn tables() -> [&'static [Row]; 4] {
-    [operators::TABLE, standard::TABLE, time::TABLE, optional::TABLE]
-}
+pub(crate) const TABLES: &[&[Row]] = &[
+    operators::TABLE,
+    standard::TABLE,
+    time::TABLE,
+    optional::TABLE,
+    strings::TABLE,
+    lists::ORDERED,
+    lists::TABLE,
+    regex::TABLE,
+    net::TABLE,
+    quantity::TABLE,
+    semver::TABLE,
+    url::TABLE,
+    format::CONSTANTS,
+    format::TABLE,
+];
 
-/// The tables of what it leaves out.
-pub(crate) fn extensions() -> [&'static [Row]; 0] {
-    []
-}
+/// The table of what only expressions that change objects have.
+pub(crate) const PATCHES: &[&[Row]] = &[jsonpatch::TABLE];
+
+/// The tables of what Kubernetes leaves out.
+pub(crate) const EXTENSIONS: &[&[Row]] = &[strings::NEWER];
 
 /// Types that are names in expressions.
 pub(crate) fn types() -> Vec<(&'static str, Type)> {
@@ -41,7 +64,14 @@ pub(crate) fn types() -> Vec<(&'static str, Type)> {
         ("type", Type::Type(None)),
         ("uint", Type::Uint),
         ("optional_type", Type::optional(Type::Param("V".into()))),
+        ("net.IP", Type::Opaque("net.IP".into(), [].into())),
+        ("net.CIDR", Type::Opaque("net.CIDR".into(), [].into())),
     ]
+}
+
+/// An error with a text.
+pub(crate) fn fail<'a>(message: impl Into<std::borrow::Cow<'static, str>>) -> Answer<'a> {
+    Err(EvalError::new(message))
 }
 
 /// The error of values that a function does not take.
