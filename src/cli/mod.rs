@@ -6,9 +6,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
 mod args;
+pub mod cases;
 mod check;
 mod demo;
 mod diff;
+mod eval;
 mod explain;
 mod offline;
 mod output;
@@ -64,6 +66,7 @@ enum Command {
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Tenant(tenant::TenantArgs),
+    Eval(eval::EvalArgs),
     Test(test::TestArgs),
     Plane(plane::PlaneArgs),
     Demo(demo::DemoArgs),
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Tenant(args) => tenant::run(args),
+        Command::Eval(args) => eval::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Plane(args) => plane::run(args),
         Command::Demo(args) => demo::run(args),

@@ -1,0 +1,163 @@
+//! `moin eval`: an expression on a document.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::cases::{self, Language};
+use super::{BoxError, Outcome, output};
+use crate::expr::cel::{Bindings, Budget, Env, Type, Value as CelValue};
+use crate::expr::{Context, Environment, Expression};
+use crate::yaml;
+
+const EXAMPLES: &str = "\
+Examples:
+  moin eval cel 'object.spec.replicas > 3' -i deployment.yaml
+  moin eval jmespath 'spec.containers[].image' -i pod.yaml
+  moin eval yaml -i file.yaml            the file as the API server reads it, in JSON
+  moin eval cel --cases cases.jsonl      compare recorded answers
+
+In CEL, `self` and `object` are the document.
+Exit codes: 0 a value, or all answers held; 1 an error, or an answer that differs; 2 could not run.";
+
+/// Evaluate an expression on a document.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// The language.
+    #[arg(value_enum)]
+    language: Language,
+    /// The expression; for yaml the document itself, if no file is named.
+    #[arg(required_unless_present_any = ["cases", "input"])]
+    expression: Option<String>,
+    /// A file with the document, in YAML or JSON; `-` for stdin. Without one, the document is empty.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "cases")]
+    input: Option<PathBuf>,
+    /// Run a file of recorded answers, a JSON object a line, and print what differs.
+    #[arg(long, value_name = "FILE", conflicts_with = "expression")]
+    cases: Option<PathBuf>,
+}
+
+/// Run the command.
+pub fn run(args: &EvalArgs) -> Outcome {
+    if let Some(file) = &args.cases {
+        return compare(args.language, file);
+    }
+    let text = args.input.as_deref().map(read).transpose()?;
+    if args.language == Language::Yaml {
+        let text = text.or_else(|| args.expression.clone()).unwrap_or_default();
+        return match yaml::parse(&text, true) {
+            Ok(value) => show(&value),
+            Err(error) => refuse(&error.to_string()),
+        };
+    }
+    let document = match text.map(|text| yaml::parse(&text, true)).transpose() {
+        Ok(document) => document.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        Err(error) => return Err(format!("the document: {error}").into()),
+    };
+    let Some(expression) = &args.expression else { return Err("an expression is needed".into()) };
+    let answer = match args.language {
+        Language::Cel => cel(expression, &document),
+        _ => jmespath(expression, &document),
+    };
+    match answer {
+        Ok(value) => show(&value),
+        Err(message) => refuse(&message),
+    }
+}
+
+fn read(file: &Path) -> Result<String, BoxError> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+fn show(value: &Value) -> Outcome {
+    output::result(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
+    Ok(0)
+}
+
+fn refuse(message: &str) -> Outcome {
+    eprintln!("{message}");
+    Ok(1)
+}
+
+fn compare(language: Language, file: &Path) -> Outcome {
+    let report =
+        cases::compare(language, &read(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut out = String::new();
+    for difference in &report.failed {
+        out.push_str(difference);
+        out.push('\n');
+    }
+    out.push_str(&format!("{} passed, {} failed\n", report.passed, report.failed.len()));
+    output::result(&out)?;
+    Ok(u8::from(!report.failed.is_empty()))
+}
+
+fn cel(expression: &str, document: &Value) -> Result<Value, String> {
+    let env = Env::kubernetes().with_variables([("self", Type::Dyn), ("object", Type::Dyn)]);
+    let program = env.compile(expression).map_err(|error| {
+        if error.instantiation { marked(expression, error.offset, &error.message) } else { error.message }
+    })?;
+    let bindings =
+        Bindings::new().with("self", CelValue::of_json(document)).with("object", CelValue::of_json(document));
+    let result = program.run(&bindings, &mut Budget::kubernetes());
+    result.map(|value| value.to_json()).map_err(|error| match error.place() {
+        Some(place) => marked(expression, place, error.message()),
+        None => format!("ERROR: {error}"),
+    })
+}
+
+fn jmespath(expression: &str, document: &Value) -> Result<Value, String> {
+    let compiled = Expression::compile(expression).map_err(|error| {
+        let characters = expression.get(..error.offset).map_or(0, |before| before.chars().count());
+        marked(expression, characters, &error.message)
+    })?;
+    let now =
+        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0));
+    let yaml = |text: &str| yaml::parse(text, false).map_err(|error| error.to_string());
+    let environment = Environment { now, yaml: Some(yaml), ..Environment::default() };
+    let context = Context::of_document(environment, document);
+    context.query(&compiled).map(|value| value.into_owned()).map_err(|error| format!("ERROR: {error}"))
+}
+
+/// A message, the line of the expression it is about, and a mark under the place.
+fn marked(expression: &str, place: usize, message: &str) -> String {
+    let mut rest = place;
+    for (i, line) in expression.split('\n').enumerate() {
+        let length = line.chars().count();
+        if rest <= length {
+            let column = rest + 1;
+            return format!(
+                "ERROR: <input>:{}:{column}: {message}\n | {line}\n | {}^",
+                i + 1,
+                ".".repeat(rest)
+            );
+        }
+        rest -= length + 1;
+    }
+    format!("ERROR: {message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn errors_show_their_place() {
+        let document = json!({"a": 1});
+        assert_eq!(cel("self.a + 1", &document), Ok(json!(2)));
+        let error = cel("self.a == 1 &&\n object.b == 2", &document).unwrap_err();
+        assert_eq!(error, "ERROR: <input>:2:8: no such key: b\n |  object.b == 2\n | .......^");
+        assert!(jmespath("a ==", &document).unwrap_err().contains('^'));
+    }
+}
