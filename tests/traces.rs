@@ -19,9 +19,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 /// Scenarios that do not come out as recorded yet, and why.
-const NOT_YET: [(&str, &str); 3] = [
+const NOT_YET: [(&str, &str); 2] = [
     ("crd-cel-rules", "validation rules are not evaluated"),
-    ("crd-nullable-and-int-or-string", "validation rules are not evaluated"),
     ("walk-00024", "an empty mapping in stored metadata makes the real server write once more"),
 ];
 

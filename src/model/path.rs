@@ -144,6 +144,23 @@ impl FieldPath {
         path.0.push(PathSegment::Index(index));
         path
     }
+
+    /// `spec.list[0].a.b/c`: as the API server's validator writes it, whatever the keys hold.
+    pub fn dotted(&self) -> String {
+        let mut out = String::new();
+        for segment in &self.0 {
+            match segment {
+                PathSegment::Index(n) => out.push_str(&format!("[{n}]")),
+                PathSegment::Key(key) => {
+                    if !out.is_empty() {
+                        out.push('.');
+                    }
+                    out.push_str(key);
+                }
+            }
+        }
+        out
+    }
 }
 
 impl fmt::Display for FieldPath {

@@ -38,8 +38,27 @@ pub(crate) fn from_storage(resource: &Resource, mut body: Value) -> Value {
 /// An object of a resource in the version that it is stored in.
 pub(crate) fn to_storage(resource: &Resource, body: &mut Value) {
     body["apiVersion"] = resource.stored.api_version().into();
+    if resource.custom {
+        whole_numbers(body);
+    }
     if is_new_event(resource) {
         EVENT_FIELDS.iter().for_each(|(new, old)| rename(body, new, old));
+    }
+}
+
+/// Numbers without a fraction are written as integers, however they were sent.
+fn whole_numbers(value: &mut Value) {
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < LARGEST);
+            if let Some(float) = whole {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
     }
 }
 

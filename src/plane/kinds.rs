@@ -1,13 +1,13 @@
 //! Which resources are served: built-in kinds and those that CustomResourceDefinitions declare.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::crd;
-use super::types::{Types, ordered};
-use crate::model::Gvk;
+use super::types::{self, Types, ordered};
+use crate::model::{GroupKind, Gvk};
 
 /// A kind as it is served in one version.
 #[derive(Debug, Clone)]
@@ -69,78 +69,175 @@ pub(crate) fn collection(plural: &str, group: &str) -> Arc<str> {
     if group.is_empty() { plural.into() } else { format!("{plural}.{group}").into() }
 }
 
-/// All that is served at one moment.
+/// All that is served at one moment. Cheap to clone: what a definition changes is copied, the rest is shared.
 #[derive(Clone)]
 pub(crate) struct Registry {
     pub types: Types,
-    builtin: Types,
-    resources: HashMap<(String, String, String), Arc<Resource>>,
+    served: BTreeMap<Arc<str>, Arc<Versions>>,
+    /// A version of every stored collection, the best one.
+    collections: BTreeMap<Arc<str>, Arc<Resource>>,
+    definitions: BTreeMap<Arc<str>, Arc<Definition>>,
     /// Groups in the order of discovery, each with its versions, the preferred one first.
     pub groups: Vec<(String, Vec<String>)>,
+    /// How many of the groups are built in.
+    builtin_groups: usize,
+}
+
+/// The resources of a group, by version and name.
+type Versions = BTreeMap<String, BTreeMap<String, Arc<Resource>>>;
+
+/// What is kept of a definition.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub generation: i64,
+    pub established: bool,
+    pub names_accepted: bool,
+    pub accepted_names: Value,
+    group_kind: GroupKind,
+    resources: Vec<Arc<Resource>>,
+}
+
+impl Definition {
+    pub fn group(&self) -> &Arc<str> {
+        &self.group_kind.group
+    }
+
+    /// Whether it is what was kept of a definition as it is now.
+    pub fn is_of(&self, body: &Value) -> bool {
+        self.generation == body["metadata"]["generation"].as_i64().unwrap_or(0)
+            && self.established == crd::is_established(body)
+            && self.names_accepted == crd::is_accepted(body)
+            && self.accepted_names == body["status"]["acceptedNames"]
+    }
 }
 
 impl Registry {
     /// The built-in kinds alone.
     pub fn builtin() -> Registry {
-        let types = Types::builtin();
-        let mut registry =
-            Registry { builtin: types.clone(), resources: HashMap::new(), groups: Vec::new(), types };
-        for resource in ordered(registry.types.resources()) {
-            registry.add(resource);
-        }
-        registry
-    }
-
-    /// These built-in kinds and the kinds of established definitions.
-    pub fn with(&self, definitions: &[&Value]) -> Registry {
         let mut registry = Registry {
-            types: self.builtin.with(definitions),
-            builtin: self.builtin.clone(),
-            resources: HashMap::new(),
+            types: Types::builtin(),
+            served: BTreeMap::new(),
+            collections: BTreeMap::new(),
+            definitions: BTreeMap::new(),
             groups: Vec::new(),
+            builtin_groups: 0,
         };
-        for resource in ordered(registry.builtin.resources()) {
-            registry.add(resource);
+        for resource in ordered(registry.types.resources()) {
+            registry.add(Arc::new(resource));
         }
-        for definition in definitions.iter().filter(|definition| crd::is_established(definition)) {
-            for resource in crd::resources(definition) {
-                registry.add(resource);
-            }
-        }
+        registry.builtin_groups = registry.groups.len();
         registry
     }
 
-    fn add(&mut self, resource: Resource) {
-        let (group, version) = (resource.gvk.group.to_string(), resource.gvk.version.to_string());
-        match self.groups.iter_mut().find(|(name, _)| *name == group) {
-            None => self.groups.push((group.clone(), vec![version.clone()])),
-            Some((_, versions)) if !versions.contains(&version) => {
-                versions.push(version.clone());
-                versions.sort_by_key(|v| std::cmp::Reverse(priority(v)));
-            }
-            Some(_) => {}
+    /// What is kept of a definition.
+    pub fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.get(name)
+    }
+
+    /// The definitions of a group, by name.
+    pub fn definitions_of<'a>(
+        &'a self,
+        group: &'a str,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Definition)> {
+        let of_group = move |(_, definition): &(_, &Arc<Definition>)| &*definition.group_kind.group == group;
+        self.definitions.iter().filter(of_group).map(|(name, definition)| (name, &**definition))
+    }
+
+    /// Takes a definition in, in place of what it said before; it is served if it is established.
+    pub fn define(&mut self, name: &str, body: &Value) {
+        self.withdraw(name);
+        let established = crd::is_established(body);
+        let mut definition = Definition {
+            generation: body["metadata"]["generation"].as_i64().unwrap_or(0),
+            established,
+            names_accepted: crd::is_accepted(body),
+            accepted_names: body["status"]["acceptedNames"].clone(),
+            group_kind: types::group_kind(body),
+            resources: Vec::new(),
+        };
+        if established {
+            self.types = self.types.with(body);
+            definition.resources = crd::resources(body).into_iter().map(Arc::new).collect();
+            definition.resources.iter().for_each(|resource| self.add(resource.clone()));
         }
-        self.resources.insert((group, version, resource.plural.clone()), Arc::new(resource));
+        self.definitions.insert(name.into(), Arc::new(definition));
+    }
+
+    /// Forgets a definition and no longer serves what it declared.
+    pub fn withdraw(&mut self, name: &str) {
+        let Some(old) = self.definitions.remove(name) else { return };
+        if !old.established {
+            return;
+        }
+        self.types = self.types.without(&old.group_kind);
+        for resource in &old.resources {
+            self.remove(resource);
+        }
+    }
+
+    fn add(&mut self, resource: Arc<Resource>) {
+        let (group, version) = (resource.gvk.group.clone(), resource.gvk.version.to_string());
+        let known = self.groups.iter().position(|(name, _)| **name == *group);
+        let at = known.unwrap_or_else(|| {
+            // Groups of definitions follow those built in, by name.
+            let custom = &self.groups[self.builtin_groups..];
+            let later =
+                if resource.custom { custom.iter().position(|(name, _)| **name > *group) } else { None };
+            let at = later.map_or(self.groups.len(), |at| self.builtin_groups + at);
+            self.groups.insert(at, (group.to_string(), Vec::new()));
+            at
+        });
+        let versions = &mut self.groups[at].1;
+        if !versions.contains(&version) {
+            versions.push(version.clone());
+            versions.sort_by_key(|v| std::cmp::Reverse(priority(v)));
+        }
+        if !resource.virtual_kind {
+            let best =
+                self.collections.entry(resource.collection.clone()).or_insert_with(|| resource.clone());
+            if priority(&resource.gvk.version) > priority(&best.gvk.version) {
+                *best = resource.clone();
+            }
+        }
+        let served = Arc::make_mut(self.served.entry(group).or_default());
+        served.entry(version).or_default().insert(resource.plural.clone(), resource);
+    }
+
+    fn remove(&mut self, resource: &Resource) {
+        let (group, version) = (&resource.gvk.group, &*resource.gvk.version);
+        self.collections.remove(&resource.collection);
+        let Some(served) = self.served.get_mut(group).map(Arc::make_mut) else { return };
+        if let Some(resources) = served.get_mut(version) {
+            resources.remove(&resource.plural);
+            if !resources.is_empty() {
+                return;
+            }
+        }
+        served.remove(version);
+        if served.is_empty() {
+            self.served.remove(group);
+        }
+        for (name, versions) in &mut self.groups {
+            if **name == **group {
+                versions.retain(|v| v != version);
+            }
+        }
+        self.groups.retain(|(_, versions)| !versions.is_empty());
     }
 
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.resources.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+        self.served.get(group)?.get(version)?.get(plural)
     }
 
     /// The resources of a version, by name.
     pub fn of_version(&self, group: &str, version: &str) -> Vec<&Arc<Resource>> {
-        let mut found: Vec<_> = self
-            .resources
-            .values()
-            .filter(|r| &*r.gvk.group == group && &*r.gvk.version == version)
-            .collect();
-        found.sort_by(|a, b| a.plural.cmp(&b.plural));
-        found
+        let resources = self.served.get(group).and_then(|versions| versions.get(version));
+        resources.into_iter().flat_map(BTreeMap::values).collect()
     }
 
-    /// Any served version of a stored collection.
+    /// The best served version of a stored collection.
     pub fn of_collection(&self, name: &str) -> Option<&Arc<Resource>> {
-        self.resources.values().filter(|r| &*r.collection == name).max_by_key(|r| priority(&r.gvk.version))
+        self.collections.get(name)
     }
 
     /// The resource whose objects are of a kind.
@@ -160,11 +257,7 @@ impl Registry {
 
     /// Every collection once.
     pub fn collections(&self) -> BTreeMap<Arc<str>, Arc<Resource>> {
-        self.resources
-            .values()
-            .filter(|r| !r.virtual_kind)
-            .map(|r| (r.collection.clone(), r.clone()))
-            .collect()
+        self.collections.clone()
     }
 }
 

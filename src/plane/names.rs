@@ -41,6 +41,21 @@ pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>
     errors
 }
 
+/// Errors in the metadata of an object that is part of another: its name may be any part of a path.
+pub(crate) fn embedded_metadata(object: &Value) -> Vec<FieldError> {
+    let metadata = &object["metadata"];
+    let mut errors = Vec::new();
+    let name = metadata["name"].as_str().unwrap_or_default();
+    for why in path_segment_errors(name) {
+        errors.push(FieldError::new("metadata.name", format!("Invalid value: {name:?}: {why}")));
+    }
+    labels(&metadata["labels"], "metadata.labels", &mut errors);
+    annotations(&metadata["annotations"], &mut errors);
+    finalizers(metadata, None, &mut errors);
+    owners(&metadata["ownerReferences"], &mut errors);
+    errors
+}
+
 fn name_errors(resource: &Resource, name: &str) -> Vec<String> {
     match (&*resource.gvk.group, &*resource.gvk.kind) {
         ("", "Namespace") => label_errors(name, LABEL, char::is_alphanumeric),
@@ -48,6 +63,11 @@ fn name_errors(resource: &Resource, name: &str) -> Vec<String> {
         ("rbac.authorization.k8s.io", _) => path_segment_errors(name),
         _ => subdomain_errors(name),
     }
+}
+
+/// Why a text is no label of DNS that begins with a letter.
+pub(crate) fn dns_1035_errors(text: &str) -> Vec<String> {
+    label_errors(text, LABEL_1035, char::is_alphabetic)
 }
 
 fn label_errors(name: &str, rule: &str, first: fn(char) -> bool) -> Vec<String> {
@@ -61,7 +81,8 @@ fn label_errors(name: &str, rule: &str, first: fn(char) -> bool) -> Vec<String> 
     errors
 }
 
-fn subdomain_errors(name: &str) -> Vec<String> {
+/// Why a text is no subdomain of DNS.
+pub(crate) fn subdomain_errors(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 253 {
         errors.push("must be no more than 253 characters".to_owned());

@@ -251,6 +251,9 @@ pub(crate) fn prepare_update(
         }
         addresses(body);
     }
+    if resource.is(crd::GROUP, crd::KIND) && subresource.is_none() {
+        crd::note_storage_version(body);
+    }
     let generation = before["metadata"]["generation"].as_i64();
     if subresource == Some(&Subresource::Status) || !has_generation(resource) {
         return;
@@ -343,9 +346,6 @@ fn immutable_fields(resource: &Resource) -> &'static [&'static str] {
         "secrets" => &["type"],
         "storageclasses.storage.k8s.io" => {
             &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"]
-        }
-        "customresourcedefinitions.apiextensions.k8s.io" => {
-            &["spec.group", "spec.scope", "spec.names.plural", "spec.names.kind"]
         }
         _ => &[],
     }

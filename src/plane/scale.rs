@@ -26,9 +26,10 @@ pub(crate) fn of(body: &Value, paths: &Scale) -> Value {
 }
 
 /// The object with the replicas of a scale.
-pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value) -> Result<Value, Failure> {
+pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value, custom: bool) -> Result<Value, Failure> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
+    // Of a custom resource the whole object is validated, and that says so.
+    if replicas < 0 && !custom {
         let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
         return Err(Failure::invalid(
@@ -86,8 +87,8 @@ mod tests {
         let mut scale = of(&body, &paths);
         assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(2), &json!(0)));
         scale["spec"]["replicas"] = 4.into();
-        assert_eq!(set(&body, &paths, &scale).unwrap()["spec"]["size"], 4);
+        assert_eq!(set(&body, &paths, &scale, false).unwrap()["spec"]["size"], 4);
         scale["spec"]["replicas"] = (-1).into();
-        assert_eq!(set(&body, &paths, &scale).unwrap_err().code, 422);
+        assert_eq!(set(&body, &paths, &scale, false).unwrap_err().code, 422);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-use serde_json::{Value, json};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::admission::{Admission, Services};
@@ -29,7 +29,7 @@ const COLLECT_AFTER: Duration = Duration::from_millis(250);
 /// Namespaces that are there from the start.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// The field manager of what the server writes by itself.
-const OWN_MANAGER: &str = "kube-apiserver";
+pub(crate) const OWN_MANAGER: &str = "kube-apiserver";
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub token: String,
     pub keys: Keys,
     registry: RwLock<Arc<Registry>>,
+    /// Held while definitions are taken in, one after another.
+    defining: Mutex<()>,
     stop: watch::Sender<bool>,
     due: AtomicBool,
     aggregation_due: AtomicBool,
@@ -92,6 +94,7 @@ impl Server {
             token,
             keys,
             registry: RwLock::new(Arc::new(Registry::builtin())),
+            defining: Mutex::new(()),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),
             aggregation_due: AtomicBool::new(false),
@@ -125,20 +128,26 @@ impl Server {
 
     /// Takes up what another process left off: definitions are served, deletions go on.
     fn go_on(self: &Arc<Self>) {
-        let definitions = self.definitions();
-        for object in definitions.iter().filter(|object| !crd::is_established(&object.body())) {
-            let resource = "customresourcedefinitions.apiextensions.k8s.io".into();
-            let key = Key { resource, namespace: "".into(), name: object.name().into() };
-            self.establish(&key, object);
-        }
-        if !definitions.is_empty() {
-            self.rebuild();
+        for object in self.definitions() {
+            self.establish(&object.name());
         }
         self.schedule(COLLECT_AFTER);
     }
 
     pub fn registry(&self) -> Arc<Registry> {
         self.registry.read().clone()
+    }
+
+    /// Changes what is served.
+    pub fn redefine(&self, change: impl FnOnce(&mut Registry)) {
+        let mut next = (*self.registry()).clone();
+        change(&mut next);
+        *self.registry.write() = Arc::new(next);
+    }
+
+    /// Definitions are taken in one after another.
+    pub fn defining(&self) -> MutexGuard<'_, ()> {
+        self.defining.lock()
     }
 
     /// Becomes true when the server stops.
@@ -178,7 +187,7 @@ impl Server {
     pub fn wrote(self: &Arc<Self>, resource: &Resource, key: &Key, object: &Arc<Object>) {
         self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
-            self.establish(key, object);
+            self.establish(&key.name);
         }
         self.admission.noticed(self, resource);
         if object.is_deleting() {
@@ -217,7 +226,7 @@ impl Server {
         self.admission.noticed(self, resource);
         self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
-            self.rebuild();
+            self.establish(&key.name);
         }
         if self.store.has_dependents(last.uid()) {
             self.schedule(COLLECT_AFTER);
@@ -241,42 +250,12 @@ impl Server {
             .any(|key| self.store.get(&key).is_some_and(|object| object.is_deleting()))
     }
 
-    /// Accepts a definition's names and begins to serve it.
-    fn establish(self: &Arc<Self>, key: &Key, object: &Arc<Object>) {
-        let definitions = self.definitions();
-        let bodies: Vec<Value> = definitions.iter().map(|d| d.body()).collect();
-        let others: Vec<&Value> = bodies.iter().collect();
-        let before = object.body();
-        let now = clock::now();
-        let status = match crd::name_conflict(&before, &others) {
-            Some((field, name)) => crd::names_refused(&before, field, &name, &now),
-            None => crd::established(&before, &now),
-        };
-        if status != before["status"] && !object.is_deleting() {
-            let mut body = before.clone();
-            body["status"] = status;
-            let registry = self.registry();
-            if let Some(resource) = registry.find(crd::GROUP, "v1", "customresourcedefinitions") {
-                let manager = OWN_MANAGER;
-                body = registry.types.update(resource, Some(&before), &body, manager, Some("status"), &now);
-            }
-            // Whoever wrote in between establishes it himself.
-            let _ = self.store.put(key, Some(object), body);
-        }
-        self.rebuild();
-    }
-
     /// The CustomResourceDefinitions.
     pub fn definitions(&self) -> Vec<Arc<Object>> {
-        let collection = "customresourcedefinitions.apiextensions.k8s.io";
-        self.store.list(collection, &Range::default(), |_| true).map(|page| page.objects).unwrap_or_default()
-    }
-
-    fn rebuild(&self) {
-        let mut registry = self.registry.write();
-        let definitions = self.definitions();
-        let bodies: Vec<Value> = definitions.iter().map(|d| d.body()).collect();
-        *registry = Arc::new(registry.with(&bodies.iter().collect::<Vec<_>>()));
+        self.store
+            .list(crd::COLLECTION, &Range::default(), |_| true)
+            .map(|page| page.objects)
+            .unwrap_or_default()
     }
 
     /// Lets the controllers look, once, after a while.

@@ -1,58 +1,63 @@
 //! The seam to `schema` and `merge`: what the types of kinds mean for a request.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::crd::object::{self, Rules};
 use super::kinds::{Resource, Scale, collection};
 use super::request::WriteOptions;
 use super::status::{Failure, FieldError};
 use crate::merge::{self, ApplyError, Write};
-use crate::model::Gvk;
+use crate::model::{GroupKind, Gvk};
 use crate::schema::{KindInfo, Schemas};
 
-/// Types of all kinds that are served.
+/// Types of all kinds that are served. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Types {
     schemas: Schemas,
-    /// Custom kinds that have validation rules.
-    with_rules: Arc<HashSet<Gvk>>,
+    /// Validation rules of custom kinds that have some.
+    rules: Arc<HashMap<Gvk, Arc<Rules>>>,
 }
-
-/// Errors that keep the server from evaluating a kind's rules, and what it says then.
-const BLOCKING: [&str; 5] = [
-    "FieldValueNotSupported",
-    "FieldValueRequired",
-    "FieldValueTooLong",
-    "FieldValueTooMany",
-    "FieldValueTypeInvalid",
-];
-const NOT_CHECKED: &str = "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 impl Types {
     pub fn builtin() -> Types {
-        Types { schemas: Schemas::builtin(), with_rules: Arc::default() }
+        Types { schemas: Schemas::builtin(), rules: Arc::default() }
     }
 
-    /// These types and those of definitions.
-    pub fn with(&self, definitions: &[&Value]) -> Types {
-        let mut with_rules = HashSet::new();
-        for definition in definitions {
-            let spec = &definition["spec"];
-            for version in spec["versions"].as_array().into_iter().flatten() {
-                if has_rules(&version["schema"]) {
-                    let text = |value: &Value| value.as_str().unwrap_or_default().into();
-                    with_rules.insert(Gvk {
-                        group: text(&spec["group"]),
-                        version: text(&version["name"]),
-                        kind: text(&spec["names"]["kind"]),
-                    });
-                }
-            }
+    /// These types and those of a definition, in place of what it said before.
+    pub fn with(&self, definition: &Value) -> Types {
+        let schemas = self.schemas.with_crds([definition]).0;
+        let group_kind = group_kind(definition);
+        let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+        let with_rules = versions.filter_map(|version| {
+            let gvk = Gvk {
+                group: group_kind.group.clone(),
+                version: version["name"].as_str()?.into(),
+                kind: group_kind.kind.clone(),
+            };
+            let rules = Rules::of(&schemas.type_of(&gvk)?)?;
+            Some((gvk, Arc::new(rules)))
+        });
+        let with_rules: Vec<(Gvk, Arc<Rules>)> = with_rules.collect();
+        let had_rules = self.rules.keys().any(|gvk| gvk.group_kind() == group_kind);
+        let mut rules = self.rules.clone();
+        if had_rules || !with_rules.is_empty() {
+            let rules = Arc::make_mut(&mut rules);
+            rules.retain(|gvk, _| gvk.group_kind() != group_kind);
+            rules.extend(with_rules);
         }
-        let schemas = self.schemas.with_crds(definitions.iter().copied()).0;
-        Types { schemas, with_rules: Arc::new(with_rules) }
+        Types { schemas, rules }
+    }
+
+    /// These types without those of a custom kind.
+    pub fn without(&self, kind: &GroupKind) -> Types {
+        let mut rules = self.rules.clone();
+        if rules.keys().any(|gvk| gvk.group_kind() == *kind) {
+            Arc::make_mut(&mut rules).retain(|gvk, _| gvk.group_kind() != *kind);
+        }
+        Types { schemas: self.schemas.without(kind), rules }
     }
 
     /// The built-in resources.
@@ -85,16 +90,29 @@ impl Types {
         }
     }
 
-    /// What is wrong with an object by its schema.
+    /// What is wrong with an object of a built-in kind by its schema.
     pub fn validate(&self, resource: &Resource, body: &Value) -> Vec<FieldError> {
-        let violations = self.schemas.validate(&resource.gvk, body);
-        let blocking = violations.iter().any(|violation| BLOCKING.contains(&violation.reason));
-        let mut errors: Vec<FieldError> = violations
-            .into_iter()
+        let violations = self.schemas.validate(&resource.gvk, body).into_iter();
+        violations
             .map(|v| FieldError { field: v.path.to_string(), message: v.message, reason: v.reason })
-            .collect();
-        if blocking && self.with_rules.contains(&resource.gvk) {
-            errors.push(FieldError::new("<nil>", NOT_CHECKED));
+            .collect()
+    }
+
+    /// What is wrong with a custom resource. `status`: only that part is written.
+    pub fn validate_custom(
+        &self,
+        resource: &Resource,
+        body: &Value,
+        before: Option<&Value>,
+        status: bool,
+    ) -> Vec<FieldError> {
+        let Some(ty) = self.schemas.type_of(&resource.gvk) else { return Vec::new() };
+        let mut errors = object::validate(&ty, resource, body, before, status);
+        if let Some(rules) = self.rules.get(&resource.gvk) {
+            match object::rules_not_checked(&errors) {
+                Some(error) => errors.push(error),
+                None => errors.extend(rules.validate(body, before)),
+            }
         }
         errors
     }
@@ -150,16 +168,11 @@ impl Types {
     }
 }
 
-/// Whether a schema has validation rules at any depth.
-fn has_rules(schema: &Value) -> bool {
-    match schema {
-        Value::Object(map) => {
-            map.get("x-kubernetes-validations").is_some_and(|rules| rules.is_array())
-                || map.values().any(has_rules)
-        }
-        Value::Array(items) => items.iter().any(has_rules),
-        _ => false,
-    }
+/// The kind that a definition is about.
+pub(crate) fn group_kind(definition: &Value) -> GroupKind {
+    let text = |value: &Value| value.as_str().unwrap_or_default().into();
+    let spec = &definition["spec"];
+    GroupKind { group: text(&spec["group"]), kind: text(&spec["names"]["kind"]) }
 }
 
 /// A built-in resource.

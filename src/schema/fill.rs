@@ -44,10 +44,8 @@ pub(super) fn drop_nulls(ty: &TypeRef, value: &mut Value) {
     match value {
         Value::Object(object) => {
             let Some(map) = &ty.get().map else { return };
-            object.retain(|key, value| {
-                let field = map.fields.get(key.as_str());
-                !(value.is_null() && field.is_some_and(|f| !f.ty.get().rules.nullable))
-            });
+            let drops = |ty: &TypeRef| !ty.is_builtin() && !ty.get().rules.nullable;
+            object.retain(|key, value| !(value.is_null() && map.value_type(key).is_some_and(drops)));
             for (key, value) in object.iter_mut() {
                 if let Some(ty) = map.value_type(key) {
                     drop_nulls(ty, value);

@@ -5,6 +5,7 @@
 
 mod builtin;
 mod crd;
+mod custom;
 mod fill;
 mod format;
 mod kinds;
@@ -12,13 +13,21 @@ mod openapi;
 mod prune;
 mod quantity;
 mod schemas;
+pub mod show;
 mod table;
 mod types;
 mod validate;
 mod zero;
 
+/// Whether the API server checks texts of a format.
+pub fn is_known_format(format: &str) -> bool {
+    format::is_known(format)
+}
+
 pub use kinds::KindInfo;
 pub use schemas::Schemas;
 pub use table::{builtin_schema, builtin_type_name};
-pub use types::{Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef};
+pub use types::{
+    Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef, Validation,
+};
 pub use validate::Violation;

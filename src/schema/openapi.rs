@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::table;
 use super::types::{
-    Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef,
+    Bounds, Field, ListKind, ListType, MapType, Others, Pattern, Rules, Scalar, Type, TypeRef, Validation,
 };
 
 /// Where a schema stands.
@@ -25,8 +25,11 @@ pub(super) enum Names {
 
 /// The type of a schema.
 pub(super) fn type_of(schema: &Value, at: Names) -> Type {
-    let rules = rules(schema, at);
+    let mut rules = rules(schema, at);
     let whole = at == Names::CustomRoot || rules.embedded;
+    if whole {
+        rules.narrowed = narrowed(schema);
+    }
     let at = match at {
         Names::Custom | Names::CustomRoot if rules.preserve_unknown => Names::CustomOpen,
         Names::CustomRoot => Names::Custom,
@@ -139,9 +142,41 @@ fn rules(schema: &Value, at: Names) -> Rules {
         int_or_string: is("x-kubernetes-int-or-string") || schema["format"] == "int-or-string",
         preserve_unknown: is("x-kubernetes-preserve-unknown-fields"),
         embedded: is("x-kubernetes-embedded-resource"),
+        closed: schema["additionalProperties"] == false,
+        narrowed: Vec::new(),
+        validations: validations(schema),
         values: schema["enum"].as_array().cloned(),
         bounds: bounds(schema, at),
     }
+}
+
+/// What a definition says about the fields that every object has, where it says more than their types.
+fn narrowed(schema: &Value) -> Vec<(Arc<str>, TypeRef)> {
+    ["apiVersion", "kind", "metadata"]
+        .into_iter()
+        .filter_map(|name| {
+            let declared = schema["properties"].get(name)?;
+            let says_more =
+                declared.as_object()?.keys().any(|key| !matches!(key.as_str(), "type" | "description"));
+            says_more.then(|| (name.into(), TypeRef::new(type_of(declared, Names::Custom))))
+        })
+        .collect()
+}
+
+fn validations(schema: &Value) -> Vec<Validation> {
+    let all = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    all.map(|rule| {
+        let text = |key: &str| rule[key].as_str().filter(|text| !text.is_empty()).map(Into::into);
+        Validation {
+            rule: rule["rule"].as_str().unwrap_or_default().into(),
+            message: text("message"),
+            message_expression: text("messageExpression"),
+            reason: text("reason"),
+            field_path: text("fieldPath"),
+            optional_old_self: rule["optionalOldSelf"] == true,
+        }
+    })
+    .collect()
 }
 
 const BOUNDS: [&str; 15] = [

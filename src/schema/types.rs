@@ -123,10 +123,33 @@ pub struct Rules {
     pub preserve_unknown: bool,
     /// A whole object, with apiVersion, kind and metadata.
     pub embedded: bool,
+    /// No other keys than the named ones: what one of several alternatives may say.
+    pub closed: bool,
+    /// What a definition asks of `apiVersion`, `kind` and `metadata` beyond what every object has.
+    pub narrowed: Vec<(Arc<str>, TypeRef)>,
+    /// Validation rules in CEL.
+    pub validations: Vec<Validation>,
     /// The only values it may have.
     pub values: Option<Vec<Value>>,
     /// Bounds and patterns; rare, so behind a pointer.
     pub bounds: Option<Box<Bounds>>,
+}
+
+/// A validation rule in CEL, as a definition declares it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Validation {
+    /// The expression; true for what is valid.
+    pub rule: Arc<str>,
+    /// What is said when it is not.
+    pub message: Option<Arc<str>>,
+    /// An expression for what is said.
+    pub message_expression: Option<Arc<str>>,
+    /// `FieldValueInvalid` and its like.
+    pub reason: Option<Arc<str>>,
+    /// The field that it is said about, from where the rule stands.
+    pub field_path: Option<Arc<str>>,
+    /// Whether `oldSelf` is an optional, so that the rule is asked of new values too.
+    pub optional_old_self: bool,
 }
 
 /// Bounds and patterns of a value.

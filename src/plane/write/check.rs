@@ -114,6 +114,8 @@ impl Call<'_> {
                 noticed.join(", ")
             )));
         }
+        // Whatever becomes of the request, this is told.
+        noticed.drain(..).for_each(|warning| self.notes.warn(warning));
         Ok(())
     }
 

@@ -26,7 +26,7 @@ impl Call<'_> {
             let mut wanted = change(&shown)?;
             let named = self.check_revision(&wanted, Some(&live))?;
             self.mutate(Operation::Update, &mut wanted, Some(&shown)).await?;
-            let body = scale::set(&before, &paths, &wanted)?;
+            let body = scale::set(&before, &paths, &wanted, self.resource.custom)?;
             match self.replace(&live, body, false).await? {
                 Ok(answer) => return Ok(answer.map_body(|body| scale::of(body, &paths))),
                 Err(Raced::Changed) if named => return Err(self.modified()),

@@ -56,11 +56,19 @@ impl Call<'_> {
     pub(super) fn validate(&self, body: &Value, before: Option<&Value>) -> Result<(), Failure> {
         let mut errors = names::validate(&self.resource, body, before);
         if self.resource.is(crd::GROUP, crd::KIND) {
-            errors.extend(crd::validate(body));
+            errors.extend(match self.subresource {
+                Some(_) => crd::validate_status(body),
+                None => crd::validate(body, before),
+            });
+            crd::warnings(body, before).into_iter().for_each(|warning| self.notes.warn(warning));
+        } else if self.resource.custom {
+            let status = self.subresource == Some(Subresource::Status);
+            errors.extend(self.server.registry().types.validate_custom(&self.resource, body, before, status));
+        } else {
+            errors.extend(admission::validate(&self.resource, body, before));
+            errors.extend(rules::validate(&self.resource, body, before));
+            errors.extend(self.server.registry().types.validate(&self.resource, body));
         }
-        errors.extend(admission::validate(&self.resource, body, before));
-        errors.extend(rules::validate(&self.resource, body, before));
-        errors.extend(self.server.registry().types.validate(&self.resource, body));
         self.invalid(body, errors)
     }
 
