@@ -261,9 +261,7 @@ mod tests {
         assert_eq!(wrong(json!({"name": "a", "either": "1", "size": 1})), [""; 0]);
         assert_eq!(wrong(json!({})), ["spec.name: Required value"]);
         assert_eq!(
-            wrong(
-                json!({"name": "a", "size": 3, "mode": "c", "text": "y", "list": ["a", "a"]})
-            ),
+            wrong(json!({"name": "a", "size": 3, "mode": "c", "text": "y", "list": ["a", "a"]})),
             [
                 r#"spec.mode: Unsupported value: "c": supported values: "a", "b""#,
                 "spec.size: Invalid value: 3: spec.size in body should be less than 3",
