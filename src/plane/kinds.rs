@@ -235,6 +235,11 @@ impl Registry {
         resources.into_iter().flat_map(BTreeMap::values).collect()
     }
 
+    /// Everything that is served, in every version.
+    fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.served.values().flat_map(|versions| versions.values()).flat_map(BTreeMap::values)
+    }
+
     /// The best served version of a stored collection.
     pub fn of_collection(&self, name: &str) -> Option<&Arc<Resource>> {
         self.collections.get(name)
@@ -242,12 +247,12 @@ impl Registry {
 
     /// The resource whose objects are of a kind.
     pub fn of_kind(&self, kind: &Gvk) -> Option<&Arc<Resource>> {
-        self.resources.values().find(|resource| resource.gvk == *kind && !resource.virtual_kind)
+        self.all().find(|resource| resource.gvk == *kind && !resource.virtual_kind)
     }
 
     /// All forms in which a stored collection is served, by group and version.
     pub fn forms_of(&self, collection: &str) -> Vec<&Arc<Resource>> {
-        let mut found: Vec<_> = self.resources.values().filter(|r| &*r.collection == collection).collect();
+        let mut found: Vec<_> = self.all().filter(|r| &*r.collection == collection).collect();
         found.sort_by(|a, b| {
             let order = |r: &Resource| (r.gvk.group.clone(), std::cmp::Reverse(priority(&r.gvk.version)));
             order(a).cmp(&order(b))
