@@ -181,6 +181,11 @@ impl RealServer {
         &self.url
     }
 
+    /// The processes of etcd and kube-apiserver.
+    pub fn processes(&self) -> Vec<u32> {
+        self.processes.iter().map(Child::id).collect()
+    }
+
     /// The bearer token of one of [`USERS`], for a bare HTTP client.
     pub fn token(user: &str) -> String {
         format!("{user}-token")
