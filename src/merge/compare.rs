@@ -46,6 +46,12 @@ struct Walk {
 
 impl Walk {
     fn node(&mut self, ty: Ty<'_>, old: Option<&Value>, new: Option<&Value>) {
+        // Most of most objects stays as it is.
+        if let (Some(old), Some(new)) = (old, new)
+            && value::equal(old, new)
+        {
+            return;
+        }
         let (before, after) = (ty.shape(old), ty.shape(new));
         let leaf = match (old, new) {
             (_, None) => self.shape(before, old, new),
@@ -113,6 +119,9 @@ impl Walk {
     ) {
         for (key, before) in old.into_iter().flatten() {
             let after = new.and_then(|new| new.get(key));
+            if after.is_some_and(|after| value::equal(before, after)) {
+                continue;
+            }
             self.child(PathElement::Field(key.clone()), shape.value(key), Some(before), after);
         }
         for (key, after) in new.into_iter().flatten() {

@@ -34,10 +34,7 @@ fn map_fields(shape: MapShape<'_>, value: &Value) -> FieldSet {
         let (fields, leaf) = below(shape.value(key), value);
         let bare = value.is_null() || value.as_object().is_some_and(|map| map.is_empty());
         let element = PathElement::Field(key.clone());
-        if leaf || bare || !shape.names(key) {
-            set.insert_element(element.clone());
-        }
-        set.insert_below(element, fields);
+        set.insert_whole(element, leaf || bare || !shape.names(key), fields);
     }
     set
 }

@@ -111,10 +111,11 @@ impl FieldSet {
 
     /// Adds an element, if it is a member, and all paths of a set below it.
     pub(super) fn insert_whole(&mut self, element: PathElement, member: bool, below: FieldSet) {
-        if member {
-            self.insert_element(element.clone());
+        if member || !below.is_empty() {
+            let node = self.nodes.entry(element).or_default();
+            node.member |= member;
+            node.below = std::mem::take(&mut node.below).union(below);
         }
-        self.insert_below(element, below);
     }
 
     /// Whether a path is in it.
@@ -185,8 +186,9 @@ impl FieldSet {
     }
 
     fn combine(&self, keep: impl Fn(&PathElement, &Node) -> Node) -> FieldSet {
-        let kept = self.nodes.iter().map(|(element, node)| (element.clone(), keep(element, node)));
-        FieldSet { nodes: kept.filter(|(_, node)| !node.is_empty()).collect() }
+        let kept = self.nodes.iter().map(|(element, node)| (element, keep(element, node)));
+        let kept = kept.filter(|(_, node)| !node.is_empty());
+        FieldSet { nodes: kept.map(|(element, node)| (element.clone(), node)).collect() }
     }
 
     /// All paths: those of a level before those below it, each level in its order.

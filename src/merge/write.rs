@@ -1,6 +1,7 @@
 //! What all ways of writing share: who loses which fields to whom.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -33,21 +34,24 @@ pub struct Write<'a> {
 }
 
 /// The fields that nobody owns.
-fn unowned() -> FieldSet {
-    FieldSet::of_fields([
-        vec!["apiVersion"],
-        vec!["kind"],
-        vec!["metadata"],
-        vec!["metadata", "name"],
-        vec!["metadata", "namespace"],
-        vec!["metadata", "creationTimestamp"],
-        vec!["metadata", "selfLink"],
-        vec!["metadata", "uid"],
-        vec!["metadata", "clusterName"],
-        vec!["metadata", "generation"],
-        vec!["metadata", "managedFields"],
-        vec!["metadata", "resourceVersion"],
-    ])
+fn unowned() -> &'static FieldSet {
+    static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
+        FieldSet::of_fields([
+            vec!["apiVersion"],
+            vec!["kind"],
+            vec!["metadata"],
+            vec!["metadata", "name"],
+            vec!["metadata", "namespace"],
+            vec!["metadata", "creationTimestamp"],
+            vec!["metadata", "selfLink"],
+            vec!["metadata", "uid"],
+            vec!["metadata", "clusterName"],
+            vec!["metadata", "generation"],
+            vec!["metadata", "managedFields"],
+            vec!["metadata", "resourceVersion"],
+        ])
+    });
+    &UNOWNED
 }
 
 /// A write in progress.
@@ -91,7 +95,9 @@ impl<'a> Context<'a> {
     pub fn refresh(&self, managers: &mut Managers) {
         managers.retain(|_, entry| !matches!(self.others.get(&entry.api_version), Some(None)));
         for entry in managers.values_mut() {
-            entry.set = reconciled(self.type_in(&entry.api_version), &entry.set);
+            if let Some(set) = reconciled(self.type_in(&entry.api_version), &entry.set) {
+                entry.set = set;
+            }
         }
     }
 
@@ -104,7 +110,7 @@ impl<'a> Context<'a> {
     ) -> Result<(Value, Managers), ApplyError> {
         let me = Identity::apply(self.write.manager, self.write.subresource);
         let merged = combine(self.ty, Some(old), Some(config)).unwrap_or_else(|| json!({}));
-        let mut set = fields_of(self.ty, config).difference(&unowned());
+        let mut set = fields_of(self.ty, config).difference(unowned());
         if let Some(reset) = self.write.reset {
             set = set.without(reset);
         }
@@ -196,7 +202,7 @@ impl<'a> Context<'a> {
         let Ok(compared) = self.settle_owners(old, new, &mut managers, &current, true) else {
             return managers;
         };
-        let set = compared.modified.union(compared.added).difference(&unowned());
+        let set = compared.modified.union(compared.added).difference(unowned());
         if set.is_empty() {
             return managers;
         }

@@ -3,6 +3,7 @@
 //! A [`TypeRef`] says what an object of a kind may hold and how its lists and mappings merge; `merge` works on it,
 //! and so do defaulting, pruning and validation here.
 
+mod at;
 mod builtin;
 mod crd;
 mod custom;

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use super::at::At;
 use super::types::{Others, TypeRef};
 use crate::model::FieldPath;
 
 /// Takes out the fields that a type does not know; their paths come back.
-pub(super) fn prune(ty: &TypeRef, value: &mut Value, at: &FieldPath, gone: &mut Vec<FieldPath>) {
+pub(super) fn prune(ty: &TypeRef, value: &mut Value, at: &At<'_>, gone: &mut Vec<FieldPath>) {
     let ty = ty.get();
     match value {
         Value::Object(object) => {
@@ -15,7 +16,7 @@ pub(super) fn prune(ty: &TypeRef, value: &mut Value, at: &FieldPath, gone: &mut 
             object.retain(|key, _| {
                 let keep = keeps || map.fields.contains_key(key.as_str());
                 if !keep {
-                    gone.push(at.key(key));
+                    gone.push(at.key(key).path());
                 }
                 keep
             });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::at::At;
 use super::crd::{self, CustomKind};
 use super::kinds::KindInfo;
 use super::table;
@@ -110,7 +111,7 @@ impl Schemas {
     pub fn prune(&self, gvk: &Gvk, object: &mut Value) -> Vec<FieldPath> {
         let mut gone = Vec::new();
         match self.type_of(gvk) {
-            Some(ty) if ty.is_builtin() => prune::prune(&ty, object, &FieldPath::default(), &mut gone),
+            Some(ty) if ty.is_builtin() => prune::prune(&ty, object, &At::WHOLE, &mut gone),
             Some(ty) => gone = ty.prune(object),
             None => {}
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::at::At;
 use super::format;
 use super::types::{Bounds, ListKind, ListType, MapType, Others, Type, TypeRef};
 use crate::model::FieldPath;
@@ -22,7 +23,7 @@ pub struct Violation {
 /// All that is wrong with a value. `nulls`: a `null` is as good as nothing, as in a built-in kind.
 pub(super) fn validate(ty: &TypeRef, value: &Value, nulls: bool) -> Vec<Violation> {
     let mut walk = Walk { wrong: Vec::new(), nulls };
-    walk.node(ty.get(), value, &FieldPath::default());
+    walk.node(ty.get(), value, &At::WHOLE);
     walk.wrong
 }
 
@@ -45,16 +46,16 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 impl Walk {
-    fn add(&mut self, path: &FieldPath, reason: &'static str, message: String) {
-        self.wrong.push(Violation { path: path.clone(), reason, message });
+    fn add(&mut self, path: &At<'_>, reason: &'static str, message: String) {
+        self.wrong.push(Violation { path: path.path(), reason, message });
     }
 
     /// A value that is not what `body` says it should be.
-    fn invalid(&mut self, path: &FieldPath, value: &Value, body: &str) {
+    fn invalid(&mut self, path: &At<'_>, value: &Value, body: &str) {
         self.add(path, "FieldValueInvalid", format!("Invalid value: {value}: {path} in body {body}"));
     }
 
-    fn wrong_type(&mut self, path: &FieldPath, value: &Value, expected: &str) {
+    fn wrong_type(&mut self, path: &At<'_>, value: &Value, expected: &str) {
         let is = type_name(value);
         self.add(
             path,
@@ -63,7 +64,7 @@ impl Walk {
         );
     }
 
-    fn node(&mut self, ty: &Type, value: &Value, path: &FieldPath) {
+    fn node(&mut self, ty: &Type, value: &Value, path: &At<'_>) {
         let rules = &ty.rules;
         if value.is_null() && (self.nulls || rules.nullable) {
             return;
@@ -101,7 +102,7 @@ impl Walk {
         }
     }
 
-    fn not_supported(&mut self, path: &FieldPath, value: &Value, values: &[Value]) {
+    fn not_supported(&mut self, path: &At<'_>, value: &Value, values: &[Value]) {
         let allowed: Vec<String> = values
             .iter()
             .map(|v| match v {
@@ -113,7 +114,7 @@ impl Walk {
         self.add(path, "FieldValueNotSupported", message);
     }
 
-    fn map(&mut self, map: &MapType, object: &Value, path: &FieldPath) {
+    fn map(&mut self, map: &MapType, object: &Value, path: &At<'_>) {
         for (key, value) in object.as_object().into_iter().flatten() {
             match (map.fields.get(key.as_str()), &map.others) {
                 (Some(field), _) => {
@@ -139,7 +140,7 @@ impl Walk {
         }
     }
 
-    fn list(&mut self, list: &ListType, items: &[Value], path: &FieldPath) {
+    fn list(&mut self, list: &ListType, items: &[Value], path: &At<'_>) {
         if let Some(ty) = &list.items {
             for (index, item) in items.iter().enumerate() {
                 self.node(ty.get(), item, &path.index(index));
@@ -161,7 +162,7 @@ impl Walk {
         }
     }
 
-    fn bounds(&mut self, bounds: &Bounds, value: &Value, path: &FieldPath) {
+    fn bounds(&mut self, bounds: &Bounds, value: &Value, path: &At<'_>) {
         match value {
             Value::Number(_) => self.number(bounds, value, path),
             Value::String(text) => self.text(bounds, text, value, path),
@@ -181,7 +182,7 @@ impl Walk {
         self.branches(bounds, value, path);
     }
 
-    fn number(&mut self, bounds: &Bounds, value: &Value, path: &FieldPath) {
+    fn number(&mut self, bounds: &Bounds, value: &Value, path: &At<'_>) {
         let number = value.as_f64().unwrap_or_default();
         if let Some((max, exclusive)) = bounds.maximum
             && (number > max || (exclusive && number >= max))
@@ -200,7 +201,7 @@ impl Walk {
         }
     }
 
-    fn text(&mut self, bounds: &Bounds, text: &str, value: &Value, path: &FieldPath) {
+    fn text(&mut self, bounds: &Bounds, text: &str, value: &Value, path: &At<'_>) {
         let count = text.chars().count() as u64;
         if let Some(max) = bounds.max_length.filter(|max| count > *max) {
             self.add(path, "FieldValueTooLong", format!("Too long: may not be more than {max} bytes"));
@@ -213,7 +214,7 @@ impl Walk {
         }
     }
 
-    fn items(&mut self, bounds: &Bounds, items: &[Value], value: &Value, path: &FieldPath) {
+    fn items(&mut self, bounds: &Bounds, items: &[Value], value: &Value, path: &At<'_>) {
         let count = items.len() as u64;
         if let Some(min) = bounds.min_items.filter(|min| count < *min) {
             self.invalid(path, value, &format!("should have at least {min} items"));
@@ -227,13 +228,13 @@ impl Walk {
         }
     }
 
-    fn too_many(&mut self, path: &FieldPath, count: u64, max: u64) {
+    fn too_many(&mut self, path: &At<'_>, count: u64, max: u64) {
         let items = if max == 1 { "item" } else { "items" };
         let message = format!("Too many: {count}: must have at most {max} {items}");
         self.add(path, "FieldValueTooMany", message);
     }
 
-    fn branches(&mut self, bounds: &Bounds, value: &Value, path: &FieldPath) {
+    fn branches(&mut self, bounds: &Bounds, value: &Value, path: &At<'_>) {
         let nulls = self.nulls;
         let wrong = |ty: &TypeRef| {
             let mut walk = Walk { wrong: Vec::new(), nulls };

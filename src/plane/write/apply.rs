@@ -25,14 +25,15 @@ impl Call<'_> {
         for _ in 0..ATTEMPTS {
             let live = self.live();
             self.check_meant(&config, live.as_deref())?;
-            let merged = self.merged(&config, live.as_deref())?;
-            let Some(live) = live else {
+            let before = live.as_ref().map(|live| self.as_served(live));
+            let merged = self.merged(&config, before.as_ref())?;
+            let (Some(live), Some(before)) = (live, before) else {
                 match self.apply_new(merged).await {
                     Err(failure) if failure.reason == "AlreadyExists" => continue,
                     made => return Ok(Answer::object(201, made?).with_warnings(noticed)),
                 }
             };
-            if let Ok(answer) = self.replace(&live, merged, true).await? {
+            if let Ok(answer) = self.replace_seen(&live, before, merged, true).await? {
                 return Ok(answer.with_warnings(noticed));
             }
         }
@@ -66,8 +67,7 @@ impl Call<'_> {
     }
 
     /// The live object with the configuration merged into it, field managers and all.
-    fn merged(&self, config: &Value, live: Option<&Object>) -> Result<Value, Failure> {
-        let served = live.map(|live| self.as_served(live));
+    fn merged(&self, config: &Value, live: Option<&Value>) -> Result<Value, Failure> {
         let mut owned = config.clone();
         if let Some(metadata) = owned["metadata"].as_object_mut() {
             for server_owned in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
@@ -77,7 +77,7 @@ impl Call<'_> {
         self.keep_only_own_part(&mut owned);
         let mut merged = self.server.registry().types.apply(
             &self.resource,
-            served.as_ref(),
+            live,
             &owned,
             &self.options,
             self.subresource.as_ref().map(Subresource::name),
