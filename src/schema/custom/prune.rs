@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::schema::at::At;
 use crate::model::FieldPath;
+use crate::schema::at::At;
 use crate::schema::prune as builtin;
 use crate::schema::{Others, Type, TypeRef};
 
