@@ -104,47 +104,143 @@ fn cases() -> Vec<(&'static str, Value, Value, Value, Value)> {
         plain("names", "object.metadata.name.startsWith('y') && request.name == object.metadata.name"),
         plain("old", "oldObject == null || oldObject.data.k != '1'"),
         plain("operation", "request.operation != 'UPDATE'"),
-        plain("kind", "request.kind.kind == 'ConfigMap' && request.resource.resource == 'configmaps' && request.kind.group == 'x'"),
+        plain(
+            "kind",
+            "request.kind.kind == 'ConfigMap' && request.resource.resource == 'configmaps' && request.kind.group == 'x'",
+        ),
         plain("options", "request.options.kind == 'DeleteOptions'"),
-        plain("namespace", "namespaceObject.metadata.name == 'default' && namespaceObject.metadata.labels['kubernetes.io/metadata.name'] == 'x'"),
+        plain(
+            "namespace",
+            "namespaceObject.metadata.name == 'default' && namespaceObject.metadata.labels['kubernetes.io/metadata.name'] == 'x'",
+        ),
         plain("optional", "object.?data.?nope.orValue('1') == '2'"),
+        plain(
+            "authorizer",
+            "authorizer.group('').resource('pods').namespace('default').check('delete').allowed()",
+        ),
+        plain(
+            "account",
+            "authorizer.serviceAccount('default', 'nobody').group('apps').resource('deployments').subresource('scale').namespace('x').check('get').allowed()",
+        ),
+        plain(
+            "request-resource",
+            "authorizer.requestResource.check('get').allowed() && authorizer.path('/healthz').check('get').reason() == 'x'",
+        ),
         plain("managers", "object.metadata.managedFields.size() == 0"),
         with("message", json!({"validations": [{"expression": "false", "message": " told so "}]})),
         with("reason", json!({"validations": [{"expression": "false", "reason": "Forbidden"}]})),
-        with("too-large", json!({"validations": [{"expression": "false", "reason": "RequestEntityTooLarge"}]})),
-        with("expression", json!({"validations": [{"expression": "object.data.k == '1'", "messageExpression": "'k is ' + object.data.k"}]})),
-        with("bad-message", json!({"validations": [{"expression": "false", "message": "m", "messageExpression": "object.data.nope"}]})),
+        with(
+            "too-large",
+            json!({"validations": [{"expression": "false", "reason": "RequestEntityTooLarge"}]}),
+        ),
+        with(
+            "expression",
+            json!({"validations": [{"expression": "object.data.k == '1'", "messageExpression": "'k is ' + object.data.k"}]}),
+        ),
+        with(
+            "bad-message",
+            json!({"validations": [{"expression": "false", "message": "m", "messageExpression": "object.data.nope"}]}),
+        ),
         with("empty-message", json!({"validations": [{"expression": "false", "messageExpression": "' '"}]})),
-        with("several", json!({"validations": [{"expression": "true"}, {"expression": "false", "message": "a"}, {"expression": "false", "message": "b"}]})),
-        with("ignore", json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.data.nope == 'x'"}]})),
+        with(
+            "several",
+            json!({"validations": [{"expression": "true"}, {"expression": "false", "message": "a"}, {"expression": "false", "message": "b"}]}),
+        ),
+        with(
+            "ignore",
+            json!({"failurePolicy": "Ignore", "validations": [{"expression": "object.data.nope == 'x'"}]}),
+        ),
         with("ignore-false", json!({"failurePolicy": "Ignore", "validations": [{"expression": "false"}]})),
-        with("condition", json!({"matchConditions": [{"name": "c", "expression": "object.data.k == '2'"}], "validations": [{"expression": "false"}]})),
-        with("broken-condition", json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}], "validations": [{"expression": "false"}]})),
-        with("two-conditions", json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}, {"name": "d", "expression": "object.data.nope2 == '2'"}], "validations": [{"expression": "false"}]})),
-        with("false-wins", json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}, {"name": "d", "expression": "false"}], "validations": [{"expression": "false"}]})),
-        with("variables", json!({"variables": [{"name": "a", "expression": "object.data.k"}, {"name": "b", "expression": "variables.a + '!'"}], "validations": [{"expression": "variables.b == '1!'", "messageExpression": "'b is ' + variables.b"}]})),
-        with("bad-variable", json!({"variables": [{"name": "a", "expression": "object.data.nope"}], "validations": [{"expression": "variables.a == 'x'"}]})),
-        with("unused-variable", json!({"variables": [{"name": "a", "expression": "object.data.nope"}], "validations": [{"expression": "object.data.k == '1' || variables.a == 'x'"}]})),
+        with(
+            "condition",
+            json!({"matchConditions": [{"name": "c", "expression": "object.data.k == '2'"}], "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "broken-condition",
+            json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}], "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "two-conditions",
+            json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}, {"name": "d", "expression": "object.data.nope2 == '2'"}], "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "false-wins",
+            json!({"matchConditions": [{"name": "c", "expression": "object.data.nope == '2'"}, {"name": "d", "expression": "false"}], "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "variables",
+            json!({"variables": [{"name": "a", "expression": "object.data.k"}, {"name": "b", "expression": "variables.a + '!'"}], "validations": [{"expression": "variables.b == '1!'", "messageExpression": "'b is ' + variables.b"}]}),
+        ),
+        with(
+            "bad-variable",
+            json!({"variables": [{"name": "a", "expression": "object.data.nope"}], "validations": [{"expression": "variables.a == 'x'"}]}),
+        ),
+        with(
+            "unused-variable",
+            json!({"variables": [{"name": "a", "expression": "object.data.nope"}], "validations": [{"expression": "object.data.k == '1' || variables.a == 'x'"}]}),
+        ),
         with("audit", json!({"auditAnnotations": [{"key": "k", "valueExpression": "object.data.nope"}]})),
         with("audit-fine", json!({"auditAnnotations": [{"key": "k", "valueExpression": "object.data.k"}]})),
-        with("cost", json!({"validations": [{"expression": "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, [0,1,2,3,4,5,6,7,8,9].all(d, [0,1,2,3,4,5,6,7,8,9].all(e, [0,1,2,3,4,5,6,7,8,9].all(f, a + b + c + d + e + f >= 0))))))"}]})),
-        with("updates", json!({"matchConstraints": {"resourceRules": [{"operations": ["UPDATE"], "apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"]}]}, "validations": [{"expression": "false"}]})),
-        with("excluded", json!({"matchConstraints": {"excludeResourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["configmaps"], "resourceNames": ["map-excluded"]}]}, "validations": [{"expression": "false"}]})),
-        with("other-name", json!({"matchConstraints": {"resourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "resourceNames": ["other"]}]}, "validations": [{"expression": "false"}]})),
-        with("cluster-scope", json!({"matchConstraints": {"resourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "scope": "Cluster"}]}, "validations": [{"expression": "false"}]})),
-        with("namespace-selector", json!({"matchConstraints": {"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["default"]}]}}, "validations": [{"expression": "false"}]})),
-        with("paramless", json!({"paramKind": {"apiVersion": "g.example.com/v1", "kind": "Unknown"}, "validations": [{"expression": "true"}]})),
-        with("null-params", json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}, "validations": [{"expression": "params == null"}, {"expression": "params.data.x == 'y'"}]})),
+        with(
+            "cost",
+            json!({"validations": [{"expression": "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, [0,1,2,3,4,5,6,7,8,9].all(d, [0,1,2,3,4,5,6,7,8,9].all(e, [0,1,2,3,4,5,6,7,8,9].all(f, a + b + c + d + e + f >= 0))))))"}]}),
+        ),
+        with(
+            "updates",
+            json!({"matchConstraints": {"resourceRules": [{"operations": ["UPDATE"], "apiGroups": [""], "apiVersions": ["*"], "resources": ["configmaps"]}]}, "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "excluded",
+            json!({"matchConstraints": {"excludeResourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["configmaps"], "resourceNames": ["map-excluded"]}]}, "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "other-name",
+            json!({"matchConstraints": {"resourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "resourceNames": ["other"]}]}, "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "cluster-scope",
+            json!({"matchConstraints": {"resourceRules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "scope": "Cluster"}]}, "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "namespace-selector",
+            json!({"matchConstraints": {"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["default"]}]}}, "validations": [{"expression": "false"}]}),
+        ),
+        with(
+            "paramless",
+            json!({"paramKind": {"apiVersion": "g.example.com/v1", "kind": "Unknown"}, "validations": [{"expression": "true"}]}),
+        ),
+        with(
+            "null-params",
+            json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}, "validations": [{"expression": "params == null"}, {"expression": "params.data.x == 'y'"}]}),
+        ),
         bound("warn", validate("false"), json!({"validationActions": ["Warn"]})),
-        bound("warn-audit", validate("object.data.k == '1'"), json!({"validationActions": ["Warn", "Audit"]})),
+        bound(
+            "warn-audit",
+            validate("object.data.k == '1'"),
+            json!({"validationActions": ["Warn", "Audit"]}),
+        ),
         bound("unbound", validate("false"), json!({"policyName": "some-other"})),
-        bound("bound-elsewhere", validate("false"), json!({"matchResources": {"objectSelector": {"matchLabels": {"no": "body"}}}})),
-        bound("bound-to-updates", validate("false"), json!({"matchResources": {"resourceRules": [{"operations": ["UPDATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]}})),
+        bound(
+            "bound-elsewhere",
+            validate("false"),
+            json!({"matchResources": {"objectSelector": {"matchLabels": {"no": "body"}}}}),
+        ),
+        bound(
+            "bound-to-updates",
+            validate("false"),
+            json!({"matchResources": {"resourceRules": [{"operations": ["UPDATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]}}),
+        ),
         ("param-found", found, found_ref, one(), json!({"k": "2"})),
         ("param-missing", missing, missing_ref, one(), json!({"k": "2"})),
         ("param-allowed", allowed, allowed_ref, one(), json!({"k": "2"})),
         ("param-chosen", chosen, chosen_ref, one(), json!({"k": "2"})),
-        ("param-unknown", json!({"paramKind": {"apiVersion": "g.example.com/v1", "kind": "Unknown"}, "validations": [{"expression": "true"}]}), unbound_ref, one(), json!({"k": "2"})),
+        (
+            "param-unknown",
+            json!({"paramKind": {"apiVersion": "g.example.com/v1", "kind": "Unknown"}, "validations": [{"expression": "true"}]}),
+            unbound_ref,
+            one(),
+            json!({"k": "2"}),
+        ),
     ]
 }
 
@@ -164,17 +260,24 @@ fn configurations() -> Vec<(&'static str, Value)> {
     };
     let expression = |text: &str| policy(json!({"validations": [{ "expression": text }]}));
     let binding = |spec: Value| {
-        ("validatingadmissionpolicybindings", object("ValidatingAdmissionPolicyBinding", json!({ "spec": spec })))
+        (
+            "validatingadmissionpolicybindings",
+            object("ValidatingAdmissionPolicyBinding", json!({ "spec": spec })),
+        )
     };
     let hook = |changes: Value| {
         let mut hook = json!({
             "name": "a.b.example", "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
             "admissionReviewVersions": ["v1"]});
         json_patch::merge(&mut hook, &changes);
-        ("validatingwebhookconfigurations", object("ValidatingWebhookConfiguration", json!({ "webhooks": [hook] })))
+        (
+            "validatingwebhookconfigurations",
+            object("ValidatingWebhookConfiguration", json!({ "webhooks": [hook] })),
+        )
     };
     let rule = |changes: Value| {
-        let mut rule = json!({"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["none"]});
+        let mut rule =
+            json!({"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["none"]});
         json_patch::merge(&mut rule, &changes);
         hook(json!({ "rules": [rule] }))
     };
@@ -191,26 +294,46 @@ fn configurations() -> Vec<(&'static str, Value)> {
         policy(json!({})),
         policy(json!({"matchConstraints": null, "validations": [{"expression": "true"}]})),
         policy(json!({"matchConstraints": {"resourceRules": []}, "validations": [{"expression": "true"}]})),
-        policy(json!({"failurePolicy": "Sometimes", "validations": [{"expression": "true", "reason": "Because"}]})),
-        policy(json!({"validations": [{"expression": "true", "messageExpression": "1"}, {"expression": "true", "message": "a\nb"}]})),
-        policy(json!({"validations": [{"expression": "true", "messageExpression": "authorizer.group('').resource('pods').check('get').allowed() ? '' : ''"}]})),
-        policy(json!({"variables": [{"name": "a-b", "expression": "1"}, {"name": "c", "expression": "nope"}], "validations": [{"expression": "variables.c == 1"}]})),
-        policy(json!({"matchConditions": [{"name": "", "expression": "true"}, {"name": "a", "expression": ""}, {"name": "a", "expression": "1"}], "validations": [{"expression": "true"}]})),
-        policy(json!({"paramKind": {"apiVersion": "a/b/c", "kind": ""}, "validations": [{"expression": "true"}]})),
-        policy(json!({"auditAnnotations": [{"key": "", "valueExpression": "1"}, {"key": "a b", "valueExpression": ""}]})),
+        policy(
+            json!({"failurePolicy": "Sometimes", "validations": [{"expression": "true", "reason": "Because"}]}),
+        ),
+        policy(
+            json!({"validations": [{"expression": "true", "messageExpression": "1"}, {"expression": "true", "message": "a\nb"}]}),
+        ),
+        policy(
+            json!({"validations": [{"expression": "true", "messageExpression": "authorizer.group('').resource('pods').check('get').allowed() ? '' : ''"}]}),
+        ),
+        policy(
+            json!({"variables": [{"name": "a-b", "expression": "1"}, {"name": "c", "expression": "nope"}], "validations": [{"expression": "variables.c == 1"}]}),
+        ),
+        policy(
+            json!({"matchConditions": [{"name": "", "expression": "true"}, {"name": "a", "expression": ""}, {"name": "a", "expression": "1"}], "validations": [{"expression": "true"}]}),
+        ),
+        policy(
+            json!({"paramKind": {"apiVersion": "a/b/c", "kind": ""}, "validations": [{"expression": "true"}]}),
+        ),
+        policy(
+            json!({"auditAnnotations": [{"key": "", "valueExpression": "1"}, {"key": "a b", "valueExpression": ""}]}),
+        ),
         policy(json!({"validations": [{"expression": "true"}]})),
         binding(json!({})),
         binding(json!({"policyName": "A_b", "validationActions": ["Deny", "Warn"]})),
         binding(json!({"policyName": "a", "validationActions": ["Deny", "Deny", "Nope"]})),
-        binding(json!({"policyName": "a", "validationActions": ["Deny"], "paramRef": {"name": "a/b", "selector": {}}})),
-        binding(json!({"policyName": "a", "validationActions": ["Deny"], "paramRef": {"parameterNotFoundAction": "Nope"}})),
+        binding(
+            json!({"policyName": "a", "validationActions": ["Deny"], "paramRef": {"name": "a/b", "selector": {}}}),
+        ),
+        binding(
+            json!({"policyName": "a", "validationActions": ["Deny"], "paramRef": {"parameterNotFoundAction": "Nope"}}),
+        ),
         binding(json!({"policyName": "a", "validationActions": ["Audit"], "matchResources": {}})),
         hook(json!({})),
         hook(json!({"name": "short", "sideEffects": null})),
         hook(json!({"sideEffects": "Some", "timeoutSeconds": 31, "failurePolicy": "x", "matchPolicy": "y"})),
         hook(json!({"clientConfig": {"url": "http://u@h/?q#f"}})),
         hook(json!({"clientConfig": {"url": null}})),
-        hook(json!({"clientConfig": {"url": null, "service": {"name": "a", "namespace": "b", "path": "c//d", "port": 70000}}})),
+        hook(
+            json!({"clientConfig": {"url": null, "service": {"name": "a", "namespace": "b", "path": "c//d", "port": 70000}}}),
+        ),
         hook(json!({"admissionReviewVersions": []})),
         hook(json!({"admissionReviewVersions": ["v2", "v2", "V"]})),
         hook(json!({"matchConditions": [{"name": "x", "expression": "nope"}]})),

@@ -129,6 +129,15 @@ impl Registry {
         registry
     }
 
+    /// With kinds of the server's own that a definition describes.
+    pub fn with_own(&self, definition: &Value) -> Registry {
+        let mut registry = Registry { types: self.types.with(definition), ..self.clone() };
+        for resource in crd::resources(definition) {
+            registry.add(Arc::new(Resource { custom: false, ..resource }));
+        }
+        registry
+    }
+
     /// What is kept of a definition.
     pub fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
         self.definitions.get(name)

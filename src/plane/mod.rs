@@ -118,6 +118,7 @@ impl Plane {
                 controllers: true,
                 data: None,
                 services: None,
+                mutating_policies: false,
             },
         }
     }
@@ -304,6 +305,14 @@ impl PlaneBuilder {
     #[must_use]
     pub fn data(mut self, folder: impl Into<PathBuf>) -> PlaneBuilder {
         self.settings.data = Some(folder.into());
+        self
+    }
+
+    /// Serves MutatingAdmissionPolicy and its bindings (`v1beta1`), as kube-apiserver v1.35 does when its feature and its
+    /// version are switched on. Off unless switched on.
+    #[must_use]
+    pub fn mutating_admission_policies(mut self, serve: bool) -> PlaneBuilder {
+        self.settings.mutating_policies = serve;
         self
     }
 

@@ -67,7 +67,6 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// An operation of these parts.
-    #[allow(dead_code, reason = "used by mutations")]
     pub fn new(op: String, path: String, from: Option<String>, value: Option<Value>) -> Operation {
         Operation { op, path, from, value }
     }

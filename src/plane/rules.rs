@@ -83,6 +83,8 @@ pub(crate) fn has_generation(resource: &Resource) -> bool {
                 | "poddisruptionbudgets.policy"
                 | "endpointslices.discovery.k8s.io"
                 | "customresourcedefinitions.apiextensions.k8s.io"
+                | "mutatingadmissionpolicies.admissionregistration.k8s.io"
+                | "mutatingadmissionpolicybindings.admissionregistration.k8s.io"
                 | "validatingadmissionpolicies.admissionregistration.k8s.io"
                 | "validatingadmissionpolicybindings.admissionregistration.k8s.io"
                 | "validatingwebhookconfigurations.admissionregistration.k8s.io"

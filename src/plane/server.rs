@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::admission::{Admission, Services};
+use super::admission::{Admission, Services, mutating_kinds};
 use super::audit::AuditLog;
 use super::auth::User;
 use super::auth::authenticate::{Tokens, administrator};
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub controllers: bool,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
+    /// Whether the kinds of MutatingAdmissionPolicy are served.
+    pub mutating_policies: bool,
     /// Where the services of webhooks are.
     pub services: Option<Services>,
 }
@@ -70,6 +72,15 @@ pub(crate) struct Server {
     aggregation_due: AtomicBool,
 }
 
+/// What is served before anybody defines anything.
+fn first_registry(settings: &Settings) -> Registry {
+    let builtin = Registry::builtin();
+    if !settings.mutating_policies {
+        return builtin;
+    }
+    mutating_kinds().iter().fold(builtin, |registry, kind| registry.with_own(kind))
+}
+
 impl Server {
     /// A server with its first namespaces, or one that goes on with what its folder holds.
     pub fn open(settings: Settings) -> io::Result<Arc<Server>> {
@@ -93,7 +104,7 @@ impl Server {
             tokens: Tokens::new(&token, &settings.users),
             token,
             keys,
-            registry: RwLock::new(Arc::new(Registry::builtin())),
+            registry: RwLock::new(Arc::new(first_registry(&settings))),
             defining: Mutex::new(()),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ast::Kind;
 use super::checker::{Checked, Reference};
-use super::error::EvalError;
+use super::error::{EvalError, EvalErrorKind};
 use super::eval::{self, Context};
 use super::plan::Node;
 use super::types::Type;
@@ -196,6 +196,12 @@ impl<'a> Bindings<'a> {
         *lazy.state.borrow_mut() = State::Running;
         let mut own = Context::new(self, context.limit);
         let result = eval::eval(lazy.program.node(), &mut own);
+        let result = result.map_err(|error| match error.kind() {
+            EvalErrorKind::OverBudget => error,
+            EvalErrorKind::Failed => {
+                EvalError::new(format!("composited variable {name:?} fails to evaluate: {}", error.message()))
+            }
+        });
         context.others = context.others.saturating_add(own.cost).saturating_add(own.others);
         *lazy.state.borrow_mut() = State::Done(result.clone());
         Some(result)

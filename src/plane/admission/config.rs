@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
+use serde_json::Value;
 
-use super::policy::{Binding, ValidatingPolicy};
+use super::policy::{Binding, MutatingPolicy, ValidatingPolicy};
 use super::webhook::Webhook;
 use crate::plane::kinds::Resource;
 use crate::plane::server::Server;
@@ -19,9 +20,12 @@ const GROUP: &str = "admissionregistration.k8s.io";
 pub(super) struct Configuration {
     pub mutating_webhooks: Vec<Arc<Webhook>>,
     pub validating_webhooks: Vec<Arc<Webhook>>,
-    /// Policies with their bindings; one that nothing binds is not asked.
-    pub validating_policies: Vec<(Arc<ValidatingPolicy>, Vec<Arc<Binding>>)>,
+    pub mutating_policies: Bound<MutatingPolicy>,
+    pub validating_policies: Bound<ValidatingPolicy>,
 }
+
+/// Policies with their bindings; one that nothing binds is not asked.
+type Bound<P> = Vec<(Arc<P>, Vec<Arc<Binding>>)>;
 
 /// Keeps the configuration.
 #[derive(Default)]
@@ -36,6 +40,7 @@ struct State {
     configuration: Arc<Configuration>,
     /// What was compiled, by uid and resourceVersion, so that what did not change keeps its connections.
     webhooks: HashMap<Version, Vec<Arc<Webhook>>>,
+    mutating_policies: HashMap<Version, Arc<MutatingPolicy>>,
     validating_policies: HashMap<Version, Arc<ValidatingPolicy>>,
 }
 
@@ -65,8 +70,22 @@ impl Admission {
             }
             all
         };
-        let (policies, validating_policies) = validating_policies(server, &state.validating_policies);
+        let known = std::mem::take(&mut state.mutating_policies);
+        let (mutating, mutating_policies) = policies(
+            server,
+            ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+            &known,
+            MutatingPolicy::of,
+        );
+        let known = std::mem::take(&mut state.validating_policies);
+        let (validating, validating_policies) = policies(
+            server,
+            ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+            &known,
+            ValidatingPolicy::of,
+        );
         let configuration = Configuration {
+            mutating_policies,
             validating_policies,
             mutating_webhooks: webhooks("mutatingwebhookconfigurations"),
             validating_webhooks: webhooks("validatingwebhookconfigurations"),
@@ -74,7 +93,8 @@ impl Admission {
         self.any.store(!configuration.is_empty(), Ordering::Release);
         state.configuration = Arc::new(configuration);
         state.webhooks = compiled;
-        state.validating_policies = policies;
+        state.mutating_policies = mutating;
+        state.validating_policies = validating;
     }
 
     /// What is configured, unless that is nothing.
@@ -87,6 +107,7 @@ impl Configuration {
     fn is_empty(&self) -> bool {
         self.mutating_webhooks.is_empty()
             && self.validating_webhooks.is_empty()
+            && self.mutating_policies.is_empty()
             && self.validating_policies.is_empty()
     }
 
@@ -97,6 +118,7 @@ impl Configuration {
         &*resource.stored.group != group
             || resource.is("", "Event")
             || self.mutating_webhooks.iter().any(|hook| hook.constraints.may_match(group, plural))
+            || self.mutating_policies.iter().any(|(policy, _)| policy.constraints.may_match(group, plural))
     }
 
     /// Whether somebody may want to judge objects of a resource.
@@ -110,25 +132,25 @@ impl Configuration {
 }
 
 /// Policies that are bound, with their bindings; those that did not change are not compiled again.
-#[allow(clippy::type_complexity, reason = "a table and a list of the same things")]
-fn validating_policies(
+fn policies<P>(
     server: &Server,
-    known: &HashMap<Version, Arc<ValidatingPolicy>>,
-) -> (HashMap<Version, Arc<ValidatingPolicy>>, Vec<(Arc<ValidatingPolicy>, Vec<Arc<Binding>>)>) {
-    let bindings: Vec<Arc<Binding>> = objects(server, "validatingadmissionpolicybindings")
+    [policies, bindings]: [&str; 2],
+    known: &HashMap<Version, Arc<P>>,
+    compile: fn(&Value) -> P,
+) -> (HashMap<Version, Arc<P>>, Bound<P>) {
+    let bindings = objects(server, bindings)
         .iter()
         .map(|object| Arc::new(Binding::of(&object.body())))
-        .collect();
+        .collect::<Vec<_>>();
     let mut compiled = HashMap::new();
     let mut bound = Vec::new();
-    for object in objects(server, "validatingadmissionpolicies") {
+    for object in objects(server, policies) {
         let own: Vec<_> = bindings.iter().filter(|b| b.policy == object.name()).cloned().collect();
         if own.is_empty() {
             continue;
         }
         let version = (object.uid().to_owned(), object.revision().to_owned());
-        let policy = known.get(&version).cloned();
-        let policy = policy.unwrap_or_else(|| Arc::new(ValidatingPolicy::of(&object.body())));
+        let policy = known.get(&version).cloned().unwrap_or_else(|| Arc::new(compile(&object.body())));
         compiled.insert(version, policy.clone());
         bound.push((policy, own));
     }

@@ -25,6 +25,7 @@ use self::attributes::Attributes;
 pub(crate) use self::config::Admission;
 use self::config::Configuration;
 use self::mutating::Reinvocation;
+pub(crate) use self::policy::mutating_kinds;
 pub(crate) use self::services::Services;
 pub(crate) use self::validation::validate;
 use super::call::Call;
@@ -51,8 +52,8 @@ impl Operation {
     }
 }
 
-/// Kinds that configure admission are not subject to it: nobody can lock himself out.
-fn is_exempt(resource: &Resource) -> bool {
+/// Whether objects of a resource configure admission. They are not subject to it: nobody can lock himself out.
+pub(crate) fn is_configuration(resource: &Resource) -> bool {
     &*resource.gvk.group == "admissionregistration.k8s.io"
 }
 
@@ -64,7 +65,7 @@ fn user_info(call: &Call<'_>) -> Value {
 impl Call<'_> {
     /// What is configured, if it can concern this request.
     fn admission(&self) -> Option<Arc<Configuration>> {
-        self.server.admission.configured().filter(|_| !is_exempt(&self.resource))
+        self.server.admission.configured().filter(|_| !is_configuration(&self.resource))
     }
 
     /// Whether somebody may change what this request stores.
@@ -129,13 +130,19 @@ async fn change(
     object: &mut Option<Value>,
     old: Option<&Value>,
 ) -> Result<(), Failure> {
-    let mut webhooks = Reinvocation::default();
+    let (mut policies, mut webhooks) = (Reinvocation::default(), Reinvocation::default());
     for round in 0..2 {
+        if round > 0 {
+            policies.begin_again(object.as_ref());
+        }
+        let bound = &configuration.mutating_policies;
+        let mut changed = policy::change(attributes, bound, object, old, &mut policies, round)?;
+        policies.end(object.as_ref());
         if round > 0 {
             webhooks.begin_again(object.as_ref());
         }
         let hooks = &configuration.mutating_webhooks;
-        let changed = mutating::ask(attributes, hooks, object, old, &mut webhooks, round).await?;
+        changed |= mutating::ask(attributes, hooks, object, old, &mut webhooks, round).await?;
         webhooks.end(object.as_ref());
         if !changed {
             break;

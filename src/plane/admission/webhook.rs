@@ -84,7 +84,8 @@ impl Webhook {
         match form {
             Some(form) if !self.conditions.is_empty() => {
                 let shown = Shown::of(attributes, &form, object, old);
-                let inputs = Inputs { shown: &shown, namespace: &Value::Null, params: &Value::Null };
+                let inputs =
+                    Inputs { shown: &shown, namespace: &Value::Null, params: &Value::Null, attributes };
                 match self.conditions.met(&inputs.bindings(&[]), self.ignores_failures) {
                     Ok(met) => Ok(met.then_some(form)),
                     Err(why) => Err(Failure::forbidden(&attributes.call.resource, &attributes.name, &why)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
-use crate::expr::cel::{Env, EvalError, Fields, ObjectType, Type, Value};
+use crate::expr::cel::{Env, Fields, ObjectType, Type, Value};
 
 /// `Object`, or `Object.spec.template`, before a brace or anywhere else.
 static NAMES: LazyLock<Option<Regex>> =
@@ -23,27 +23,10 @@ pub(super) fn with_types(env: &Env, text: &str) -> Env {
     }
     let fields = [("op", Type::String), ("path", Type::String), ("from", Type::String), ("value", Type::Dyn)];
     let fields = fields.into_iter().map(|(name, ty)| (Arc::from(name), ty)).collect();
-    let env = env.with_type(ObjectType::new("JSONPatch", Fields::Named(fields)));
-    env.with_function(
-        "jsonpatch.escapeKey",
-        "jsonpatch_escapeKey_string",
-        "(string) -> string",
-        1,
-        Arc::new(escape),
-    )
-    .unwrap_or(env)
-}
-
-/// A key as a part of a JSON pointer.
-fn escape<'a>(arguments: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    match arguments {
-        [Value::String(key)] => Ok(Value::text(key.replace('~', "~0").replace('/', "~1"))),
-        _ => Err(EvalError::no_such_overload()),
-    }
+    env.with_json_patch().with_type(ObjectType::new("JSONPatch", Fields::Named(fields)))
 }
 
 /// Whether the types of nested objects say where they stand: `Object{spec: Object.spec{}}`.
-#[allow(dead_code, reason = "used by mutations")]
 pub(super) fn check_names(value: &Value<'_>, at: &str) -> Result<(), String> {
     match value {
         Value::Struct(object) => {

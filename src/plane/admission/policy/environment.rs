@@ -61,7 +61,7 @@ fn declared(ty: &Type) -> Type {
 }
 
 static BASE: LazyLock<Env> = LazyLock::new(|| {
-    Env::kubernetes().with_variables([
+    super::authorizer::with_functions(&Env::kubernetes()).with_variables([
         ("object", Type::Dyn),
         ("oldObject", Type::Dyn),
         ("namespaceObject", Type::Object(namespace())),
@@ -81,11 +81,8 @@ pub(in crate::plane::admission) fn environment(
     }
     if place.authorizer {
         env = env.with_variables([
-            ("authorizer", Type::Opaque("kubernetes.authorization.Authorizer".into(), [].into())),
-            (
-                "authorizer.requestResource",
-                Type::Opaque("kubernetes.authorization.ResourceCheck".into(), [].into()),
-            ),
+            ("authorizer", Type::Opaque(super::authorizer::AUTHORIZER.into(), [].into())),
+            ("authorizer.requestResource", Type::Opaque(super::authorizer::RESOURCE_CHECK.into(), [].into())),
         ]);
     }
     if let Some(Variables(fields)) = variables {

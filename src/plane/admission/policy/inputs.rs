@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::attributes::Attributes;
-use super::Variable;
+use super::{Variable, authorizer};
 use crate::expr::cel::{Bindings, Value};
 use crate::plane::kinds::Resource;
 
@@ -33,6 +33,7 @@ pub(in crate::plane::admission) struct Inputs<'a> {
     pub shown: &'a Shown,
     pub namespace: &'a Json,
     pub params: &'a Json,
+    pub attributes: &'a Attributes<'a>,
 }
 
 impl<'a> Inputs<'a> {
@@ -44,6 +45,9 @@ impl<'a> Inputs<'a> {
             .with("request", Value::of_json(&self.shown.request))
             .with("params", Value::of_json(self.params))
             .with("namespaceObject", Value::of_json(self.namespace));
+        let (authorizer, resource) = authorizer::values(self.attributes);
+        bindings.set("authorizer", authorizer);
+        bindings.set("authorizer.requestResource", resource);
         for variable in variables {
             if let Some(program) = variable.expression.program() {
                 bindings.define("variables", &variable.name, program);

@@ -1,15 +1,20 @@
 //! Admission policies: expressions that judge or change a request, put to work by bindings.
 
+mod authorizer;
+mod definitions;
 mod dynamic;
 mod environment;
 mod expression;
 mod inputs;
+mod mutating;
 mod params;
 mod validating;
 
+pub(crate) use self::definitions::mutating_kinds;
 pub(super) use self::environment::{Place, Variables};
 pub(super) use self::expression::{Conditions, Result_, compile};
 pub(super) use self::inputs::{Inputs, Shown};
+pub(super) use self::mutating::{Policy as MutatingPolicy, change};
 pub(super) use self::validating::{Policy as ValidatingPolicy, judge};
 
 use serde_json::Value;

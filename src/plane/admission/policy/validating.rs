@@ -301,7 +301,12 @@ impl Judging<'_> {
             });
             for param in found {
                 let params = param.unwrap_or_default();
-                let outcome = self.policy.evaluate(&Inputs { shown, namespace, params: &params });
+                let outcome = self.policy.evaluate(&Inputs {
+                    shown,
+                    namespace,
+                    params: &params,
+                    attributes: self.attributes,
+                });
                 self.take(binding, outcome, &mut annotations);
             }
         }

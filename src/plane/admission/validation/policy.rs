@@ -26,16 +26,14 @@ fn common(
     if constraints.is_object() {
         resources::constraints(constraints, "spec.matchConstraints", report);
         let rules = &constraints["resourceRules"];
-        for (index, rule) in items(rules).enumerate() {
-            for (place, operation) in items(&rule["operations"]).enumerate() {
-                if let Some(allowed) = operations {
-                    let at = format!("spec.matchConstraints.resourceRules[{index}].operations[{place}]");
-                    report.one_of(&at, operation, allowed);
-                }
-            }
-        }
         if items(rules).count() == 0 {
             report.required("spec.matchConstraints.resourceRules", "");
+        }
+        for operation in items(rules).flat_map(|rule| items(&rule["operations"])) {
+            if let Some(allowed) = operations {
+                let at = "spec.matchConstraints.resourceRules.operations";
+                report.one_of(at, operation, allowed);
+            }
         }
     } else {
         report.required("spec.matchConstraints", "");
@@ -153,18 +151,19 @@ pub(super) fn mutating(body: &Value, before: Option<&Value>, report: &mut Report
             }
         };
         let kind = text(&one["patchType"]);
-        if !one[other].is_null() {
-            let why = format!("must not be set when patchType is {kind}");
-            report.forbidden(&format!("{at}.{other}"), &why);
-        }
-        let at = format!("{at}.{field}");
-        let expression = text(&one[field]["expression"]);
+        let at_field = format!("{at}.{field}");
+        let expression = text(&one[field]["expression"]).trim();
         if one[field].is_null() {
-            report.required(&at, &format!("must be set when patchType is {kind}"));
-        } else if expression.trim().is_empty() {
-            report.required(&format!("{at}.expression"), "expression is not specified");
+            report.required(&at_field, &format!("must be specified when patchType is {kind}"));
+        } else if expression.is_empty() {
+            report.required(&format!("{at_field}.expression"), "");
         } else {
-            check(expression, result, place, variables.as_ref(), &format!("{at}.expression"), report);
+            let at = format!("{at_field}.expression");
+            check(expression, result, place, variables.as_ref(), &at, report);
+        }
+        if !one[other].is_null() {
+            let why = format!("must not be specified when patchType is {kind}");
+            report.invalid_text(&format!("{at}.{other}"), &format!("{{{other}}}"), &why);
         }
     }
     if spec["reinvocationPolicy"].is_null() {
