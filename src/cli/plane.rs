@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Outcome, output};
-use crate::plane::{AuditLog, Plane, write_private};
+use crate::plane::{AuditLevel, AuditLog, Plane, write_private};
 
 /// Serve one embedded API server over TLS: kubectl works against it.
 ///
@@ -27,9 +27,37 @@ pub struct PlaneArgs {
     /// Append an audit log to this file: a JSON line (audit.k8s.io/v1) for each answered request.
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+    /// How much the audit log holds of a request.
+    #[arg(long, value_enum, default_value_t = Level::Metadata, requires = "audit")]
+    audit_level: Level,
+    /// Publish the plane's certificate authority in every namespace, as the ConfigMap kube-root-ca.crt.
+    #[arg(long)]
+    root_ca: bool,
+    /// Let requests ask for faults with the header Moin-Fault: status=503; times=2, delay=250ms, hang, lose-answer,
+    /// cut=3 (a watch breaks off after three events). Only for tests.
+    #[arg(long)]
+    fault_header: bool,
     /// Serve plain HTTP: who brings no credentials is the administrator. Only for tests on the loopback.
     #[arg(long)]
     insecure_http: bool,
+}
+
+/// How much an audit log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// Who asked for what, and how it was answered.
+    Metadata,
+    /// Also the objects that were sent and answered; never those of Secrets and tokens.
+    RequestResponse,
+}
+
+impl From<Level> for AuditLevel {
+    fn from(level: Level) -> AuditLevel {
+        match level {
+            Level::Metadata => AuditLevel::Metadata,
+            Level::RequestResponse => AuditLevel::RequestResponse,
+        }
+    }
 }
 
 /// Run the command.
@@ -42,8 +70,12 @@ pub fn run(args: PlaneArgs) -> Outcome {
         if let Some(path) = &args.audit {
             let log = AuditLog::file(path)
                 .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-            builder = builder.audit(log);
+            builder = builder.audit(log.level(args.audit_level.into()));
         }
+        if args.fault_header {
+            builder = builder.fault_header();
+        }
+        builder = builder.root_ca(args.root_ca);
         let plane = builder.open().map_err(|error| format!("--data: {error}"))?;
         let serving = if args.insecure_http {
             plane.serve(&args.listen).await

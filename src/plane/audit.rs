@@ -248,7 +248,7 @@ pub(crate) async fn finish(mut record: Record, response: Response<Body>) -> Resp
     record.event["responseStatus"] = json!({"metadata": {}, "code": code});
     if record.watch && code == 200 {
         record.tell("ResponseStarted");
-        return response.map(|body| Body::new(Told { body, _record: record }));
+        return response.map(|body| Body::new(Told { body, record: Some(record) }));
     }
     if code < 400 && !record.wants_bodies() {
         return response;
@@ -267,10 +267,10 @@ pub(crate) async fn finish(mut record: Record, response: Response<Body>) -> Resp
     Response::from_parts(parts, Body::from(bytes))
 }
 
-/// The body of a watch, whose end is told when it is dropped.
+/// The body of a watch, whose end is told when it is reached, or when the client is gone.
 struct Told {
     body: Body,
-    _record: Record,
+    record: Option<Record>,
 }
 
 impl HttpBody for Told {
@@ -281,7 +281,11 @@ impl HttpBody for Told {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            drop(self.record.take());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -19,7 +19,7 @@ use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
 use super::status::{Failure, bytes_response, json_response, respond, text_response};
 use super::write::PatchKind;
-use super::{audit, body, clock, convert, discovery, read, table};
+use super::{audit, body, clock, convert, cut, discovery, fault_header, read, table};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -29,7 +29,12 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Ar
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let trouble = server.faults.next(&method, &path);
+    let asked = request.headers().get(fault_header::HEADER).filter(|_| server.settings.fault_header);
+    let trouble = match asked.map(|text| server.faults.asked(&String::from_utf8_lossy(text.as_bytes()))) {
+        None => server.faults.next(&method, &path),
+        Some(Ok(trouble)) => trouble,
+        Some(Err(wrong)) => return Failure::bad_request(wrong).response(),
+    };
     let response = match trouble {
         Some(Trouble::Status(code)) => injected(code).response(),
         Some(Trouble::Hang) => std::future::pending().await,
@@ -40,6 +45,9 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Ar
         Some(Trouble::LoseAnswer) => {
             let _ = answer(&server, request, &peer).await;
             broken()
+        }
+        Some(Trouble::Cut(lines)) => {
+            answer(&server, request, &peer).await.map(|body| cut::after(body, lines))
         }
         None => answer(&server, request, &peer).await,
     };

@@ -20,12 +20,16 @@ mod audit;
 mod auth;
 mod body;
 mod call;
+mod certificate;
 mod clock;
 mod controllers;
 mod convert;
 mod crd;
+mod cut;
 mod delete;
+mod der;
 mod discovery;
+mod fault_header;
 mod http;
 mod keys;
 mod kinds;
@@ -116,6 +120,8 @@ impl Plane {
                 audit: None,
                 history: HISTORY,
                 controllers: true,
+                root_ca: false,
+                fault_header: false,
                 data: None,
                 services: None,
                 mutating_policies: false,
@@ -268,6 +274,22 @@ impl PlaneBuilder {
     #[must_use]
     pub fn require_token(mut self) -> PlaneBuilder {
         self.settings.anonymous = false;
+        self
+    }
+
+    /// Publishes the certificate of the plane's authority in every namespace, as the ConfigMap `kube-root-ca.crt`. Off
+    /// unless switched on, so that a namespace holds no ConfigMap that nobody made.
+    #[must_use]
+    pub fn root_ca(mut self, publish: bool) -> PlaneBuilder {
+        self.settings.root_ca = publish;
+        self
+    }
+
+    /// Heeds the header `Moin-Fault` of requests: `status=503; times=2`, `delay=250ms`, `hang`, `lose-answer`,
+    /// `cut=3` (a watch breaks off after three events). Only for tests.
+    #[must_use]
+    pub fn fault_header(mut self) -> PlaneBuilder {
+        self.settings.fault_header = true;
         self
     }
 

@@ -1,9 +1,11 @@
 //! What tests see and do: every request that came in, and answers that go wrong on purpose.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use super::fault_header;
 
 /// How many requests are remembered.
 const KEPT: usize = 100_000;
@@ -57,6 +59,8 @@ pub(crate) enum Trouble {
     Delay(Duration),
     Hang,
     LoseAnswer,
+    /// The connection breaks after so many lines of the answer.
+    Cut(usize),
 }
 
 /// Something that goes wrong with the next requests that match.
@@ -98,6 +102,11 @@ impl Fault {
         Fault::new(Trouble::LoseAnswer)
     }
 
+    /// The request is carried out, and its answer breaks off after so many events of a watch.
+    pub fn cut_watch(events: usize) -> Fault {
+        Fault::new(Trouble::Cut(events))
+    }
+
     /// Only requests of this method (empty: any) whose path contains this text.
     #[must_use]
     pub fn on(mut self, method: &str, path: &str) -> Fault {
@@ -116,20 +125,35 @@ impl Fault {
 
 /// The faults that are still to come.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults {
+    coming: Mutex<Vec<Fault>>,
+    /// How often a header that says how often was heeded.
+    heeded: Mutex<HashMap<String, usize>>,
+}
 
 impl Faults {
     pub fn add(&self, fault: Fault) {
-        self.0.lock().push(fault);
+        self.coming.lock().push(fault);
     }
 
     pub fn clear(&self) {
-        self.0.lock().clear();
+        self.coming.lock().clear();
+        self.heeded.lock().clear();
+    }
+
+    /// The trouble that a request asks for itself.
+    pub fn asked(&self, header: &str) -> Result<Option<Trouble>, String> {
+        let (trouble, times) = fault_header::parse(header)?;
+        let Some(times) = times else { return Ok(Some(trouble)) };
+        let mut heeded = self.heeded.lock();
+        let count = heeded.entry(header.to_owned()).or_default();
+        *count += 1;
+        Ok((*count <= times).then_some(trouble))
     }
 
     /// The trouble that this request is in.
     pub fn next(&self, method: &str, path: &str) -> Option<Trouble> {
-        let mut faults = self.0.lock();
+        let mut faults = self.coming.lock();
         let hit = faults.iter_mut().find(|fault| {
             fault.left > 0
                 && (fault.method.is_empty() || fault.method == method)

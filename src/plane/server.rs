@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use super::admission::{Admission, Services, mutating_kinds};
 use super::audit::AuditLog;
-use super::auth::User;
 use super::auth::authenticate::{Tokens, administrator};
 use super::auth::rbac::{self, Rbac, Scope};
+use super::auth::{User, accounts};
 use super::call::Call;
 use super::keys::Keys;
 use super::kinds::{Registry, Resource};
@@ -43,6 +43,10 @@ pub(crate) struct Settings {
     pub audit: Option<AuditLog>,
     pub history: History,
     pub controllers: bool,
+    /// Whether each namespace gets the authority's certificate.
+    pub root_ca: bool,
+    /// Whether requests may ask for faults.
+    pub fault_header: bool,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
     /// Whether the kinds of MutatingAdmissionPolicy are served.
@@ -114,6 +118,9 @@ impl Server {
         server.create_namespaces();
         rbac::bootstrap::ensure(&server, &clock::now());
         rbac::bootstrap::index(&server);
+        if server.settings.controllers {
+            NAMESPACES.iter().for_each(|namespace| accounts::furnish(&server, namespace));
+        }
         server.admission.reload(&server);
         if goes_on {
             server.go_on();
@@ -197,6 +204,7 @@ impl Server {
     /// After an object was written.
     pub fn wrote(self: &Arc<Self>, resource: &Resource, key: &Key, object: &Arc<Object>) {
         self.granted(resource, key);
+        accounts::wrote(self, resource, key, object);
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(&key.name);
         }
@@ -235,6 +243,7 @@ impl Server {
     /// After an object was removed.
     pub fn removed(self: &Arc<Self>, resource: &Resource, key: &Key, last: &Object) {
         self.admission.noticed(self, resource);
+        accounts::removed(self, resource, key);
         self.granted(resource, key);
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(&key.name);

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -16,7 +18,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::auth::authenticate::Certificate;
-use super::auth::user::{CREDENTIAL_ID, User};
+use super::certificate;
 
 const NAME: &str = "moin-plane-ca";
 const CERTIFICATE_FILE: &str = "ca.crt";
@@ -61,22 +63,24 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A certificate from yesterday's new year on, for some years.
-fn params(common_name: &str, organizations: &[String]) -> CertificateParams {
+/// Certificates hold from the beginning of the first to the beginning of the second of these years.
+fn years() -> (i32, i32) {
+    let year = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year());
+    (year - 1, year + YEARS)
+}
+
+fn params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    for organization in organizations {
-        params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
-    }
     params.distinguished_name.push(DnType::CommonName, common_name);
-    let year = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year());
-    params.not_before = rcgen::date_time_ymd(year - 1, 1, 1);
-    params.not_after = rcgen::date_time_ymd(year + YEARS, 1, 1);
+    let (from, until) = years();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
     params
 }
 
 fn authority_params() -> CertificateParams {
-    let mut params = params(NAME, &[]);
+    let mut params = params(NAME);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -131,7 +135,12 @@ impl Authority {
 
     /// A certificate for a user and his groups.
     pub fn client(&self, user: &str, groups: &[String]) -> io::Result<Identity> {
-        self.sign(params(user, groups), ExtendedKeyUsagePurpose::ClientAuth)
+        let own = CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(wrong)?;
+        let name =
+            certificate::subject(&own).ok_or_else(|| wrong("the authority's certificate is broken"))?;
+        let key = KeyPair::generate().map_err(wrong)?;
+        let signed = certificate::write(user, groups, years(), &key, (name, self.issuer.key()));
+        Ok(Identity { certificate: pem(&signed.map_err(wrong)?), key: key.serialize_pem() })
     }
 
     /// A certificate for the server, good for the loopback, the cluster's names and this address.
@@ -141,14 +150,10 @@ impl Authority {
         if !names.contains(&address) {
             names.push(address);
         }
-        let mut params = params("kube-apiserver", &[]);
+        let mut params = params("kube-apiserver");
         params.subject_alt_names = CertificateParams::new(names).map_err(wrong)?.subject_alt_names;
-        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
-    }
-
-    fn sign(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> io::Result<Identity> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(wrong)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(wrong)?;
@@ -182,11 +187,19 @@ impl Authority {
     }
 }
 
+/// A certificate in PEM.
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 /// Whose certificate the client of a connection showed.
 pub(crate) fn client_of(verifier: &dyn ClientCertVerifier, chain: &[CertificateDer<'_>]) -> Certificate {
     let Some((own, between)) = chain.split_first() else { return Certificate::None };
     let verified = verifier.verify_client_cert(own, between, UnixTime::now());
-    match (verified, subject_of(own)) {
+    match (verified, certificate::user(own)) {
         (Ok(_), Some(user)) => Certificate::Of(Arc::new(user.authenticated())),
         (Ok(_), None) => Certificate::None,
         (Err(_), _) => Certificate::Refused,
@@ -242,54 +255,6 @@ impl ClientCertVerifier for Later {
     }
 }
 
-/// The user that a certificate names: his name is the common name, his groups are the organizations.
-fn subject_of(certificate: &CertificateDer<'_>) -> Option<User> {
-    use sha2::Digest as _;
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
-    let (_, outer, _) = element(certificate.as_ref())?;
-    let (_, mut fields, _) = element(outer)?;
-    let (tag, _, rest) = element(fields)?;
-    if tag == 0xa0 {
-        fields = rest; // the version
-    }
-    // Serial number, algorithm, issuer and validity come before the subject.
-    for _ in 0..4 {
-        fields = element(fields)?.2;
-    }
-    let (_, mut names, _) = element(fields)?;
-    let mut user = User::default();
-    while let Some((_, set, rest)) = element(names) {
-        let (_, pair, _) = element(set)?;
-        let (_, kind, value) = element(pair)?;
-        let text = || element(value).map(|(_, text, _)| String::from_utf8_lossy(text).into_owned());
-        match kind {
-            COMMON_NAME => user.name = text()?,
-            ORGANIZATION => user.groups.push(text()?),
-            _ => {}
-        }
-        names = rest;
-    }
-    let digest = sha2::Sha256::digest(certificate.as_ref());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={digest}")]);
-    (!user.name.is_empty()).then_some(user)
-}
-
-/// The first element of DER: its tag, its content, and what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        (bytes.iter().try_fold(0usize, |all, &byte| all.checked_mul(256)?.checked_add(byte.into()))?, rest)
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,10 +266,10 @@ mod tests {
     #[test]
     fn a_client_is_known_by_its_certificate() {
         let authority = Authority::generate().unwrap();
-        let groups = ["dev".to_owned()];
+        let groups = ["dev".to_owned(), "ops".to_owned(), "a".repeat(200)];
         let own = certificate(&authority.client("somebody", &groups).unwrap().certificate);
         let Certificate::Of(user) = client_of(&*authority.verifier().unwrap(), &[own]) else { panic!() };
-        assert_eq!((user.name.as_str(), user.groups.len()), ("somebody", 2));
+        assert_eq!((user.name.as_str(), user.groups.len()), ("somebody", 4));
         let stranger = Authority::generate().unwrap();
         let strange = certificate(&stranger.client("somebody", &groups).unwrap().certificate);
         let verifier = authority.verifier().unwrap();
@@ -320,11 +285,5 @@ mod tests {
         assert_eq!(first.certificate(), second.certificate());
         let own = certificate(&second.client("a", &[]).unwrap().certificate);
         assert!(matches!(client_of(&*first.verifier().unwrap(), &[own]), Certificate::Of(_)));
-    }
-
-    #[test]
-    fn broken_der_is_no_user() {
-        assert!(element(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).is_none());
-        assert!(subject_of(&CertificateDer::from(vec![0x30, 0x03, 0x30, 0x01, 0x02])).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! Every request passes `http` in this order: request info, authentication, impersonation, authorization, handler,
 //! with the audit log around all of it.
 
+pub(crate) mod accounts;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
 mod call;

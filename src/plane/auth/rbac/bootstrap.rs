@@ -1,7 +1,7 @@
 //! The roles and bindings that a new server has.
 //!
 //! `bootstrap.json` holds them as kube-apiserver v1.35 makes them, in its order and without what all have in common;
-//! `MOIN_WRITE_BOOTSTRAP=1 cargo test --test plane_auth bootstrap` records it again from a real one.
+//! `MOIN_WRITE_BOOTSTRAP=1 cargo test --test plane_auth_real bootstrap` records it again from a real one.
 
 use std::sync::LazyLock;
 
