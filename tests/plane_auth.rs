@@ -142,7 +142,10 @@ async fn roles_allow_what_they_say_and_no_more() {
     let kube::Error::Api(status) = refused else { panic!("{refused}") };
     assert_eq!(
         (status.code, status.message.as_str()),
-        (403, "configmaps \"x\" is forbidden: "),
+        (
+            403,
+            r#"configmaps "x" is forbidden: User "bob" cannot create resource "configmaps" in API group "" in the namespace "default""#
+        ),
         "it would create"
     );
     let own: Api<ConfigMap> = Api::namespaced(admin.clone(), "default");

@@ -305,6 +305,7 @@ async fn perform(
             let body = body::object(&parts.headers, bytes)?.value;
             Answer::value(201, reviews::answer(call, body)?)
         }
+        _ if call.resource.virtual_kind && call.name.is_some() => return Err(unknown_path()),
         _ if call.resource.virtual_kind => return Err(Failure::method_not_allowed()),
         (&Method::GET, false) if is_watch => return call.watch(),
         (&Method::GET, false) => call.list()?,
@@ -330,10 +331,14 @@ fn subresource(resource: &Resource, name: Option<&str>) -> Result<Option<Subreso
         Some("scale") if resource.scale.is_some() => Ok(Some(Subresource::Scale)),
         Some("finalize") if resource.is("", "Namespace") => Ok(Some(Subresource::Finalize)),
         Some("token") if resource.is("", "ServiceAccount") => Ok(Some(Subresource::Token)),
-        Some(_) => Err(Failure {
-            details: Some(serde_json::json!({})),
-            ..Failure::new(404, "NotFound", "the server could not find the requested resource")
-        }),
+        Some(_) => Err(unknown_path()),
+    }
+}
+
+fn unknown_path() -> Failure {
+    Failure {
+        details: Some(serde_json::json!({})),
+        ..Failure::new(404, "NotFound", "the server could not find the requested resource")
     }
 }
 

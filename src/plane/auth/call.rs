@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::authorize::{Attributes, authorize, forbidden};
+use super::authorize::{Attributes, authorize};
 use super::rbac::{self, escalation};
 use crate::plane::call::Call;
 use crate::plane::status::Failure;
@@ -20,7 +20,7 @@ impl Call<'_> {
             ..Attributes::resource(&self.user, "create", group, plural)
         };
         let decision = authorize(&self.server.rbac, &create);
-        if decision.allowed { Ok(()) } else { Err(forbidden(group, plural, self.name(), &decision.reason)) }
+        if decision.allowed { Ok(()) } else { Err(create.forbidden(&decision.reason)) }
     }
 
     /// A role or binding must not grant what its writer does not hold.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::authenticate;
 use super::authorize::{Attributes, Decision, authorize};
+use super::rbac::{Reference, together};
 use super::user::User;
 use crate::plane::call::Call;
 use crate::plane::status::{Failure, FieldError};
@@ -17,15 +18,14 @@ pub(crate) fn answer(call: &Call<'_>, mut body: Value) -> Result<Value, Failure>
     body["metadata"] = if given.is_object() { given } else { json!({}) };
     registry.types.normalise(&call.resource, &mut body, true);
     check_namespace(call, &body)?;
+    let manager = &call.options.manager;
+    body = registry.types.update(&call.resource, None, &body, manager, None, &call.now);
     let asked = match &*call.resource.gvk.kind {
         "SelfSubjectReview" => return Ok(whoami(call)),
         "SelfSubjectRulesReview" => return rules(call, &body),
         "TokenReview" => token(call, &body)?,
         _ => access(call, &body)?,
     };
-    let manager = &call.options.manager;
-    let spec = registry.types.update(&call.resource, None, &body, manager, None, &call.now);
-    body = spec;
     body["apiVersion"] = call.resource.gvk.api_version().into();
     body["kind"] = (&*call.resource.gvk.kind).into();
     body["status"] = asked;
@@ -57,7 +57,7 @@ fn rules(call: &Call<'_>, body: &Value) -> Result<Value, Failure> {
     if namespace.is_empty() {
         return Err(Failure::bad_request("no namespace on request"));
     }
-    let (rules, errors) = call.server.rbac.rules_for(&call.user, namespace);
+    let (rules, missing) = call.server.rbac.rules_for(&call.user, namespace);
     let (mut resources, mut paths) = (Vec::new(), Vec::new());
     if call.user.is_master() {
         // What the group of administrators may do stands in no role.
@@ -69,10 +69,9 @@ fn rules(call: &Call<'_>, body: &Value) -> Result<Value, Failure> {
         paths.extend(path);
     }
     let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
-    match &errors[..] {
-        [] => {}
-        [one] => status["evaluationError"] = one.as_str().into(),
-        many => status["evaluationError"] = format!("[{}]", many.join(", ")).into(),
+    let errors = together(missing.iter().map(Reference::missing).collect());
+    if !errors.is_empty() {
+        status["evaluationError"] = errors.into();
     }
     Ok(json!({
         "apiVersion": api_version(call), "kind": "SelfSubjectRulesReview",
@@ -177,7 +176,7 @@ fn access_errors(call: &Call<'_>, body: &Value, of_self: bool) -> Vec<FieldError
         selector_errors(&resource[field], field, &mut wrong);
     }
     let mut metadata = body["metadata"].clone();
-    let shown = metadata.to_string();
+    let shown = printed_metadata(&metadata);
     if let Some(map) = metadata.as_object_mut() {
         map.remove("managedFields");
         if call.resource.namespaced {
@@ -202,6 +201,39 @@ fn access_errors(call: &Call<'_>, body: &Value, of_self: bool) -> Vec<FieldError
         }
     }
     errors
+}
+
+/// Metadata in the order in which the server prints it.
+fn printed_metadata(metadata: &Value) -> String {
+    const FIELDS: [&str; 12] = [
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+    ];
+    const MANAGED: [&str; 7] =
+        ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+    let field = |of: &Value, name: &str| {
+        of.get(name).filter(|value| !value.is_null()).map(|value| format!("{name:?}:{value}"))
+    };
+    let mut parts: Vec<String> = FIELDS.iter().filter_map(|name| field(metadata, name)).collect();
+    if let Some(managers) = metadata["managedFields"].as_array() {
+        let entry = |entry: &Value| {
+            let parts: Vec<String> = MANAGED.iter().filter_map(|name| field(entry, name)).collect();
+            format!("{{{}}}", parts.join(","))
+        };
+        let entries: Vec<String> = managers.iter().map(entry).collect();
+        parts.push(format!("\"managedFields\":[{}]", entries.join(",")));
+    }
+    format!("{{{}}}", parts.join(","))
 }
 
 fn selector_errors(selector: &Value, field: &str, wrong: &mut impl FnMut(&str, &str, &str)) {

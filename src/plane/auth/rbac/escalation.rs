@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::authorize::{Attributes, authorize, forbidden};
 use super::super::user::User;
-use super::index::Reference;
+use super::index::{Reference, together};
 use super::rule::quoted;
 use super::{GROUP, Rbac, Rule};
 use crate::plane::status::Failure;
@@ -69,22 +69,24 @@ fn check_binding(rbac: &Rbac, grant: &Grant<'_>) -> Result<(), Failure> {
     if !resource.is_empty() && authorize(rbac, &bind).allowed {
         return Ok(());
     }
-    let rules = rbac.rules_of(&role, grant.namespace).map_err(|missing| not_found(&role, missing))?;
+    let rules = rbac.rules_of(&role, grant.namespace).ok_or_else(|| not_found(&role, grant.resource))?;
     confirm(rbac, grant, &rules).map_err(|why| grant.refused(&why))
 }
 
-/// The answer to a binding of a role that is not there, by somebody who may not bind it unseen.
-fn not_found(role: &Reference, message: String) -> Failure {
+/// The answer to a binding of a role that is not there, by somebody who may not bind it unseen. The server tells it
+/// of the resource that is written.
+fn not_found(role: &Reference, resource: &str) -> Failure {
+    let message = role.missing_as(resource);
     if !matches!(&*role.kind, "Role" | "ClusterRole") {
         return Failure::internal(message);
     }
-    let about = crate::plane::status::details(GROUP, &role.kind.to_lowercase(), &role.name);
+    let about = crate::plane::status::details(GROUP, resource, &role.name);
     Failure { details: Some(about), ..Failure::new(404, "NotFound", message) }
 }
 
 /// Whether the writer holds all of these rules; the error says which he does not.
 fn confirm(rbac: &Rbac, grant: &Grant<'_>, rules: &[Rule]) -> Result<(), String> {
-    let (owned, errors) = rbac.rules_for(grant.user, grant.namespace);
+    let (owned, lost) = rbac.rules_for(grant.user, grant.namespace);
     let missing = Rule::missing(&owned, rules);
     if missing.is_empty() {
         return Ok(());
@@ -98,8 +100,9 @@ fn confirm(rbac: &Rbac, grant: &Grant<'_>, rules: &[Rule]) -> Result<(), String>
         quoted(&grant.user.groups),
         texts.join("\n")
     );
-    if !errors.is_empty() {
-        message.push_str(&format!("; resolution errors: [{}]", errors.join(" ")));
+    if !lost.is_empty() {
+        let errors = lost.iter().map(|role| role.missing_as(grant.resource)).collect();
+        message.push_str(&format!("; resolution errors: [{}]", together(errors)));
     }
     Err(message)
 }

@@ -98,23 +98,31 @@ impl Rbac {
                 }
             }
         }
-        let errors = tables.rules_for(wanted.user, wanted.namespace).1;
-        let reason = match &errors[..] {
-            [] => String::new(),
-            [one] => format!("RBAC: {one}"),
-            many => format!("RBAC: [{}]", many.join(", ")),
-        };
+        let missing = tables.rules_for(wanted.user, wanted.namespace).1;
+        let reason = together(missing.iter().map(Reference::missing).collect());
+        let reason = if reason.is_empty() { reason } else { format!("RBAC: {reason}") };
         Decision { allowed: false, reason }
     }
 
-    /// Every rule that a user has in a namespace (empty: in the cluster), and what was not found on the way.
-    pub fn rules_for(&self, user: &User, namespace: &str) -> (Vec<Rule>, Vec<String>) {
+    /// Every rule that a user has in a namespace (empty: in the cluster), and the roles that are bound and not there.
+    pub fn rules_for(&self, user: &User, namespace: &str) -> (Vec<Rule>, Vec<Reference>) {
         self.0.read().rules_for(user, namespace)
     }
 
-    /// The rules of a role; the error says that it is not there.
-    pub fn rules_of(&self, role: &Reference, namespace: &str) -> Result<Arc<Vec<Rule>>, String> {
-        self.0.read().rules(role, namespace).cloned().ok_or_else(|| role.missing())
+    /// The rules of a role, if it is there.
+    pub fn rules_of(&self, role: &Reference, namespace: &str) -> Option<Arc<Vec<Rule>>> {
+        self.0.read().rules(role, namespace).cloned()
+    }
+}
+
+/// Several errors as one text, each once.
+pub(crate) fn together(mut errors: Vec<String>) -> String {
+    let mut seen = std::collections::HashSet::new();
+    errors.retain(|error| seen.insert(error.clone()));
+    match &errors[..] {
+        [one] => one.clone(),
+        [] => String::new(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 
@@ -129,11 +137,14 @@ impl Reference {
         Reference { group: text("apiGroup"), kind: text("kind"), name: text("name") }
     }
 
-    fn missing(&self) -> String {
+    pub fn missing(&self) -> String {
+        self.missing_as(&self.kind.to_lowercase())
+    }
+
+    /// The same, told of a resource by this name.
+    pub fn missing_as(&self, resource: &str) -> String {
         match &*self.kind {
-            "Role" | "ClusterRole" => {
-                format!("{}.{} {:?} not found", self.kind.to_lowercase(), super::GROUP, self.name)
-            }
+            "Role" | "ClusterRole" => format!("{resource}.{} {:?} not found", super::GROUP, self.name),
             kind => format!("unsupported role reference kind: {kind:?}"),
         }
     }
@@ -208,19 +219,19 @@ impl Tables {
         }
     }
 
-    fn rules_for(&self, user: &User, namespace: &str) -> (Vec<Rule>, Vec<String>) {
-        let (mut rules, mut errors) = (Vec::new(), Vec::new());
+    fn rules_for(&self, user: &User, namespace: &str) -> (Vec<Rule>, Vec<Reference>) {
+        let (mut rules, mut missing) = (Vec::new(), Vec::new());
         for namespace in scopes(namespace) {
             let bindings: Bindings =
                 self.of_user(namespace, user).map(|b| (b.name.clone(), b.clone())).collect();
             for binding in bindings.values() {
                 match self.rules(&binding.role, namespace) {
                     Some(found) => rules.extend(found.iter().cloned()),
-                    None => errors.push(binding.role.missing()),
+                    None => missing.push(binding.role.clone()),
                 }
             }
         }
-        (rules, errors)
+        (rules, missing)
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod escalation;
 mod index;
 mod rule;
 
-pub(crate) use index::{Rbac, Scope};
+pub(crate) use index::{Rbac, Reference, Scope, together};
 pub(crate) use rule::{Rule, quoted};
 
 /// The API group of roles and bindings.
