@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[path = "kubectl/alone.rs"]
+mod alone;
+#[path = "kubectl/commands.rs"]
+mod commands;
 #[path = "kubectl/openapi.rs"]
 mod openapi;
 mod support;

@@ -250,8 +250,18 @@ fn builtin(kind: &KindInfo) -> Resource {
         selectable: Vec::new(),
         columns: Vec::new(),
         virtual_kind,
-        deprecation: None,
+        deprecation: deprecation(&kind.gvk),
     }
+}
+
+/// What the server says of a kind that people should leave.
+fn deprecation(gvk: &Gvk) -> Option<String> {
+    let text = match (&*gvk.group, &*gvk.kind) {
+        ("", "ComponentStatus") => "v1 ComponentStatus is deprecated in v1.19+",
+        ("", "Endpoints") => "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 fn workload_scale() -> Scale {

@@ -57,6 +57,11 @@ fn binaries() -> Option<PathBuf> {
     None
 }
 
+/// The folder with kubectl; `None` with a line that says why.
+pub fn kubectl_folder() -> Option<PathBuf> {
+    binaries()
+}
+
 impl RealServer {
     /// The one server of this test binary, started by whoever asks first; tests use namespaces of their own.
     /// `None`, after a line that says why, where there can be none.
