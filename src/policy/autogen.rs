@@ -198,25 +198,32 @@ fn rewrite_body(rule: &Value, key: &str) -> Option<Map<String, Value>> {
     rule.get("verifyImages").filter(|v| present(v)).map(|_| Map::new())
 }
 
-/// Rewrites the paths into the object in all texts of a rule.
+/// Rewrites the paths into the object in all texts of a rule. A rule in CEL calls it `object`, all others
+/// `request.object`.
 fn shift(rule: &Value, to: &str) -> Value {
-    match rule {
-        Value::String(text) => shift_text(text, to).into(),
-        Value::Array(list) => list.iter().map(|v| shift(v, to)).collect(),
+    let objects = match &rule["validate"]["cel"] {
+        Value::Null => ["request.object", "request.oldObject"],
+        _ => ["object", "oldObject"],
+    };
+    shift_texts(rule, objects, to)
+}
+
+fn shift_texts(value: &Value, objects: [&str; 2], to: &str) -> Value {
+    match value {
+        Value::String(text) => shift_text(text, objects, to).into(),
+        Value::Array(list) => list.iter().map(|v| shift_texts(v, objects, to)).collect(),
         Value::Object(map) => {
-            Value::Object(map.iter().map(|(k, v)| (shift_text(k, to), shift(v, to))).collect())
+            let entry = |(k, v): (&String, &Value)| (shift_text(k, objects, to), shift_texts(v, objects, to));
+            Value::Object(map.iter().map(entry).collect())
         }
         other => other.clone(),
     }
 }
 
-fn shift_text(text: &str, to: &str) -> String {
-    if !text.contains("request.") {
-        return text.to_owned();
-    }
+fn shift_text(text: &str, objects: [&str; 2], to: &str) -> String {
     let mut text = text.to_owned();
     for part in ["spec", "metadata"] {
-        for object in ["request.object", "request.oldObject"] {
+        for object in objects {
             text = text.replace(&format!("{object}.{part}"), &format!("{object}.spec.{to}.{part}"));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::matching::Kinds;
 
-/// Rules by the kinds they name, and by the namespace their policy is confined to.
+/// Rules by the resources of the kinds they name, and by the namespace their policy is confined to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     cluster: ByKind,
@@ -13,6 +13,7 @@ pub(crate) struct Index {
 
 #[derive(Debug, Clone, Default)]
 struct ByKind {
+    /// By the name of the resource, `pods`.
     exact: HashMap<String, Vec<u32>>,
     /// Rules that name kinds by wildcards, or none.
     any: Vec<u32>,
@@ -29,7 +30,7 @@ impl Index {
             Kinds::Unknown => part.any.push(rule),
             Kinds::These(kinds) => {
                 for kind in kinds {
-                    let rules = part.exact.entry(kind.to_owned()).or_default();
+                    let rules = part.exact.entry(kind.into_owned()).or_default();
                     if rules.last() != Some(&rule) {
                         rules.push(rule);
                     }
@@ -39,12 +40,12 @@ impl Index {
     }
 
     /// Rules that may be about an object, in the order in which they were added.
-    pub(crate) fn candidates(&self, kind: &str, namespace: Option<&str>) -> Vec<u32> {
+    pub(crate) fn candidates(&self, resource: &str, namespace: Option<&str>) -> Vec<u32> {
         let mut found = Vec::new();
         let own = namespace.and_then(|namespace| self.namespaces.get(namespace));
         for part in std::iter::once(&self.cluster).chain(own) {
             found.extend_from_slice(&part.any);
-            found.extend(part.exact.get(kind).into_iter().flatten());
+            found.extend(part.exact.get(resource).into_iter().flatten());
         }
         found.sort_unstable();
         found
@@ -58,13 +59,13 @@ mod tests {
     #[test]
     fn only_rules_of_the_kind_and_namespace_are_candidates() {
         let mut index = Index::default();
-        index.add(0, None, Kinds::These(vec!["Pod", "Pod", "Job"]));
+        index.add(0, None, Kinds::These(["pods", "pods", "jobs"].map(Into::into).to_vec()));
         index.add(1, None, Kinds::Unknown);
-        index.add(2, Some("a"), Kinds::These(vec!["Pod"]));
-        index.add(3, None, Kinds::These(vec!["Pod"]));
-        assert_eq!(index.candidates("Pod", Some("a")), [0, 1, 2, 3]);
-        assert_eq!(index.candidates("Pod", Some("b")), [0, 1, 3]);
-        assert_eq!(index.candidates("Job", None), [0, 1]);
-        assert_eq!(index.candidates("Service", Some("a")), [1]);
+        index.add(2, Some("a"), Kinds::These(vec!["pods".into()]));
+        index.add(3, None, Kinds::These(vec!["pods".into()]));
+        assert_eq!(index.candidates("pods", Some("a")), [0, 1, 2, 3]);
+        assert_eq!(index.candidates("pods", Some("b")), [0, 1, 3]);
+        assert_eq!(index.candidates("jobs", None), [0, 1]);
+        assert_eq!(index.candidates("services", Some("a")), [1]);
     }
 }

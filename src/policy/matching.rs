@@ -1,5 +1,6 @@
 //! `match` and `exclude`: which objects a rule is about.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -7,16 +8,22 @@ use serde_json::{Map, Value};
 use crate::expr::wildcard;
 use crate::model::Gvk;
 
+use super::cel::Constraints;
 use super::kinds::KindSelector;
 use super::reader::{Reader, Result};
 use super::request::{Request, UserInfo};
 use super::selector::Selector;
 
-/// A rule's `match` and `exclude`.
+/// Which objects a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Matching {
-    include: Filters,
-    exclude: Option<Filters>,
+pub(crate) struct Matching(Selection);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Selection {
+    /// A classic rule's `match` and `exclude`.
+    Filters { include: Filters, exclude: Option<Filters> },
+    /// `matchConstraints` of a CEL policy.
+    Constraints(Constraints),
 }
 
 /// The filters of a block, and how they combine.
@@ -29,8 +36,6 @@ enum Filters {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Filter {
     kinds: Vec<KindSelector>,
-    /// Kinds by the names of their resources, as admission policies select them.
-    resources: Vec<ResourceRule>,
     names: Vec<String>,
     /// The older field `name`, which is ANDed with `names`.
     name: Option<String>,
@@ -44,14 +49,6 @@ struct Filter {
     subjects: Vec<Subject>,
 }
 
-/// An entry of `matchConstraints.resourceRules`; `*` stands for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ResourceRule {
-    groups: Vec<String>,
-    versions: Vec<String>,
-    resources: Vec<String>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Subject {
     kind: String,
@@ -61,8 +58,8 @@ struct Subject {
 
 /// The kinds that can match, for the index.
 pub(crate) enum Kinds<'a> {
-    /// Exactly these.
-    These(Vec<&'a str>),
+    /// Exactly these, as the names of their resources.
+    These(Vec<Cow<'a, str>>),
     /// Not known without asking the filters.
     Unknown,
 }
@@ -114,6 +111,22 @@ impl Subjected<'_> {
         self.namespace
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.name
+    }
+
+    pub(crate) fn labels(&self) -> &Map<String, Value> {
+        self.labels
+    }
+
+    pub(crate) fn operation(&self) -> &str {
+        self.operation
+    }
+
+    pub(crate) fn subresource(&self) -> &str {
+        self.subresource
+    }
+
     pub(crate) fn namespace_labels(&self) -> &Map<String, Value> {
         &self.namespace_labels
     }
@@ -128,12 +141,25 @@ impl Matching {
     pub(crate) fn compile(rule: &Reader<'_>) -> Result<Matching> {
         let include = rule.field("match").ok_or_else(|| rule.error("match is missing"))?;
         let exclude = rule.field("exclude").map(|block| filters(&block)).transpose()?;
-        Ok(Matching { include: filters(&include)?, exclude })
+        Ok(Matching(Selection::Filters { include: filters(&include)?, exclude }))
     }
 
-    /// The kinds that `match` names.
+    /// Of the constraints of a CEL policy.
+    pub(crate) fn of_constraints(constraints: Constraints) -> Matching {
+        Matching(Selection::Constraints(constraints))
+    }
+
+    /// The kinds that it can be about.
     pub(crate) fn kinds(&self) -> Kinds<'_> {
-        let (Filters::Any(list) | Filters::All(list)) = &self.include;
+        let include = match &self.0 {
+            Selection::Filters { include, .. } => include,
+            Selection::Constraints(constraints) => {
+                return constraints.resources().map_or(Kinds::Unknown, |names| {
+                    Kinds::These(names.into_iter().map(Cow::Borrowed).collect())
+                });
+            }
+        };
+        let (Filters::Any(list) | Filters::All(list)) = include;
         let mut kinds = Vec::new();
         for filter in list {
             if filter.kinds.is_empty() {
@@ -141,26 +167,12 @@ impl Matching {
             }
             for kind in &filter.kinds {
                 match kind.literal_kind() {
-                    Some(kind) => kinds.push(kind),
+                    Some(kind) => kinds.push(Cow::Owned(resource_name(kind))),
                     None => return Kinds::Unknown,
                 }
             }
         }
         Kinds::These(kinds)
-    }
-
-    /// Of the `matchConstraints` of an admission policy: at least the objects that these select. Selectors that would
-    /// narrow them are left out.
-    pub(crate) fn of_constraints(constraints: &Reader<'_>) -> Result<Matching> {
-        let mut filter = Filter::default();
-        for rule in constraints.list("resourceRules")? {
-            filter.resources.push(ResourceRule {
-                groups: rule.strings("apiGroups")?,
-                versions: rule.strings("apiVersions")?,
-                resources: rule.strings("resources")?,
-            });
-        }
-        Ok(Matching { include: Filters::Any(vec![filter]), exclude: None })
     }
 
     /// For a rule whose `match` cannot be understood: all objects of the kinds it names, or simply all objects.
@@ -179,16 +191,21 @@ impl Matching {
         }
         let kinds = kinds.filter(|kinds| !kinds.is_empty());
         let kinds = kinds.unwrap_or_else(|| KindSelector::parse("*").into_iter().collect());
-        Matching { include: Filters::Any(vec![Filter { kinds, ..Filter::default() }]), exclude: None }
+        let include = Filters::Any(vec![Filter { kinds, ..Filter::default() }]);
+        Matching(Selection::Filters { include, exclude: None })
     }
 
     pub(crate) fn matches(&self, object: &Subjected<'_>) -> bool {
-        let included = match &self.include {
+        let (include, exclude) = match &self.0 {
+            Selection::Filters { include, exclude } => (include, exclude),
+            Selection::Constraints(constraints) => return constraints.matches(object),
+        };
+        let included = match include {
             Filters::Any(filters) => filters.iter().any(|f| f.includes(object)),
             Filters::All(filters) => filters.iter().all(|f| f.includes(object)),
         };
         included
-            && !self.exclude.as_ref().is_some_and(|exclude| match exclude {
+            && !exclude.as_ref().is_some_and(|exclude| match exclude {
                 Filters::Any(filters) => filters.iter().any(|f| f.excludes(object)),
                 Filters::All(filters) => filters.iter().all(|f| f.excludes(object)),
             })
@@ -262,7 +279,6 @@ fn subject(reader: &Reader<'_>) -> Result<Subject> {
 impl Filter {
     fn has_resources(&self) -> bool {
         !self.kinds.is_empty()
-            || !self.resources.is_empty()
             || !self.names.is_empty()
             || self.name.is_some()
             || !self.namespaces.is_empty()
@@ -298,7 +314,6 @@ impl Filter {
             patterns.is_empty() || patterns.iter().any(|p| wildcard::matches(p, text))
         };
         (self.kinds.is_empty() || self.kinds.iter().any(|k| k.matches(&object.gvk, object.subresource)))
-            && (self.resources.is_empty() || self.resources.iter().any(|r| r.matches(&object.gvk)))
             && self.name.as_ref().is_none_or(|name| wildcard::matches(name, object.name))
             && any(&self.names, object.name)
             && any(&self.namespaces, object.namespace)
@@ -326,17 +341,8 @@ impl Filter {
     }
 }
 
-impl ResourceRule {
-    fn matches(&self, gvk: &Gvk) -> bool {
-        let has = |list: &[String], text: &str| list.iter().any(|item| item == "*" || item == text);
-        has(&self.groups, &gvk.group)
-            && has(&self.versions, &gvk.version)
-            && self.resources.iter().any(|r| matches!(r.as_str(), "*" | "*/*") || *r == plural(&gvk.kind))
-    }
-}
-
 /// The name of a kind's resource, as nearly all kinds have it.
-fn plural(kind: &str) -> String {
+pub(crate) fn resource_name(kind: &str) -> String {
     let kind = kind.to_lowercase();
     let vowel_before_y = |stem: &str| stem.ends_with(['a', 'e', 'i', 'o', 'u']);
     match kind.strip_suffix('y') {
@@ -454,26 +460,6 @@ mod tests {
             assert_eq!(compile(&rule).matches(&Subjected::of(&request)), expected);
         }
         assert_eq!(Operation::parse("DELETE"), Some(Operation::Delete));
-    }
-
-    #[test]
-    fn constraints_name_resources() {
-        for (kind, resource) in [
-            ("NetworkPolicy", "networkpolicies"),
-            ("Ingress", "ingresses"),
-            ("Gateway", "gateways"),
-            ("Pod", "pods"),
-        ] {
-            assert_eq!(plural(kind), resource);
-        }
-        let of = |group: &str, resource: &str| {
-            let constraints = json!({"resourceRules": [{"apiGroups": [group], "apiVersions": ["v1"], "resources": [resource]}]});
-            let matching =
-                Matching::of_constraints(&Reader::new(&constraints, FieldPath::default())).unwrap();
-            matching.matches(&Subjected::of(&Request::create(&pod())))
-        };
-        assert!(of("", "pods") && of("*", "*"));
-        assert!(!of("apps", "pods") && !of("", "services"));
     }
 
     #[test]

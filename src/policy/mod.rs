@@ -1,4 +1,5 @@
-//! Policies in Kyverno's language (`ClusterPolicy` and `Policy`, kyverno.io v1 and v2beta1), compiled once.
+//! Policies in Kyverno's language, compiled once: `ClusterPolicy` and `Policy` (kyverno.io v1 and v2beta1), and
+//! `ValidatingPolicy` (policies.kyverno.io).
 //!
 //! [`PolicySet::compile`] understands as much as it can and says the rest: a policy that does not compile refuses
 //! every object that it could be about, and a rule that uses a part of the language that is not evaluated is an error
@@ -8,6 +9,7 @@
 mod action;
 mod anchor;
 mod autogen;
+mod cel;
 mod condition;
 mod exception;
 mod generate;

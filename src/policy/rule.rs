@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::model::FieldPath;
 
 use super::action::Action;
+use super::cel::Validations;
 use super::condition::Conditions;
 use super::generate::{self, Generate};
 use super::matching::Matching;
@@ -32,6 +33,10 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Validate(Box<Validate>),
+    /// `validate.cel`.
+    Cel(Box<Validations>),
+    /// A ValidatingPolicy.
+    Policy(Box<Validations>),
     Mutate(Box<Mutate>),
     Generate(Box<Generate>),
     /// It uses a part of the language that is not evaluated.
@@ -120,6 +125,10 @@ fn compile(
 
 fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<CompileError>) -> Result<Body> {
     if let Some(validate) = rule.field("validate") {
+        if let Some(cel) = validate.field("cel") {
+            let validations = Validations::of_rule(rule, &validate, &cel)?;
+            return Ok(Body::Cel(Box::new(validations)));
+        }
         let (validate, outside) = Validate::compile(&validate)?;
         unsupported.extend(outside);
         return Ok(Body::Validate(Box::new(validate)));
@@ -137,11 +146,9 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<Co
 
 /// The first part of a rule that is not evaluated.
 fn unsupported_part(rule: &Reader<'_>) -> Option<CompileError> {
-    for name in ["celPreconditions", "verifyImages"] {
-        let part = rule.field(name).filter(|part| *part.value != Value::Array(Vec::new()));
-        if let Some(part) = part {
-            return Some(part.error(format!("{name} is not evaluated")));
-        }
+    let is_there = |part: &Reader<'_>| *part.value != Value::Array(Vec::new());
+    if let Some(part) = rule.field("verifyImages").filter(is_there) {
+        return Some(part.error("verifyImages is not evaluated"));
     }
     let validate = rule.field("validate").and_then(|validate| validate::unsupported(&validate));
     let mutate = || rule.field("mutate").and_then(|mutate| mutate::unsupported(&mutate));

@@ -10,6 +10,7 @@ use crate::yaml;
 
 use super::super::action::Action;
 use super::super::autogen;
+use super::super::cel::{self, Constraints, Validating, is_validating};
 use super::super::exception::Exception;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
@@ -23,8 +24,6 @@ const OTHER_KINDS: &[(&str, &[&str])] = &[
     (
         "policies.kyverno.io",
         &[
-            "ValidatingPolicy",
-            "NamespacedValidatingPolicy",
             "MutatingPolicy",
             "NamespacedMutatingPolicy",
             "GeneratingPolicy",
@@ -49,6 +48,8 @@ impl PolicySet {
             let (group, kind) = (&*manifest.gvk.group, &*manifest.gvk.kind);
             if group == "kyverno.io" && KINDS.contains(&kind) {
                 set.add(manifest, &mut findings);
+            } else if is_validating(group, kind) {
+                set.add_validating(manifest, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
                 set.add_unsupported(manifest, &mut findings);
             }
@@ -62,8 +63,14 @@ impl PolicySet {
         let mut findings = Vec::new();
         for manifest in exceptions {
             let root = Reader::new(&manifest.body, FieldPath::default());
-            match Exception::compile(&root, full_name(&manifest.id)) {
-                Ok(exception) => self.exceptions.push(exception),
+            let name = full_name(&manifest.id);
+            let added = if &*manifest.gvk.group == "policies.kyverno.io" {
+                cel::Exception::compile(&root, name).map(|exception| self.cel_exceptions.push(exception))
+            } else {
+                Exception::compile(&root, name).map(|exception| self.exceptions.push(exception))
+            };
+            match added {
+                Ok(()) => {}
                 Err(error) => {
                     let message =
                         format!("exception {}: {}: {}", manifest.id.name(), error.path, error.message);
@@ -83,16 +90,13 @@ impl PolicySet {
         let place = yaml::locate(&manifest.origin.source, &FieldPath::of_keys(["kind"]));
         findings.push(Finding::warning(Code::PolicyUnsupported, &message).about(id).at(place));
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
-        let denies = match spec.strings("validationActions") {
-            Ok(actions) => actions.is_empty() || actions.iter().any(|action| action == "Deny"),
-            Err(_) => true,
-        };
+        let denies = cel::action(&spec).map_or(true, |action| action.enforces_by_default());
         let constraints = spec.field("matchConstraints");
         let (true, true, Some(constraints)) = (kind.contains("ValidatingPolicy"), denies, constraints) else {
             return;
         };
-        let matching =
-            Matching::of_constraints(&constraints).unwrap_or_else(|_| Matching::widest(&Value::Null));
+        let matching = Constraints::compile(&constraints)
+            .map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
         self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
         self.rules.push(Rule {
             policy: self.policies.len(),
@@ -105,6 +109,59 @@ impl PolicySet {
             action: Action::enforced(),
         });
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
+        self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
+    }
+
+    /// A ValidatingPolicy, and what it means for the controllers of pods. One that does not compile refuses all that it
+    /// could be about.
+    fn add_validating(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let (id, number) = (&manifest.id, self.policies.len());
+        let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
+        let for_controllers = cel::autogen(spec.value);
+        let all = std::iter::once(spec.value).chain(&for_controllers);
+        for (at, value) in all.enumerate() {
+            let compiled = Validating::compile(&Reader::new(value, spec.path.clone()));
+            let (matching, body, action) = match compiled {
+                Ok(Some(Validating { matching, validations, action })) => {
+                    (matching, Body::Policy(Box::new(validations)), action)
+                }
+                Ok(None) => {
+                    let message = format!("policy {}: only objects of Kubernetes are judged", id.name());
+                    let place = yaml::locate(
+                        &manifest.origin.source,
+                        &FieldPath::of_keys(["spec", "evaluation", "mode"]),
+                    );
+                    findings.push(Finding::warning(Code::PolicyUnsupported, message).about(id).at(place));
+                    continue;
+                }
+                Err(error) => {
+                    let why = format!("{}: {}", error.path, error.message);
+                    // What is wrong with it was said of the spec it was made from.
+                    if at == 0 {
+                        let message = format!("policy {}: {why}", full_name(id));
+                        let place = yaml::locate(&manifest.origin.source, &error.path);
+                        findings.push(Finding::error(Code::PolicyInvalid, message).about(id).at(place));
+                    }
+                    let constraints = Reader::new(&value["matchConstraints"], FieldPath::default());
+                    let matching = Constraints::compile(&constraints)
+                        .map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
+                    (matching, Body::Broken(why), Action::enforced())
+                }
+            };
+            self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
+            self.rules.push(Rule {
+                policy: number,
+                name: String::new(),
+                path: spec.path.clone(),
+                matching,
+                entries: Vec::new(),
+                preconditions: None,
+                body,
+                action,
+            });
+        }
+        let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
+        let name = full_name(id);
         self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
     }
 

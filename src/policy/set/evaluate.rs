@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::expr::Context;
 use crate::schema::Schemas;
 
+use super::super::cel::{self, Validations};
 use super::super::exception::Exception;
 use super::super::images::Images;
-use super::super::matching::Subjected;
+use super::super::matching::{Subjected, resource_name};
 use super::super::request::{Operation, Request};
 use super::super::rule::{Body, Rule};
 use super::super::validate::{Judgement, Validate, Verdict};
@@ -25,6 +26,10 @@ impl PolicySet {
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
             if matches!(rule.body, Body::Generate(_) | Body::Mutate(_)) {
+                continue;
+            }
+            if let Body::Policy(validations) = &rule.body {
+                outcomes.push(self.judge_by_policy(rule, validations, request, &object));
                 continue;
             }
             let base = base.get_or_init(|| self.context(request, &images));
@@ -76,8 +81,28 @@ impl PolicySet {
         object: &Subjected<'_>,
     ) -> impl Iterator<Item = &'s Rule> {
         let namespace = request.object["metadata"]["namespace"].as_str();
-        let candidates = self.index.candidates(&object.gvk.kind, namespace);
+        let candidates = self.index.candidates(&resource_name(&object.gvk.kind), namespace);
         candidates.into_iter().map(|at| &self.rules[at as usize]).filter(|rule| rule.matching.matches(object))
+    }
+
+    /// Judges by a policy that is all CEL.
+    fn judge_by_policy(
+        &self,
+        rule: &Rule,
+        validations: &Validations,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+    ) -> RuleOutcome {
+        let enforces = rule.action.enforces(object);
+        let policy = self.policies[rule.policy].id.kind();
+        let name = &self.policies[rule.policy].name;
+        match cel::Exception::among(&self.cel_exceptions, policy, name, request) {
+            Some(judgement) => {
+                let outcome = self.outcome(rule, judgement, enforces);
+                RuleOutcome { rule: "exception".to_owned(), ..outcome }
+            }
+            None => self.outcome(rule, validations.evaluate("", request), enforces),
+        }
     }
 
     fn judge(
@@ -87,20 +112,25 @@ impl PolicySet {
         object: &Subjected<'_>,
         base: &Context<'_>,
     ) -> Option<Judgement> {
-        let validate = match &rule.body {
+        match &rule.body {
             Body::Broken(why) => return Some(Judgement::error("the policy does not compile", why)),
             Body::Unsupported(why) => {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }
-            Body::Generate(_) | Body::Mutate(_) => return None,
-            Body::Validate(validate) => validate,
-        };
+            Body::Generate(_) | Body::Mutate(_) | Body::Policy(_) => return None,
+            Body::Validate(_) | Body::Cel(_) => {}
+        }
         let mut context = base.child();
         let policy = &self.policies[rule.policy].name;
         variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
         if let Some(judgement) = self.spared(rule, object, &context) {
             return Some(judgement);
         }
+        let validate = match &rule.body {
+            Body::Validate(validate) => validate,
+            Body::Cel(validations) => return Some(validations.evaluate(&rule.name, request)),
+            _ => return None,
+        };
         let deleting = request.operation == Operation::Delete;
         let judgement = validate.evaluate(&rule.name, request.object, &context, deleting)?;
         if judgement.verdict == Verdict::Fail && self.was_wrong_before(rule, validate, request) {

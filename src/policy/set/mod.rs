@@ -10,6 +10,7 @@ mod tests;
 use crate::expr::Environment;
 use crate::model::{ObjectId, SourceText};
 
+use super::cel;
 use super::exception::Exception;
 use super::index::Index;
 use super::rule::Rule;
@@ -23,6 +24,7 @@ pub struct PolicySet {
     rules: Vec<Rule>,
     index: Index,
     exceptions: Vec<Exception>,
+    cel_exceptions: Vec<cel::Exception>,
     environment: Environment,
 }
 

@@ -169,7 +169,7 @@ fn a_policy_that_does_not_compile_refuses_what_it_could_match() {
 
 #[test]
 fn what_is_not_evaluated_is_said_and_fails_closed() {
-    let text = VERSIONS.replace("deny:", "cel:");
+    let text = VERSIONS.replace("deny:", "podSecurity:");
     let (set, findings) = compile(&text);
     assert_eq!(findings[0].code, Code::PolicyUnsupported);
     assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
@@ -180,7 +180,7 @@ fn what_is_not_evaluated_is_said_and_fails_closed() {
 
 #[test]
 fn a_kind_of_policy_that_is_not_evaluated_fails_closed_if_it_denies() {
-    let text = "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
+    let text = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
         validationActions: [Deny]\n  matchConstraints:\n    resourceRules:\n    - {apiGroups: [cluster.x-k8s.io], \
         apiVersions: [v1beta1], operations: [CREATE], resources: [clusters]}\n";
     let (set, findings) = compile(text);
@@ -246,4 +246,80 @@ fn an_exception_exempts_what_it_names() {
         set.add_exceptions(&[manifest(&exception.replace("any", "anny"))])[0].code,
         Code::PolicyInvalid
     );
+}
+
+const REPLICAS: &str = r#"
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: replicas}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}
+    excludeResourceRules:
+    - {apiGroups: ["*"], apiVersions: ["*"], operations: ["*"], resources: ["*"], resourceNames: [spared]}
+  matchConditions:
+  - {name: not-test, expression: "object.metadata.?namespace.orValue('') != 'test'"}
+  variables:
+  - {name: replicas, expression: "object.spec.?replicas.orValue(1)"}
+  - {name: enough, expression: "variables.replicas >= 3"}
+  validations:
+  - expression: variables.enough
+    messageExpression: "'three are needed, not ' + string(variables.replicas)"
+"#;
+
+fn deployment(name: &str, namespace: &str, replicas: u32) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
+           "spec": {"replicas": replicas}})
+}
+
+#[test]
+fn a_policy_in_cel_judges_what_its_constraints_select() {
+    let (set, findings) = compile(REPLICAS);
+    assert_eq!(findings, []);
+    let judge = |object: &Value| set.evaluate(&Request::create(object));
+    let refused = judge(&deployment("web", "shop", 1)).remove(0);
+    assert!(refused.refuses() && refused.rule.is_empty(), "{refused:?}");
+    assert_eq!(refused.message, "three are needed, not 1");
+    assert_eq!(judge(&deployment("web", "shop", 3)).remove(0).message, "success");
+    assert_eq!(judge(&deployment("web", "test", 1)).remove(0).result, Verdict::Skip);
+    assert_eq!(judge(&deployment("spared", "shop", 1)), []);
+    assert_eq!(judge(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}})), []);
+}
+
+#[test]
+fn a_cel_exception_exempts_what_its_conditions_say() {
+    let exception = "apiVersion: policies.kyverno.io/v1\nkind: PolicyException\nmetadata: {name: e}\nspec:\n  \
+        policyRefs: [{name: replicas, kind: ValidatingPolicy}]\n  \
+        matchConditions: [{name: web, expression: \"object.metadata.name == 'web'\"}]\n";
+    let (mut set, _) = compile(REPLICAS);
+    assert_eq!(set.add_exceptions(&[manifest(exception)]), []);
+    let spared = set.evaluate(&Request::create(&deployment("web", "shop", 1))).remove(0);
+    assert_eq!((&*spared.rule, spared.result), ("exception", Verdict::Skip));
+    assert!(set.evaluate(&Request::create(&deployment("api", "shop", 1))).remove(0).refuses());
+}
+
+#[test]
+fn an_expression_that_does_not_compile_names_its_place_and_refuses() {
+    let (set, findings) = compile(&REPLICAS.replace("variables.enough\n", "variables.enouhg\n"));
+    assert_eq!(findings[0].code, Code::PolicyInvalid);
+    assert!(findings[0].message.contains("spec.validations[0].expression"), "{}", findings[0].message);
+    assert_eq!(findings[0].location.as_ref().unwrap().line, 17);
+    assert!(set.evaluate(&Request::create(&deployment("web", "shop", 3))).remove(0).refuses());
+}
+
+#[test]
+fn a_rule_may_be_written_in_cel() {
+    let text = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  rules:\n  - name: host\n    \
+        match: {any: [{resources: {kinds: [Pod]}}]}\n    validate:\n      failureAction: Enforce\n      message: no host\n      \
+        cel: {expressions: [{expression: \"!object.spec.?hostNetwork.orValue(false)\"}]}\n";
+    let (set, findings) = compile(text);
+    assert_eq!(findings, []);
+    let pod =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"hostNetwork": true}});
+    let refused = set.evaluate(&Request::create(&pod)).remove(0);
+    assert!(refused.refuses() && refused.message == "no host", "{refused:?}");
+    let mut maker = deployment("web", "shop", 1);
+    maker["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+    assert_eq!(set.evaluate(&Request::create(&maker)).remove(0).rule, "autogen-host");
 }

@@ -1,0 +1,52 @@
+//! Conditions that a request must meet before a rule looks at it.
+
+use crate::expr::cel::{Bindings, Budget, Program, Value};
+
+use super::super::reader::{Reader, Result};
+use super::environment::Scope;
+use super::expression;
+
+/// One condition.
+#[derive(Debug, Clone)]
+pub(super) struct Condition(Program);
+
+/// Whether all are met.
+pub(super) enum Met {
+    Yes,
+    No,
+    /// One could not be evaluated, and none of the others is false.
+    Error(String),
+}
+
+impl Condition {
+    pub(super) fn compile(reader: &Reader<'_>, scope: &Scope) -> Result<Condition> {
+        scope.compile_bool(&expression(reader)?, true).map(Condition)
+    }
+}
+
+/// Whether all conditions are met. One that is false outweighs those that fail.
+pub(super) fn met<'a>(
+    conditions: &'a [Condition],
+    bindings: &Bindings<'a>,
+    budget: &mut Budget,
+    ignores_failures: bool,
+) -> Met {
+    let mut error = None;
+    for Condition(program) in conditions {
+        match program.run(bindings, budget) {
+            Ok(Value::Bool(true)) => {}
+            Ok(Value::Bool(false)) => return Met::No,
+            Ok(other) => {
+                error.get_or_insert(format!("a condition is {}, not true or false", other.type_name()));
+            }
+            Err(why) => {
+                error.get_or_insert(why.to_string());
+            }
+        }
+    }
+    match error {
+        None => Met::Yes,
+        Some(_) if ignores_failures => Met::No,
+        Some(why) => Met::Error(why),
+    }
+}

@@ -1,0 +1,71 @@
+//! What expressions are evaluated on.
+
+use serde_json::{Value as Json, json};
+
+use crate::expr::cel::{Bindings, Program, Value};
+
+use super::super::request::{Operation, Request};
+
+/// The parts of a request in the form that expressions see them.
+pub(super) struct Inputs<'a> {
+    object: &'a Json,
+    old: &'a Json,
+    request: Json,
+    namespace: Json,
+}
+
+static NOTHING: Json = Json::Null;
+
+impl<'a> Inputs<'a> {
+    pub(super) fn of(request: &Request<'a>) -> Inputs<'a> {
+        let deleting = request.operation == Operation::Delete;
+        let object = if deleting { &NOTHING } else { request.object };
+        let old = request.old_object.or(deleting.then_some(request.object)).unwrap_or(&NOTHING);
+        Inputs { object, old, request: described(request), namespace: namespace(request) }
+    }
+
+    pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
+        let mut bindings = Bindings::new()
+            .with("object", Value::of_json(self.object))
+            .with("oldObject", Value::of_json(self.old))
+            .with("request", Value::of_json(&self.request))
+            .with("namespaceObject", Value::of_json(&self.namespace));
+        for (name, program) in variables {
+            bindings.define("variables", name, program);
+        }
+        bindings
+    }
+}
+
+/// `request`, as an AdmissionRequest has it.
+fn described(request: &Request<'_>) -> Json {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &request.object["metadata"];
+    let api_version = text(&request.object["apiVersion"]);
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let kind = json!({"group": group, "version": version, "kind": request.object["kind"]});
+    let user = request.user;
+    json!({
+        "kind": kind, "requestKind": kind,
+        "name": text(&metadata["name"]), "namespace": text(&metadata["namespace"]),
+        "operation": request.operation.as_str(), "subResource": request.subresource.unwrap_or_default(),
+        "dryRun": false,
+        "userInfo": {
+            "username": user.map_or("", |user| &user.name),
+            "groups": user.map_or(&[][..], |user| &user.groups),
+        },
+    })
+}
+
+/// The namespace of the object, as far as it is known; a Namespace has none.
+fn namespace(request: &Request<'_>) -> Json {
+    let name = request.object["metadata"]["namespace"].as_str().unwrap_or_default();
+    if name.is_empty() {
+        return Json::Null;
+    }
+    let mut metadata = json!({"name": name});
+    if let Some(labels) = request.namespace_labels {
+        metadata["labels"] = json!(labels);
+    }
+    json!({"metadata": metadata})
+}

@@ -1,0 +1,208 @@
+//! Rules in CEL: `validate.cel` of a classic rule, and ValidatingPolicy.
+//!
+//! Expressions are compiled once; `variables` are worked out when an expression first looks at them. What a failed
+//! expression means differs by where it stands: see [`Style`].
+
+mod autogen;
+mod condition;
+mod constraints;
+mod environment;
+mod exception;
+mod inputs;
+mod validating;
+
+use crate::expr::cel::{Budget, Program, Value};
+
+use super::reader::{Reader, Result};
+use super::request::Request;
+use super::validate::{Judgement, Verdict};
+
+use condition::{Condition, Met};
+use environment::Scope;
+use inputs::Inputs;
+
+pub(crate) use autogen::rules as autogen;
+pub(crate) use constraints::Constraints;
+pub(crate) use exception::Exception;
+pub(crate) use validating::{Validating, action, is_validating};
+
+/// Whose words and rules apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `validate.cel` of a classic rule, which is evaluated as a Kubernetes admission policy: an expression that cannot be
+    /// evaluated denies.
+    Rule,
+    /// ValidatingPolicy: an expression that cannot be evaluated is an error of the policy.
+    Policy,
+}
+
+/// The expressions of a rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Validations {
+    style: Style,
+    /// Whether failures to evaluate are passed over (`failurePolicy: Ignore`).
+    ignores_failures: bool,
+    conditions: Vec<Condition>,
+    variables: Vec<(String, Program)>,
+    validations: Vec<Validation>,
+}
+
+#[derive(Debug, Clone)]
+struct Validation {
+    text: String,
+    program: Program,
+    message: Option<String>,
+    message_expression: Option<Program>,
+}
+
+impl Validations {
+    /// Of a classic rule: its `celPreconditions`, and `validate` with `cel` in it.
+    pub(crate) fn of_rule(rule: &Reader<'_>, validate: &Reader<'_>, cel: &Reader<'_>) -> Result<Validations> {
+        cel.only(&["expressions", "variables", "auditAnnotations", "paramKind", "paramRef", "generate"])?;
+        if let Some(params) = cel.field("paramKind") {
+            return Err(params.error("parameters of CEL rules are not looked up here"));
+        }
+        let message = validate.string("message")?;
+        Validations::compile(Style::Rule, rule.list("celPreconditions")?, cel, "expressions", message)
+    }
+
+    /// Of a ValidatingPolicy's `spec`.
+    pub(crate) fn of_policy(spec: &Reader<'_>) -> Result<Validations> {
+        let mut compiled =
+            Validations::compile(Style::Policy, spec.list("matchConditions")?, spec, "validations", None)?;
+        compiled.ignores_failures = spec.string("failurePolicy")?.as_deref() == Some("Ignore");
+        Ok(compiled)
+    }
+
+    fn compile(
+        style: Style,
+        conditions: Vec<Reader<'_>>,
+        reader: &Reader<'_>,
+        list: &str,
+        default_message: Option<String>,
+    ) -> Result<Validations> {
+        let mut scope = Scope::default();
+        let mut variables = Vec::new();
+        for variable in reader.list("variables")? {
+            let name = variable.string("name")?.ok_or_else(|| variable.error("name is missing"))?;
+            let program = scope.compile(&expression(&variable)?)?;
+            scope.declare(&name, &program);
+            variables.push((name, program));
+        }
+        let conditions = conditions
+            .iter()
+            .map(|condition| Condition::compile(condition, &scope))
+            .collect::<Result<_>>()?;
+        let entries = reader.list(list)?;
+        if entries.is_empty() {
+            return Err(reader.error(format!("{list} are missing")));
+        }
+        let validation = |entry: &Reader<'_>| {
+            let expression = expression(entry)?;
+            Ok(Validation {
+                text: expression.text()?.trim().to_owned(),
+                program: scope.compile_bool(&expression, style == Style::Policy)?,
+                message: entry.string("message")?.filter(|text| !text.is_empty()).or(default_message.clone()),
+                message_expression: entry
+                    .field("messageExpression")
+                    .map(|text| scope.compile(&text))
+                    .transpose()?,
+            })
+        };
+        let validations = entries.iter().map(validation).collect::<Result<_>>()?;
+        Ok(Validations { style, ignores_failures: false, conditions, variables, validations })
+    }
+
+    /// Judges an object.
+    pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>) -> Judgement {
+        let inputs = Inputs::of(request);
+        let bindings = inputs.bindings(&self.variables);
+        let mut budget = Budget::kubernetes();
+        match condition::met(&self.conditions, &bindings, &mut budget, self.ignores_failures) {
+            Met::Yes => {}
+            Met::No => return Judgement::new(Verdict::Skip, self.skipped()),
+            Met::Error(why) => return self.cannot_tell("failed to load context", why),
+        }
+        for (index, validation) in self.validations.iter().enumerate() {
+            match validation.program.run(&bindings, &mut budget) {
+                Ok(Value::Bool(true)) => {}
+                Ok(Value::Bool(false)) => {
+                    let message = validation.failure(self.style, index, &bindings, &mut budget);
+                    return Judgement::new(Verdict::Fail, message);
+                }
+                Ok(other) => {
+                    let why = format!("the expression is {}, not true or false", other.type_name());
+                    return self.cannot_tell("error", why);
+                }
+                Err(_) if self.ignores_failures => {}
+                Err(error) if self.style == Style::Rule => {
+                    let why = format!("expression '{}' resulted in error: {error}", validation.text);
+                    return Judgement::new(Verdict::Fail, why);
+                }
+                Err(error) => return self.cannot_tell("error", error.to_string()),
+            }
+        }
+        Judgement::new(Verdict::Pass, self.passed(rule))
+    }
+
+    fn skipped(&self) -> &'static str {
+        match self.style {
+            Style::Rule => "cel preconditions not met",
+            Style::Policy => "skip",
+        }
+    }
+
+    fn passed(&self, rule: &str) -> String {
+        match self.style {
+            Style::Rule => format!("Validation rule '{rule}' passed."),
+            Style::Policy => "success".to_owned(),
+        }
+    }
+
+    fn cannot_tell(&self, what: &str, why: String) -> Judgement {
+        match self.style {
+            Style::Rule => Judgement::new(Verdict::Fail, why),
+            Style::Policy => Judgement::error(what, why),
+        }
+    }
+}
+
+impl Validation {
+    /// What to say when the expression is false.
+    fn failure<'a>(
+        &'a self,
+        style: Style,
+        index: usize,
+        bindings: &crate::expr::cel::Bindings<'a>,
+        budget: &mut Budget,
+    ) -> String {
+        let told = self.message_expression.as_ref().map(|program| program.run(bindings, budget));
+        let expressed = match &told {
+            Some(Ok(value)) => value.as_str().map(str::to_owned),
+            _ => None,
+        };
+        match style {
+            // What is empty or has several lines is no message, and the plain one is taken.
+            Style::Rule => expressed
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty() && !text.contains('\n'))
+                .or_else(|| self.message.as_ref().map(|text| text.trim().to_owned()))
+                .unwrap_or_else(|| format!("failed expression: {}", self.text)),
+            Style::Policy => match told {
+                Some(Err(error)) => format!("failed to evaluate message expression: {error}"),
+                Some(Ok(value)) if expressed.is_none() => {
+                    format!("failed to convert message expression to string: it is {}", value.type_name())
+                }
+                _ => expressed
+                    .or_else(|| self.message.clone())
+                    .filter(|text| !text.is_empty())
+                    .unwrap_or_else(|| format!("CEL expression validation failed at index {index}")),
+            },
+        }
+    }
+}
+
+/// The field that every part of a rule in CEL has.
+fn expression<'a>(entry: &Reader<'a>) -> Result<Reader<'a>> {
+    entry.field("expression").ok_or_else(|| entry.error("expression is missing"))
+}
