@@ -20,6 +20,7 @@ pub mod jmespath;
 pub mod operator;
 pub mod pattern;
 pub mod quantity;
+pub mod rules;
 pub mod semver;
 pub mod variables;
 pub mod wildcard;

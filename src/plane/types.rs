@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::crd::object::{self, Rules};
+use super::call::Notes;
+use super::crd::object;
 use super::kinds::{Resource, Scale, collection};
 use super::request::WriteOptions;
 use super::status::{Failure, FieldError};
+use crate::expr::rules::Rules;
 use crate::merge::{self, ApplyError, Write};
 use crate::model::{GroupKind, Gvk};
 use crate::schema::{KindInfo, ListKind, Schemas, TypeRef};
@@ -37,7 +39,7 @@ impl Types {
                 version: version["name"].as_str()?.into(),
                 kind: group_kind.kind.clone(),
             };
-            let rules = Rules::of(&schemas.type_of(&gvk)?)?;
+            let rules = Rules::of(&schemas.type_of(&gvk)?, &version["schema"]["openAPIV3Schema"])?;
             Some((gvk, Arc::new(rules)))
         });
         let with_rules: Vec<(Gvk, Arc<Rules>)> = with_rules.collect();
@@ -105,13 +107,20 @@ impl Types {
         body: &Value,
         before: Option<&Value>,
         status: bool,
+        notes: &Notes,
     ) -> Vec<FieldError> {
         let Some(ty) = self.schemas.type_of(&resource.gvk) else { return Vec::new() };
         let mut errors = object::validate(&ty, resource, body, before, status);
         if let Some(rules) = self.rules.get(&resource.gvk) {
             match object::rules_not_checked(&errors) {
                 Some(error) => errors.push(error),
-                None => errors.extend(rules.validate(body, before)),
+                None => {
+                    let verdict = rules.validate(body, before);
+                    for error in verdict.warnings.into_iter().map(object::broken_rule) {
+                        notes.warn(format!("{}: {}", error.field, error.message));
+                    }
+                    errors.extend(verdict.broken.into_iter().map(object::broken_rule));
+                }
             }
         }
         errors

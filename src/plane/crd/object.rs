@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::expr::rules::Broken;
 use crate::plane::kinds::Resource;
 use crate::plane::names;
 use crate::plane::status::FieldError;
@@ -231,32 +232,8 @@ fn whole_object(object: &Value, at: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// The validation rules of a kind, compiled when they are first asked.
-pub(crate) struct Rules;
-
-impl Rules {
-    /// The rules of a type; `None` where it has none.
-    pub fn of(ty: &TypeRef) -> Option<Rules> {
-        has_rules(ty).then_some(Rules)
-    }
-
-    /// What rules say about an object.
-    pub fn validate(&self, _body: &Value, _before: Option<&Value>) -> Vec<FieldError> {
-        Vec::new()
-    }
-}
-
-fn has_rules(ty: &TypeRef) -> bool {
-    if ty.is_builtin() {
-        return false;
-    }
-    let ty = ty.get();
-    let below_map = || {
-        ty.map.as_ref().is_some_and(|map| {
-            map.fields.values().any(|field| has_rules(&field.ty))
-                || matches!(&map.others, Others::Typed(ty) if has_rules(ty))
-        })
-    };
-    let below_list = || ty.list.as_ref().and_then(|list| list.items.as_ref()).is_some_and(has_rules);
-    !ty.rules.validations.is_empty() || below_map() || below_list()
+/// A rule that does not hold.
+pub(crate) fn broken_rule(broken: Broken) -> FieldError {
+    let field = if broken.field.is_empty() { "<nil>".to_owned() } else { broken.field };
+    FieldError { field, message: broken.message, reason: broken.reason }
 }

@@ -63,7 +63,13 @@ impl Call<'_> {
             crd::warnings(body, before).into_iter().for_each(|warning| self.notes.warn(warning));
         } else if self.resource.custom {
             let status = self.subresource == Some(Subresource::Status);
-            errors.extend(self.server.registry().types.validate_custom(&self.resource, body, before, status));
+            errors.extend(self.server.registry().types.validate_custom(
+                &self.resource,
+                body,
+                before,
+                status,
+                &self.notes,
+            ));
         } else {
             errors.extend(admission::validate(&self.resource, body, before));
             errors.extend(rules::validate(&self.resource, body, before));
