@@ -260,7 +260,7 @@ async fn the_audit_log_reads_like_the_real_one() {
     assert_eq!(
         told,
         [
-            "kubernetes-admin create configmaps/default",
+            "kubernetes-admin create configmaps/default/x",
             "bob get configmaps/default/x",
             "kubernetes-admin watch configmaps/default"
         ],

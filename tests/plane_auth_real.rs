@@ -264,6 +264,11 @@ fn reviews(ns: &str) -> Vec<Step> {
             review("SelfSubjectRulesReview", json!({})),
         ),
         post(
+            &[("Impersonate-User", "m"), ("Impersonate-Group", "system:masters")],
+            format!("{AUTHORIZATION}/selfsubjectrulesreviews"),
+            review("SelfSubjectRulesReview", json!({"namespace": ns})),
+        ),
+        post(
             ALICE,
             format!("{AUTHORIZATION}/subjectaccessreviews"),
             review("SubjectAccessReview", json!({"user": "x"})),

@@ -2,6 +2,7 @@
 //!
 //! Lines are put into a buffer on the way and written by a thread of their own, at once when it is idle.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 use std::pin::Pin;
@@ -132,6 +133,21 @@ fn write(file: std::fs::File, lines: &Receiver<Vec<u8>>) {
     }
 }
 
+/// The part of an object that says which one it is.
+#[derive(serde::Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    metadata: NamedMetadata<'a>,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct NamedMetadata<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    namespace: Option<Cow<'a, str>>,
+}
+
 /// What is known of a request while it is on its way.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -210,8 +226,19 @@ impl Record {
         self.log.level == AuditLevel::RequestResponse && !self.secret
     }
 
-    /// The object that was sent.
+    /// The object that was sent. A create names its object only there.
     pub fn request_object(&mut self, bytes: &[u8]) {
+        if self.event["verb"] == "create"
+            && self.event["objectRef"].is_object()
+            && let Ok(Named { metadata }) = serde_json::from_slice(bytes)
+        {
+            for (field, value) in [("name", metadata.name), ("namespace", metadata.namespace)] {
+                let reference = &mut self.event["objectRef"];
+                if let Some(value) = value.filter(|_| reference[field].is_null()) {
+                    reference[field] = (&*value).into();
+                }
+            }
+        }
         if self.wants_bodies()
             && let Ok(object) = serde_json::from_slice::<Value>(bytes)
         {

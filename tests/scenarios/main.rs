@@ -9,6 +9,7 @@ mod input;
 mod ownership;
 mod processes;
 mod pruning;
+mod roles;
 mod secrets;
 mod server;
 mod source;

@@ -162,6 +162,16 @@ impl Scenario {
         Running { task: tokio::spawn(self.daemon(client, None, stop.clone()).run()), stop }
     }
 
+    /// A client of the server as this user, who may do what roles grant him.
+    pub fn client_as(&self, user: &str) -> kube::Client {
+        self.plane.client_as(user, &[])
+    }
+
+    /// Requests that nobody was allowed to make.
+    pub fn refused(&self) -> Vec<RequestRecord> {
+        self.plane.requests().into_iter().filter(|request| request.status == 403).collect()
+    }
+
     /// A client of the server, and how often it wrote anything but a Lease.
     pub fn counted_client(&self) -> (kube::Client, Arc<AtomicUsize>) {
         let writes = Arc::new(AtomicUsize::new(0));
