@@ -5,7 +5,7 @@
 mod support;
 
 use http::Request;
-use moin::plane::Plane;
+use moin::plane::{AuditLog, Plane};
 use serde_json::{Value, json};
 use support::webhook::{WebhookServer, answered, patched};
 
@@ -78,7 +78,8 @@ async fn a_validating_webhook_is_asked_and_obeyed() {
         }
         answered(review, response)
     });
-    let plane = Plane::new();
+    let log = AuditLog::memory();
+    let plane = Plane::builder().audit(log.clone()).build();
     let hooks = json!([hook("a.moin.test", server.client_config("/validate"))]);
     configure(&plane, "ValidatingWebhookConfiguration", "a", hooks).await;
     let made = post(&plane, MAPS, config_map("good", json!({"k": "v"}))).await;
@@ -87,6 +88,9 @@ async fn a_validating_webhook_is_asked_and_obeyed() {
     let why = "admission webhook \"a.moin.test\" denied the request: bad data";
     assert_eq!((refused.code, refused.message()), (403, why));
     assert_eq!(refused.warnings.len(), 1);
+    let events = log.events();
+    let noted = events.iter().filter(|event| event["annotations"]["a.moin.test/k"] == "v");
+    assert_eq!(noted.count(), 2, "the audit log is told");
     let reviews = server.take_reviews();
     let (path, review) = &reviews[0];
     let request = &review["request"];

@@ -58,8 +58,12 @@ impl Notes {
         }
     }
 
+    /// Whether there is something to tell the audit log.
+    pub fn are_annotated(&self) -> bool {
+        !self.annotations.lock().is_empty()
+    }
+
     /// What the audit log is told of this request beside what it knows.
-    #[allow(dead_code, reason = "read by the audit log")]
     pub fn annotations(&self) -> Vec<(String, String)> {
         self.annotations.lock().clone()
     }

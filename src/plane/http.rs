@@ -12,7 +12,7 @@ use super::auth::authenticate::{Peer, authenticate};
 use super::auth::authorize::authorize;
 use super::auth::impersonate::impersonate;
 use super::auth::{Attributes, RequestInfo, User, reviews, token, token_request};
-use super::call::{Answer, Call, Content, Subresource};
+use super::call::{Answer, Call, Content, Notes, Subresource};
 use super::kinds::Resource;
 use super::probe::{RequestRecord, Trouble};
 use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
@@ -154,7 +154,7 @@ async fn serve(
     request: Request<Body>,
     user: Arc<User>,
     info: &RequestInfo,
-    record: Option<&mut Record>,
+    mut record: Option<&mut Record>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
@@ -165,7 +165,7 @@ async fn serve(
         }
         Err(error) => return Failure::bad_request(error.to_string()).response(),
     };
-    if let Some(record) = record {
+    if let Some(record) = record.as_deref_mut() {
         record.request_object(&bytes);
     }
     if !info.is_resource {
@@ -178,7 +178,15 @@ async fn serve(
     });
     let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
     match dispatch(server, &parts, target, resource, &bytes, user).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            if let (Some(record), Some(notes)) = (record, response.extensions_mut().remove::<Arc<Notes>>()) {
+                notes
+                    .annotations()
+                    .iter()
+                    .for_each(|(key, value)| record.annotate(key, value.as_str().into()));
+            }
+            response
+        }
         Err(failure) => unstored(server, &parts.method).unwrap_or(failure).response(),
     }
 }
@@ -284,6 +292,9 @@ async fn dispatch(
     }
     let mut response = perform(&call, parts, patch, bytes).await.unwrap_or_else(|failure| failure.response());
     warn(&mut response, call.notes.take_warnings());
+    if call.notes.are_annotated() {
+        response.extensions_mut().insert(call.notes.clone());
+    }
     Ok(response)
 }
 

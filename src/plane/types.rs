@@ -163,6 +163,10 @@ impl Types {
             ));
         }
         let ty = self.schemas.type_of(&resource.gvk);
+        if let Err(ApplyError::NotTyped(why)) = merge::apply(ty.as_ref(), None, part, "admission", true, "") {
+            let why = why.split_once("): ").map_or(&*why, |(_, why)| why);
+            return Err(format!("failed to convert patch object to typed object: {why}"));
+        }
         if let Some(ty) = &ty {
             let mut found = Vec::new();
             atomics(ty, part, "", &mut found);

@@ -75,11 +75,16 @@ impl RealServer {
     /// # Panics
     /// When the programs are there and do not come up.
     pub fn start() -> Option<RealServer> {
+        RealServer::start_with(&[])
+    }
+
+    /// A server of one's own with more flags.
+    pub fn start_with(flags: &[&str]) -> Option<RealServer> {
         let binaries = binaries()?;
         // A free port can be lost to somebody else before the server takes it, so more than one try.
         let mut said = String::new();
         for _ in 0..3 {
-            match RealServer::try_start(&binaries) {
+            match RealServer::try_start(&binaries, flags) {
                 Ok(server) => return Some(server),
                 Err(why) => said = why,
             }
@@ -103,7 +108,7 @@ impl RealServer {
         Some(server)
     }
 
-    fn try_start(binaries: &Path) -> Result<RealServer, String> {
+    fn try_start(binaries: &Path, flags: &[&str]) -> Result<RealServer, String> {
         let folder =
             tempfile::Builder::new().prefix("moin-real-").tempdir().map_err(|e| e.to_string())?.keep();
         let [client_port, peer_port, secure_port] = free_ports();
@@ -113,7 +118,8 @@ impl RealServer {
             RealServer { folder, binaries: binaries.to_owned(), url, processes: Vec::with_capacity(2) };
         let etcd = etcd_flags(&server.folder, client_port, peer_port);
         server.spawn("etcd", &etcd);
-        let apiserver = apiserver_flags(&server.folder, client_port, secure_port);
+        let mut apiserver = apiserver_flags(&server.folder, client_port, secure_port);
+        apiserver.extend(flags.iter().map(|&flag| flag.to_owned()));
         server.spawn("kube-apiserver", &apiserver);
         server.wait_until_ready()?;
         Ok(server)

@@ -1,7 +1,7 @@
 //! `Object{...}` and `JSONPatch{...}`: the types of which mutations make values.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -21,9 +21,16 @@ pub(super) fn with_types(env: &Env, text: &str) -> Env {
     for name in names {
         env = env.with_type(ObjectType::new(name, Fields::Computed(Box::new(|_| Some(Type::Dyn)))));
     }
-    let fields = [("op", Type::String), ("path", Type::String), ("from", Type::String), ("value", Type::Dyn)];
-    let fields = fields.into_iter().map(|(name, ty)| (Arc::from(name), ty)).collect();
-    env.with_json_patch().with_type(ObjectType::new("JSONPatch", Fields::Named(fields)))
+    let patch = |field: &str| {
+        Some(match field {
+            "op" | "path" | "from" => Type::String,
+            "value" => Type::Dyn,
+            // A field that is not there has a type that nothing is of.
+            _ => Type::Opaque("".into(), [].into()),
+        })
+    };
+    let patch = ObjectType::new("JSONPatch", Fields::Computed(Box::new(patch)));
+    env.with_json_patch().with_type(patch)
 }
 
 /// Whether the types of nested objects say where they stand: `Object{spec: Object.spec{}}`.
