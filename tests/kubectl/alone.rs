@@ -73,3 +73,21 @@ async fn a_definition_is_deleted_with_its_objects() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn people_learn_who_they_are_and_what_they_may() {
+    check(&[
+        ("kubectl auth whoami -o jsonpath='{.status.userInfo.groups}'", "system:masters"),
+        ("kubectl auth can-i --list", "*.*"),
+        ("kubectl auth can-i create pods --as=jane", "no\n[1]"),
+        ("kubectl create clusterrolebinding jane --clusterrole=edit --user=jane", "created"),
+        ("kubectl auth can-i create pods --as=jane", "yes\n[0]"),
+        ("kubectl create configmap mine --as=jane", "created\n[0]"),
+        (
+            "kubectl create namespace mine --as=jane",
+            "cannot create resource \"namespaces\" in API group \"\" at the cluster scope\n[1]",
+        ),
+        ("kubectl create serviceaccount robot && kubectl create token robot --duration=1h", "\ney"),
+    ])
+    .await;
+}
