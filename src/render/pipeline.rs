@@ -376,7 +376,7 @@ impl Renderer {
         let is_granted = |policy: &Arc<Manifest>| {
             let file = &policy.origin.source.file;
             policy.id.kind() == "PolicyException"
-                && policy.id.group() == "kyverno.io"
+                && matches!(policy.id.group(), "kyverno.io" | "policies.kyverno.io")
                 && settings.layout.policies.iter().any(|folder| file.is_in(folder))
         };
         let (exceptions, judges): (Vec<_>, Vec<_>) = policies.iter().cloned().partition(is_granted);
