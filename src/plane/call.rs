@@ -137,12 +137,6 @@ impl Answer {
         Answer { code, content: Content::Value(value), warnings: Vec::new() }
     }
 
-    #[must_use]
-    pub fn with_warnings(mut self, warnings: Vec<String>) -> Answer {
-        self.warnings.extend(warnings);
-        self
-    }
-
     /// Another view of the answered object.
     #[must_use]
     pub fn map_body(self, view: impl FnOnce(&Value) -> Value) -> Answer {

@@ -213,8 +213,8 @@ impl Call<'_> {
         };
         let dry_run = body["dryRun"].as_array().is_some_and(|all| all.iter().any(|v| v == "All"));
         Ok(Options {
-            uid: text(&body["preconditions"]["uid"]),
-            revision: text(&body["preconditions"]["resourceVersion"]),
+            uid: body["preconditions"]["uid"].as_str().map(str::to_owned),
+            revision: body["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
             propagation,
             grace: body["gracePeriodSeconds"]
                 .as_i64()

@@ -206,12 +206,52 @@ fn replace(document: &mut Value, pointer: &str, value: Value) -> Option<()> {
 pub(crate) fn merge_patch(object: &Value, patch: &[u8]) -> Result<Value, Failure> {
     let patch: Value = serde_json::from_slice(patch)
         .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
-    if !patch.is_object() {
+    if !patch.is_object() && !patch.is_null() {
         return Err(Failure::bad_request("error decoding patch: a merge patch is an object"));
     }
     let mut patched = object.clone();
     json_patch::merge(&mut patched, &patch);
     Ok(patched)
+}
+
+/// A patch as Go prints the value that it decoded.
+pub(crate) fn go_text(patch: &[u8]) -> String {
+    fn go(value: &Value) -> String {
+        match value {
+            Value::Null => "<nil>".to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) => format!("[{}]", items.iter().map(go).collect::<Vec<_>>().join(" ")),
+            Value::Object(map) => {
+                let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go(v))).collect();
+                format!("map[{}]", pairs.join(" "))
+            }
+            other => other.to_string(),
+        }
+    }
+    serde_json::from_slice::<Value>(patch).map(|patch| go(&patch)).unwrap_or_default()
+}
+
+/// What the converter of strategic patches says where a decoder would say `why`.
+pub(crate) fn conversion_error(why: &str) -> String {
+    let Some((is, expected)) =
+        why.strip_prefix("json: cannot unmarshal ").and_then(|rest| rest.rsplit_once(" of type "))
+    else {
+        return why.to_owned();
+    };
+    let is = match is.split(' ').next().unwrap_or_default() {
+        "number" if is.contains('.') => "float64",
+        "number" => "int64",
+        "array" => "slice",
+        "object" => "map",
+        other => other,
+    };
+    match expected {
+        "string" if matches!(is, "int64" | "float64") => format!("cannot convert {is} to string"),
+        expected if expected.starts_with("map[") => format!("cannot restore map from {is}"),
+        expected if expected.starts_with("[]") => format!("cannot restore slice from {is}"),
+        expected if expected.contains('.') => format!("cannot restore struct from: {is}"),
+        expected => format!("unrecognized type: {expected}"),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::kinds::Scale;
-use super::status::{Failure, FieldError};
 use super::write::set_or_remove;
 
 /// The scale of an object.
@@ -26,19 +25,8 @@ pub(crate) fn of(body: &Value, paths: &Scale) -> Value {
 }
 
 /// The object with the replicas of a scale.
-pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value, custom: bool) -> Result<Value, Failure> {
+pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value) -> Value {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    // Of a custom resource the whole object is validated, and that says so.
-    if replicas < 0 && !custom {
-        let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-        let name = body["metadata"]["name"].as_str().unwrap_or_default();
-        return Err(Failure::invalid(
-            "autoscaling",
-            "Scale",
-            name,
-            &[FieldError::new("spec.replicas", message)],
-        ));
-    }
     let mut changed = body.clone();
     let mut place = &mut changed;
     for key in &paths.spec_replicas {
@@ -49,7 +37,7 @@ pub(crate) fn set(body: &Value, paths: &Scale, scale: &Value, custom: bool) -> R
     }
     *place = replicas.into();
     set_or_remove(&mut changed["metadata"], "resourceVersion", scale["metadata"]["resourceVersion"].clone());
-    Ok(changed)
+    changed
 }
 
 fn at<'a>(body: &'a Value, path: &[String]) -> &'a Value {
@@ -87,8 +75,6 @@ mod tests {
         let mut scale = of(&body, &paths);
         assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(2), &json!(0)));
         scale["spec"]["replicas"] = 4.into();
-        assert_eq!(set(&body, &paths, &scale, false).unwrap()["spec"]["size"], 4);
-        scale["spec"]["replicas"] = (-1).into();
-        assert_eq!(set(&body, &paths, &scale, false).unwrap_err().code, 422);
+        assert_eq!(set(&body, &paths, &scale)["spec"]["size"], 4);
     }
 }

@@ -9,6 +9,7 @@ use super::call::Notes;
 use super::crd::object;
 use super::kinds::{Resource, Scale, collection};
 use super::request::WriteOptions;
+use super::rules;
 use super::status::{Failure, FieldError};
 use crate::expr::rules::Rules;
 use crate::merge::{self, ApplyError, Write};
@@ -71,6 +72,11 @@ impl Types {
     pub fn unknown_fields(&self, resource: &Resource, body: &Value) -> Vec<String> {
         let fields = self.schemas.unknown_fields(&resource.gvk, body);
         fields.into_iter().map(|path| path.to_string()).collect()
+    }
+
+    /// Why an object does not fit into its kind's struct.
+    pub fn undecodable(&self, resource: &Resource, body: &Value) -> Option<String> {
+        if resource.custom { None } else { self.schemas.undecodable(&resource.gvk, body) }
     }
 
     /// An object as the server decodes it: without what the kind does not know, with its defaults, and written as
@@ -142,16 +148,27 @@ impl Types {
             now,
             subresource,
             schemas: Some(&self.schemas),
-            ..Write::default()
+            reset: Some(&rules::reset_fields(resource, subresource)),
         };
-        merge::apply_as(ty.as_ref(), live, config, options.force, &write).map_err(|error| match &error {
-            ApplyError::Conflicts(conflicts) => Failure::new(409, "Conflict", error.to_string())
-                .with_causes(conflicts.iter().map(merge::Conflict::cause).collect()),
-            ApplyError::NotTyped(message) => Failure::internal(message.clone()),
-            ApplyError::ManagedFields | ApplyError::WrongVersion { .. } => {
-                Failure::bad_request(error.to_string())
-            }
-        })
+        merge::apply_as(ty.as_ref(), live, config, options.force, &write).map_err(|error| refused(&error))
+    }
+
+    /// Server-side apply of the `scale` subresource, which is an object of its own.
+    pub fn apply_scale(
+        &self,
+        live: &Value,
+        config: &Value,
+        options: &WriteOptions,
+        now: &str,
+    ) -> Result<Value, Failure> {
+        let write = Write { manager: &options.manager, now, subresource: Some("scale"), ..Write::default() };
+        merge::apply_as(None, Some(live), config, options.force, &write).map_err(|error| refused(&error))
+    }
+
+    /// Any other write of the `scale` subresource.
+    pub fn update_scale(&self, live: &Value, new: &Value, manager: &str, now: &str) -> Value {
+        let write = Write { manager, now, subresource: Some("scale"), ..Write::default() };
+        merge::update(None, Some(live), new, &write)
     }
 
     /// An object with a part merged into it as an apply merges, without owners. What would replace a value as a whole
@@ -198,7 +215,8 @@ impl Types {
         now: &str,
     ) -> Value {
         let ty = self.schemas.type_of(&resource.gvk);
-        let write = Write { manager, now, subresource, schemas: Some(&self.schemas), ..Write::default() };
+        let reset = rules::reset_fields(resource, subresource);
+        let write = Write { manager, now, subresource, schemas: Some(&self.schemas), reset: Some(&reset) };
         merge::update(ty.as_ref(), live, new, &write)
     }
 }
@@ -235,6 +253,18 @@ fn atomics(ty: &TypeRef, value: &Value, at: &str, found: &mut Vec<String>) {
             }
         }
         _ => {}
+    }
+}
+
+/// Why an apply is refused.
+fn refused(error: &ApplyError) -> Failure {
+    match error {
+        ApplyError::Conflicts(conflicts) => Failure::new(409, "Conflict", error.to_string())
+            .with_causes(conflicts.iter().map(merge::Conflict::cause).collect()),
+        ApplyError::NotTyped(message) => Failure::internal(message.clone()),
+        ApplyError::ManagedFields | ApplyError::WrongVersion { .. } => {
+            Failure::bad_request(error.to_string())
+        }
     }
 }
 

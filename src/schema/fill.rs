@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::quantity;
+use super::table;
 use super::types::{Others, Scalar, TypeRef};
 
 /// Fills in the defaults of a schema: absent fields, and `null` where it is no value of the field.
@@ -76,6 +77,7 @@ pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value, builtin: bool) {
             if !builtin {
                 return;
             }
+            let written = ty.builtin_name().and_then(table::written);
             object.retain(|key, value| {
                 let Some(field) = map.fields.get(key.as_str()) else {
                     let text = map.value_type(key).is_some_and(|ty| ty.get().scalar == Some(Scalar::String));
@@ -84,6 +86,9 @@ pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value, builtin: bool) {
                     }
                     return true;
                 };
+                if written.is_some_and(|w| w.zero_is_absent.contains(&key.as_str()) && is_zero(value)) {
+                    return false;
+                }
                 let empty = match value {
                     Value::Null => true,
                     Value::Array(items) => items.is_empty(),
@@ -92,6 +97,12 @@ pub(super) fn drop_empty(ty: &TypeRef, value: &mut Value, builtin: bool) {
                 };
                 !empty || map.required.iter().any(|name| **name == **key)
             });
+            for field in written.into_iter().flat_map(|written| &written.absent_is_null) {
+                let value = object.entry((*field).to_owned()).or_insert(Value::Null);
+                if value.as_array().is_some_and(Vec::is_empty) {
+                    *value = Value::Null;
+                }
+            }
         }
         Value::Array(items) => {
             if let Some(ty) = ty.get().list.as_ref().and_then(|list| list.items.as_ref()) {
@@ -130,6 +141,15 @@ pub(super) fn canonical_quantities(ty: &TypeRef, value: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        _ => false,
     }
 }
 

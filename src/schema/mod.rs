@@ -7,6 +7,7 @@ mod at;
 mod builtin;
 mod crd;
 mod custom;
+mod decode;
 mod fill;
 mod format;
 mod kinds;
@@ -26,6 +27,7 @@ pub fn is_known_format(format: &str) -> bool {
 }
 
 pub use kinds::KindInfo;
+pub use quantity::quantity_value;
 pub use schemas::Schemas;
 pub use table::{builtin_schema, builtin_type_name};
 pub use types::{

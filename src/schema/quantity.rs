@@ -31,6 +31,18 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     Some(format!("{sign}{number}{suffix}"))
 }
 
+/// A quantity as a number; `None` for what is no quantity.
+pub fn quantity_value(text: &str) -> Option<f64> {
+    let end =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let number: f64 = number.parse().ok()?;
+    Some(match unit(suffix)? {
+        Unit::Decimal(exponent) | Unit::Exponent(exponent) => number * 10_f64.powi(exponent),
+        Unit::Binary(power) => number * 2_f64.powi(i32::try_from(power).ok()?),
+    })
+}
+
 enum Unit {
     /// `m`, `k`: powers of ten.
     Decimal(i32),

@@ -11,7 +11,7 @@ use super::kinds::KindInfo;
 use super::table;
 use super::types::TypeRef;
 use super::validate::{self, Violation};
-use super::{builtin, fill, prune};
+use super::{builtin, decode, fill, prune};
 use crate::model::{FieldPath, GroupKind, Gvk, ObjectId};
 
 /// All kinds that a cluster has: the built-in ones and those of CustomResourceDefinitions. Cheap to clone.
@@ -105,6 +105,12 @@ impl Schemas {
             }
             None => Vec::new(),
         }
+    }
+
+    /// Why the API server cannot decode an object of a built-in kind, whose struct it must fit into.
+    pub fn undecodable(&self, gvk: &Gvk, object: &Value) -> Option<String> {
+        let ty = self.type_of(gvk).filter(TypeRef::is_builtin)?;
+        decode::error(&ty, object)
     }
 
     /// Takes out of an object the fields that its kind does not know; their paths come back.

@@ -64,6 +64,28 @@ pub(super) fn name_at(index: usize) -> &'static str {
     types().rows[index].name
 }
 
+/// How the Go struct of a built-in type writes itself: which fields are left out when they are zero (scalars that
+/// are no pointers), and which are never left out but written as `null`.
+pub(super) struct Written {
+    pub zero_is_absent: Vec<&'static str>,
+    pub absent_is_null: Vec<&'static str>,
+}
+
+/// How a built-in type is written; `None` for one that has neither kind of field.
+pub(super) fn written(name: &str) -> Option<&'static Written> {
+    static WRITTEN: OnceLock<HashMap<&'static str, Written>> = OnceLock::new();
+    let all = WRITTEN.get_or_init(|| {
+        let row = |line: &'static str| {
+            let mut columns = line.split('\t');
+            let name = columns.next()?;
+            let mut list = || columns.next().unwrap_or_default().split_whitespace().collect();
+            Some((name, Written { zero_is_absent: list(), absent_is_null: list() }))
+        };
+        include_str!("table/go.tsv").lines().filter_map(row).collect()
+    });
+    all.get(name)
+}
+
 /// A built-in type by its short name, such as `meta.v1.ObjectMeta`.
 pub(super) fn named(name: &str) -> Option<TypeRef> {
     types().by_name.get(name).map(|&index| TypeRef::builtin(index))

@@ -229,6 +229,11 @@ impl TypeRef {
         }
     }
 
+    /// The short name of a type of a built-in kind, such as `core.v1.Pod`.
+    pub(super) fn builtin_name(&self) -> Option<&'static str> {
+        self.builtin_index().map(table::name_at)
+    }
+
     /// The type.
     pub fn get(&self) -> &Type {
         match &self.0 {

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod differential;
+pub mod exchange;
 pub mod faults;
 pub mod helm;
 pub mod moin;
@@ -12,6 +13,7 @@ pub mod real_server;
 pub mod repository;
 pub mod scenario;
 pub mod webhook;
+pub mod writes;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

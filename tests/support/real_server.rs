@@ -368,7 +368,7 @@ fn apiserver_flags(folder: &Path, etcd_port: u16, secure_port: u16) -> Vec<Strin
         format!("--secure-port={secure_port}"),
         format!("--cert-dir={}", at("certs")), // it makes its own certificate there
         "--endpoint-reconciler-type=none".to_owned(),
-        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/12".to_owned(),
         format!("--token-auth-file={}", at("tokens.csv")),
         "--authorization-mode=RBAC".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),

@@ -4,37 +4,38 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, set_or_remove};
+use super::ATTEMPTS;
+use super::scale::Change;
 use crate::plane::admission::Operation;
 use crate::plane::body;
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::request::FieldValidation;
-use crate::plane::status::{Failure, FieldError};
+use crate::plane::status::Failure;
 use crate::plane::store::Object;
 
 impl Call<'_> {
     /// Server-side apply; creates the object if it is not there.
     pub(super) async fn apply(&self, bytes: &[u8]) -> Result<Answer, Failure> {
-        let mut config = body::yaml(bytes)?;
+        let sent = body::yaml(bytes)?;
+        let mut config = sent.clone();
         self.check_config(&mut config)?;
-        let mut noticed = Vec::new();
         if self.subresource == Some(Subresource::Scale) {
-            return self.write_scale(|_| Ok(config.clone())).await;
+            return self.write_scale(Change::Apply(&config)).await;
         }
-        self.check_duplicates(bytes, &mut noticed)?;
+        self.check_duplicates(bytes)?;
         for _ in 0..ATTEMPTS {
             let live = self.live();
             self.check_meant(&config, live.as_deref())?;
             let before = live.as_ref().map(|live| self.as_served(live));
-            let merged = self.merged(&config, before.as_ref())?;
+            let merged = self.merged(&config, &sent, before.as_ref())?;
             let (Some(live), Some(before)) = (live, before) else {
                 match self.apply_new(merged).await {
                     Err(failure) if failure.reason == "AlreadyExists" => continue,
-                    made => return Ok(Answer::object(201, made?).with_warnings(noticed)),
+                    made => return Ok(Answer::object(201, made?)),
                 }
             };
             if let Ok(answer) = self.replace_seen(&live, before, merged, true).await? {
-                return Ok(answer.with_warnings(noticed));
+                return Ok(answer);
             }
         }
         Err(self.modified())
@@ -56,25 +57,17 @@ impl Call<'_> {
         if named("resourceVersion").is_some_and(|rv| !rv.is_empty() && rv != live.revision()) {
             return Err(self.modified());
         }
-        // An apply that means another object of the same name must not touch this one.
-        if let Some(uid) = named("uid").filter(|uid| !uid.is_empty() && *uid != live.uid()) {
-            let why = format!("Invalid value: {uid:?}: field is immutable");
-            let errors = [FieldError::new("metadata.uid", &why)];
-            let (group, kind) = (&self.resource.gvk.group, &self.resource.gvk.kind);
-            return Err(Failure::invalid(group, kind, self.name(), &errors));
-        }
         Ok(())
     }
 
     /// The live object with the configuration merged into it, field managers and all.
-    fn merged(&self, config: &Value, live: Option<&Value>) -> Result<Value, Failure> {
+    fn merged(&self, config: &Value, sent: &Value, live: Option<&Value>) -> Result<Value, Failure> {
         let mut owned = config.clone();
         if let Some(metadata) = owned["metadata"].as_object_mut() {
             for server_owned in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
                 metadata.remove(server_owned);
             }
         }
-        self.keep_only_own_part(&mut owned);
         let mut merged = self.server.registry().types.apply(
             &self.resource,
             live,
@@ -84,7 +77,11 @@ impl Call<'_> {
             &self.now,
         )?;
         if live.is_some() {
-            self.note_last_applied(&mut merged, config);
+            self.note_last_applied(&mut merged, sent);
+        }
+        // An apply that means another object of the same name must not touch this one.
+        if let Some(uid) = config["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+            merged["metadata"]["uid"] = uid.into();
         }
         Ok(merged)
     }
@@ -102,25 +99,6 @@ impl Call<'_> {
         self.insert(body).await
     }
 
-    /// Of an applied configuration, the part that this endpoint writes; the rest must not become owned.
-    fn keep_only_own_part(&self, config: &mut Value) {
-        match &self.subresource {
-            Some(Subresource::Status) => {
-                let mut kept = json!({
-                    "apiVersion": config["apiVersion"], "kind": config["kind"],
-                    "metadata": {"name": config["metadata"]["name"]},
-                });
-                set_or_remove(&mut kept["metadata"], "namespace", config["metadata"]["namespace"].clone());
-                set_or_remove(&mut kept, "status", config["status"].clone());
-                *config = kept;
-            }
-            _ if self.resource.status => {
-                config.as_object_mut().map(|config| config.remove("status"));
-            }
-            _ => {}
-        }
-    }
-
     /// Who applies with kubectl's name where client-side apply left its note goes on keeping the note.
     fn note_last_applied(&self, merged: &mut Value, config: &Value) {
         const NOTE: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -128,6 +106,12 @@ impl Call<'_> {
             return;
         }
         if let Some(note) = merged["metadata"]["annotations"].as_object_mut().and_then(|a| a.get_mut(NOTE)) {
+            let mut config = config.clone();
+            if let Some(annotations) =
+                config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+            {
+                annotations.remove(NOTE);
+            }
             *note = format!("{config}\n").into();
         }
     }
@@ -162,7 +146,7 @@ impl Call<'_> {
     }
 
     /// Duplicate keys of an applied document, by the chosen field validation.
-    fn check_duplicates(&self, bytes: &[u8], noticed: &mut Vec<String>) -> Result<(), Failure> {
+    fn check_duplicates(&self, bytes: &[u8]) -> Result<(), Failure> {
         if self.options.validation == FieldValidation::Ignore {
             return Ok(());
         }
@@ -170,7 +154,7 @@ impl Call<'_> {
             if self.options.validation == FieldValidation::Strict {
                 return Err(Failure::bad_request(format!("error strict decoding YAML: {duplicate}")));
             }
-            noticed.push(duplicate);
+            self.notes.warn(duplicate);
         }
         Ok(())
     }

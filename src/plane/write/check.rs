@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::PatchKind;
 use crate::plane::call::Call;
 use crate::plane::request::FieldValidation;
-use crate::plane::rules;
 use crate::plane::status::{Failure, FieldError};
 use crate::plane::store::Object;
+use crate::plane::{patch, rules};
 
 impl Call<'_> {
     pub(super) fn check_kind(&self, body: &mut Value) -> Result<(), Failure> {
@@ -48,6 +49,18 @@ impl Call<'_> {
         }
     }
 
+    /// What is put to `scale` is a scale.
+    pub(super) fn check_scale(&self, body: &Value) -> Result<(), Failure> {
+        let text = |key: &str| body[key].as_str().unwrap_or_default();
+        if text("apiVersion") != "autoscaling/v1" {
+            return Err(Failure::bad_request(format!(
+                "the API version in the data ({}) does not match the expected API version (autoscaling/v1)",
+                text("apiVersion")
+            )));
+        }
+        Ok(())
+    }
+
     /// Puts the object into the namespace of the URL.
     pub(super) fn place(&self, body: &mut Value) -> Result<(), Failure> {
         if !body["metadata"].is_object() {
@@ -73,8 +86,10 @@ impl Call<'_> {
     pub(super) fn check_name(&self, body: &Value) -> Result<(), Failure> {
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
         if name.is_empty() {
-            let errors = [FieldError::new("metadata.name", "Required value: name is required")];
-            return Err(Failure::invalid(&self.resource.gvk.group, &self.resource.gvk.kind, name, &errors));
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.name()
+            )));
         }
         if name != self.name() {
             return Err(Failure::bad_request(format!(
@@ -85,9 +100,60 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Whether the kind's struct can hold what was sent.
+    pub(super) fn check_fits(&self, body: &Value) -> Result<(), Failure> {
+        let Some(why) = self.server.registry().types.undecodable(&self.resource, body) else { return Ok(()) };
+        let (kind, version) = (&self.resource.gvk.kind, &self.resource.gvk.version);
+        Err(Failure::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+        )))
+    }
+
+    /// Whether what a patch made can be read.
+    pub(super) fn check_patched(
+        &self,
+        kind: PatchKind,
+        patched: &Value,
+        patch: &[u8],
+    ) -> Result<(), Failure> {
+        if kind != PatchKind::Strategic {
+            self.check_patched_kind(patched)?;
+        }
+        let Some(why) = self.server.registry().types.undecodable(&self.resource, patched) else {
+            return Ok(());
+        };
+        if kind == PatchKind::Strategic {
+            return Err(unreadable(&patch::go_text(patch), &patch::conversion_error(&why)));
+        }
+        Err(unreadable(&patched.to_string(), &why))
+    }
+
+    fn check_patched_kind(&self, patched: &Value) -> Result<(), Failure> {
+        let wanted = &self.resource.gvk;
+        let text = |key: &str| patched[key].as_str().unwrap_or_default();
+        let shown = patched.to_string();
+        if text("kind").is_empty() {
+            return Err(unreadable(&shown, &format!("Object 'Kind' is missing in '{patched}'")));
+        }
+        if text("apiVersion").is_empty() && self.resource.custom {
+            return Err(unreadable(&shown, &format!("Object 'apiVersion' is missing in '{patched}'")));
+        }
+        if !self.resource.custom
+            && (text("kind") != &*wanted.kind || text("apiVersion") != wanted.api_version())
+        {
+            let why = format!(
+                "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+                text("kind"),
+                text("apiVersion")
+            );
+            return Err(unreadable(&shown, &why));
+        }
+        Ok(())
+    }
+
     /// What merges as text and yet is no value of the field: only the kind's own struct can tell.
     pub(super) fn check_decodes(&self, body: &Value) -> Result<(), Failure> {
-        let Some(why) = rules::undecodable(&self.resource, body) else { return Ok(()) };
+        let Some(why) = self.server.registry().types.undecodable(&self.resource, body) else { return Ok(()) };
         let gvk = &self.resource.gvk;
         let what = format!("{}/{}, Kind={}", gvk.group, gvk.version, gvk.kind);
         Err(Failure::internal(format!(
@@ -98,25 +164,39 @@ impl Call<'_> {
     }
 
     /// Unknown fields: refused, told or ignored, as the client chose.
-    pub(super) fn check_strict(&self, body: &Value, noticed: &mut Vec<String>) -> Result<(), Failure> {
+    pub(super) fn check_strict(&self, body: &Value, noticed: &[String]) -> Result<(), Failure> {
+        let Some(why) = self.noticed(body, noticed) else { return Ok(()) };
+        let (kind, version) = (&self.resource.gvk.kind, &self.resource.gvk.version);
+        Err(Failure::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+        )))
+    }
+
+    /// As [`Call::check_strict`], of what a patch made.
+    pub(super) fn check_patched_strict(
+        &self,
+        kind: PatchKind,
+        patched: &Value,
+        patch: &[u8],
+    ) -> Result<(), Failure> {
+        let Some(why) = self.noticed(patched, &[]) else { return Ok(()) };
+        let shown = if kind == PatchKind::Strategic { patch::go_text(patch) } else { patched.to_string() };
+        Err(unreadable(&shown, &why))
+    }
+
+    /// Warns of unknown fields and what else was noticed, or says why they are refused.
+    fn noticed(&self, body: &Value, noticed: &[String]) -> Option<String> {
         if self.options.validation == FieldValidation::Ignore {
-            noticed.clear();
-            return Ok(());
+            return None;
         }
+        let mut noticed = noticed.to_vec();
         let unknown = self.server.registry().types.unknown_fields(&self.resource, body);
         noticed.extend(unknown.into_iter().map(|path| format!("unknown field \"{path}\"")));
         if self.options.validation == FieldValidation::Strict && !noticed.is_empty() {
-            return Err(Failure::bad_request(format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                self.resource.gvk.kind,
-                self.resource.gvk.version,
-                self.resource.gvk.kind,
-                noticed.join(", ")
-            )));
+            return Some(format!("strict decoding error: {}", noticed.join(", ")));
         }
-        // Whatever becomes of the request, this is told.
-        noticed.drain(..).for_each(|warning| self.notes.warn(warning));
-        Ok(())
+        noticed.into_iter().for_each(|warning| self.notes.warn(warning));
+        None
     }
 
     /// Whether the request names the version that it builds on; refused when that is not the live one.
@@ -149,4 +229,9 @@ impl Call<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// A patch whose outcome is no object of the kind.
+fn unreadable(shown: &str, why: &str) -> Failure {
+    Failure::invalid("", "", "", &[FieldError::new("patch", format!("Invalid value: {shown:?}: {why}"))])
 }

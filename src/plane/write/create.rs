@@ -13,13 +13,13 @@ const NAMES: usize = 8;
 impl Call<'_> {
     /// POST to a collection.
     pub async fn create(&self, decoded: Decoded) -> Result<Answer, Failure> {
-        let Decoded { value: mut body, warnings: mut noticed } = decoded;
+        let Decoded { value: mut body, warnings } = decoded;
         self.check_kind(&mut body)?;
+        self.check_fits(&body)?;
+        self.check_strict(&body, &warnings)?;
         self.place(&mut body)?;
-        self.check_strict(&body, &mut noticed)?;
         // Admission sees what was sent, before the server takes out what is not the client's.
         let sent = self.is_mutated(Operation::Create).then(|| body.clone());
-        self.reset(&mut body, None);
         self.normalise(&mut body, true);
         body = self.server.registry().types.update(
             &self.resource,
@@ -29,6 +29,7 @@ impl Call<'_> {
             None,
             &self.now,
         );
+        self.reset(&mut body, None);
         self.admit_namespace(body["metadata"]["name"].as_str().unwrap_or_default())?;
         if let Some(sent) = sent {
             body = self.mutated_new(sent, body).await?;
@@ -41,7 +42,7 @@ impl Call<'_> {
                     generate_name(&mut body);
                 }
                 Err(failure) => return Err(failure),
-                Ok(object) => return Ok(Answer::object(201, object).with_warnings(noticed)),
+                Ok(object) => return Ok(Answer::object(201, object)),
             }
         }
         unreachable!("the loop ends by returning")

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::scale::Change;
 use super::{ATTEMPTS, PatchKind};
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::patch;
@@ -15,19 +16,20 @@ impl Call<'_> {
             return self.apply(bytes).await;
         }
         if self.subresource == Some(Subresource::Scale) {
-            return self.write_scale(|scale| self.patched(kind, scale, bytes)).await;
+            return self.write_scale(Change::Patch(&|scale| self.patched(kind, scale, bytes))).await;
         }
         for _ in 0..ATTEMPTS {
             let live = self.live().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
             let before = self.as_served(&live);
-            let body = self.patched(kind, &before, bytes)?;
+            let mut body = self.patched(kind, &before, bytes)?;
+            self.check_patched(kind, &body, bytes)?;
+            self.check_patched_strict(kind, &body, bytes)?;
+            self.place(&mut body)?;
             self.check_name(&body)?;
-            let mut noticed = Vec::new();
-            self.check_strict(&body, &mut noticed)?;
             let named = body["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"];
             self.check_revision(&body, Some(&live))?;
             match self.replace(&live, body, false).await? {
-                Ok(answer) => return Ok(answer.with_warnings(noticed)),
+                Ok(answer) => return Ok(answer),
                 Err(Raced::Changed) if named => return Err(self.modified()),
                 Err(Raced::Changed) => {}
             }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::scale::forget_time;
 use super::set_or_remove;
 use crate::plane::admission::Operation;
 use crate::plane::call::{Answer, Call, Subresource};
@@ -68,7 +67,6 @@ impl Call<'_> {
             self.judge(Operation::Update, Some(&new), Some(&old)).await?;
             return Ok(Ok(Answer::object(200, live.clone())));
         }
-        self.check_uid(&body, live)?;
         let mut body = self.changed(&before, body, applied).await?;
         rules::prepare_update(&self.resource, self.subresource.as_ref(), &mut body, &before);
         self.check_grant(&body, Some(&before))?;
@@ -87,7 +85,6 @@ impl Call<'_> {
         let scaled = self.subresource == Some(Subresource::Scale);
         // Admission sees what was sent, before the server takes out what is not the client's.
         let sent = (!scaled && self.is_mutated(Operation::Update)).then(|| body.clone());
-        self.reset(&mut body, Some(before));
         if applied {
             self.check_decodes(&body)?;
         }
@@ -101,10 +98,8 @@ impl Call<'_> {
                 self.subresource.as_ref().map(Subresource::name),
                 &self.now,
             );
-            if scaled {
-                forget_time(&mut body, &self.options.manager);
-            }
         }
+        self.reset(&mut body, Some(before));
         let Some(mut sent) = sent else { return Ok(body) };
         self.normalise(&mut sent, !applied);
         set_or_remove(&mut sent["metadata"], "managedFields", body["metadata"]["managedFields"].clone());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::set_or_remove;
 use crate::plane::call::{Call, Subresource};
 use crate::plane::status::{Failure, FieldError};
-use crate::plane::{admission, crd, names, rules};
+use crate::plane::{admission, crd, rules};
 
 impl Call<'_> {
     /// What the server decides and no client: everything in metadata that belongs to it, and the part of the object
@@ -13,11 +13,22 @@ impl Call<'_> {
     pub(super) fn reset(&self, body: &mut Value, before: Option<&Value>) {
         let status_request = self.subresource == Some(Subresource::Status);
         if let (Some(before), true) = (before, status_request) {
-            let (status, managed) = (body["status"].take(), body["metadata"]["managedFields"].take());
-            *body = before.clone();
-            set_or_remove(body, "status", status);
-            set_or_remove(&mut body["metadata"], "managedFields", managed);
-            return;
+            if self.resource.custom {
+                let (status, managed) = (body["status"].take(), body["metadata"]["managedFields"].take());
+                *body = before.clone();
+                set_or_remove(body, "status", status);
+                set_or_remove(&mut body["metadata"], "managedFields", managed);
+                return;
+            }
+            // Of a built-in kind the metadata can be written along with the status.
+            set_or_remove(body, "spec", before["spec"].clone());
+            if self.resource.is("apps", "Deployment") {
+                set_or_remove(&mut body["metadata"], "labels", before["metadata"]["labels"].clone());
+            }
+            if self.resource.is("", "Pod") {
+                let owners = before["metadata"]["ownerReferences"].clone();
+                set_or_remove(&mut body["metadata"], "ownerReferences", owners);
+            }
         }
         if self.subresource.is_none() && self.resource.status {
             let status = match before {
@@ -28,20 +39,17 @@ impl Call<'_> {
         }
         let nothing = Value::Null;
         let old = before.map_or(&nothing, |before| &before["metadata"]);
-        for field in [
-            "uid",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "generation",
-            "selfLink",
-            "generateName",
-        ] {
-            if field != "generateName" || before.is_some() {
+        for field in ["creationTimestamp", "generation", "selfLink", "resourceVersion"] {
+            set_or_remove(&mut body["metadata"], field, old[field].clone());
+        }
+        // What an update says of these is held against it, where it is not what they are.
+        for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+            let given = &body["metadata"][field];
+            let kept = field == "deletionTimestamp" && !old[field].is_null();
+            if before.is_none() || kept || given.is_null() || given == "" {
                 set_or_remove(&mut body["metadata"], field, old[field].clone());
             }
         }
-        set_or_remove(&mut body["metadata"], "resourceVersion", old["resourceVersion"].clone());
     }
 
     /// Prunes what the schema does not know, fills in defaults, writes values in their canonical form.
@@ -54,7 +62,7 @@ impl Call<'_> {
     }
 
     pub(super) fn validate(&self, body: &Value, before: Option<&Value>) -> Result<(), Failure> {
-        let mut errors = names::validate(&self.resource, body, before);
+        let mut errors = rules::validate(&self.resource, self.subresource.as_ref(), body, before);
         if self.resource.is(crd::GROUP, crd::KIND) {
             errors.extend(match self.subresource {
                 Some(_) => crd::validate_status(body),
@@ -72,8 +80,7 @@ impl Call<'_> {
             ));
         } else {
             errors.extend(admission::validate(&self.resource, body, before));
-            errors.extend(rules::validate(&self.resource, body, before));
-            if !admission::is_configuration(&self.resource) {
+            if !rules::has_rules(&self.resource) && !admission::is_configuration(&self.resource) {
                 errors.extend(self.server.registry().types.validate(&self.resource, body));
             }
         }

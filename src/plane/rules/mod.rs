@@ -1,12 +1,32 @@
 //! What single kinds do differently: the strategies of the API server in one place.
 
+mod batch;
+mod config;
+mod container;
+mod cron;
+mod dispatch;
+mod limits;
+mod metadata;
+mod networking;
+mod pod;
+mod rbac;
+mod report;
+mod selector;
+mod service;
+mod storage;
+pub(crate) mod text;
+mod workloads;
+
 use serde_json::{Value, json};
 
-use super::call::Subresource;
-use super::crd;
-use super::kinds::Resource;
-use super::status::FieldError;
-use super::write::set_or_remove;
+use crate::merge::FieldSet;
+use crate::plane::call::Subresource;
+use crate::plane::crd;
+use crate::plane::kinds::Resource;
+use crate::plane::write::set_or_remove;
+
+pub(crate) use dispatch::{has_rules, validate};
+pub(crate) use metadata::embedded as embedded_metadata;
 
 /// Whether an update may leave out the version that it builds on.
 pub(crate) fn unconditional_update(resource: &Resource) -> bool {
@@ -95,6 +115,22 @@ pub(crate) fn has_generation(resource: &Resource) -> bool {
         )
 }
 
+/// Fields that a way of writing leaves as they are: `status` but through its subresource, and there the rest.
+pub(crate) fn reset_fields(resource: &Resource, subresource: Option<&str>) -> FieldSet {
+    match subresource {
+        Some("status") if resource.is("apps", "Deployment") => {
+            FieldSet::of_fields([vec!["spec"], vec!["metadata", "labels"]])
+        }
+        Some("status") if resource.is("", "Pod") => {
+            FieldSet::of_fields([vec!["spec"], vec!["metadata", "ownerReferences"]])
+        }
+        Some("status") if resource.is(crd::GROUP, crd::KIND) => FieldSet::of_fields([["spec"], ["metadata"]]),
+        Some("status") => FieldSet::of_fields([["spec"]]),
+        None if resource.status => FieldSet::of_fields([["status"]]),
+        _ => FieldSet::new(),
+    }
+}
+
 /// What is filled in by the decoder, so that it belongs to whoever sent it.
 pub(crate) fn default(resource: &Resource, body: &mut Value) {
     if resource.is("", "Namespace")
@@ -128,28 +164,6 @@ fn merge_string_data(body: &mut Value) {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default());
         body["data"][key] = encoded.into();
     }
-}
-
-/// Why the kind's struct cannot hold a merged object.
-pub(crate) fn undecodable(resource: &Resource, body: &Value) -> Option<String> {
-    if !resource.is("", "Secret") && !resource.is("", "ConfigMap") {
-        return None;
-    }
-    let field = if resource.is("", "Secret") { "data" } else { "binaryData" };
-    let values = body[field].as_object()?.values();
-    values.filter_map(Value::as_str).find_map(base64_error)
-}
-
-/// The first byte that no base64 has, as Go's decoder counts.
-fn base64_error(text: &str) -> Option<String> {
-    use base64::Engine as _;
-    let bytes: Vec<(usize, u8)> =
-        text.bytes().enumerate().filter(|(_, byte)| !matches!(byte, b'\n' | b'\r')).collect();
-    let joined: Vec<u8> = bytes.iter().map(|(_, byte)| *byte).collect();
-    base64::engine::general_purpose::STANDARD.decode(&joined).err()?;
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    let wrong = bytes.iter().find(|(_, byte)| !valid(*byte)).map_or(text.len(), |(at, _)| *at);
-    Some(format!("illegal base64 data at input byte {wrong}"))
 }
 
 /// What the server sets on a new object; it belongs to nobody.
@@ -302,70 +316,6 @@ pub(crate) fn grace_seconds(resource: &Resource, body: &Value, asked: Option<i64
         return 0;
     }
     asked.or(body["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30)
-}
-
-/// Rules of single kinds that no schema says.
-pub(crate) fn validate(resource: &Resource, body: &Value, before: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if resource.is("rbac.authorization.k8s.io", "RoleBinding")
-        || resource.is("rbac.authorization.k8s.io", "ClusterRoleBinding")
-    {
-        subjects(body, &mut errors);
-        if let Some(before) = before
-            && before["roleRef"] != body["roleRef"]
-        {
-            errors.push(immutable("roleRef", &body["roleRef"], "cannot change roleRef"));
-        }
-    }
-    if let Some(before) = before {
-        for field in immutable_fields(resource) {
-            let at = |body: &Value| field.split('.').fold(body.clone(), |v, key| v[key].clone());
-            if at(body) != at(before) {
-                errors.push(immutable(field, &at(body), "field is immutable"));
-            }
-        }
-        let immutable_data =
-            before["immutable"] == true && (resource.is("", "ConfigMap") || resource.is("", "Secret"));
-        for field in ["immutable", "data", "binaryData"] {
-            if immutable_data && body[field] != before[field] {
-                let message = "Forbidden: field is immutable when `immutable` is set";
-                errors.push(FieldError::new(field, message));
-            }
-        }
-    }
-    errors
-}
-
-fn immutable(field: &str, value: &Value, why: &str) -> FieldError {
-    FieldError::new(field, format!("Invalid value: {value}: {why}"))
-}
-
-/// Fields that cannot be changed once an object is there.
-fn immutable_fields(resource: &Resource) -> &'static [&'static str] {
-    match &*resource.collection {
-        "deployments.apps" | "daemonsets.apps" | "replicasets.apps" => &["spec.selector"],
-        "jobs.batch" => &["spec.selector", "spec.completionMode"],
-        "secrets" => &["type"],
-        "storageclasses.storage.k8s.io" => {
-            &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"]
-        }
-        _ => &[],
-    }
-}
-
-fn subjects(body: &Value, errors: &mut Vec<FieldError>) {
-    for (index, subject) in body["subjects"].as_array().into_iter().flatten().enumerate() {
-        let kind = subject["kind"].as_str().unwrap_or_default();
-        if !matches!(kind, "ServiceAccount" | "User" | "Group") {
-            let message = format!(
-                "Unsupported value: {kind:?}: supported values: \"ServiceAccount\", \"User\", \"Group\""
-            );
-            errors.push(FieldError::new(format!("subjects[{index}].kind"), message));
-        }
-        if subject["name"].as_str().unwrap_or_default().is_empty() {
-            errors.push(FieldError::new(format!("subjects[{index}].name"), "Required value"));
-        }
-    }
 }
 
 #[cfg(test)]
