@@ -25,11 +25,33 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         }
         let compiled = translate(pattern).and_then(|translated| {
             let built = regex::RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build();
-            built.map_err(|e| format!("error parsing regexp: {e}"))
+            built.map_err(|e| told(pattern).unwrap_or_else(|| format!("error parsing regexp: {e}")))
         });
         kept.insert(pattern.to_owned(), compiled.clone());
         compiled
     })
+}
+
+/// What Go says of an expression that is none, for the common mistakes.
+fn told(pattern: &str) -> Option<String> {
+    use regex_syntax::ast::ErrorKind;
+    let error = regex_syntax::ast::parse::Parser::new().parse(pattern).err()?;
+    let at = pattern.get(error.span().start.offset..error.span().end.offset)?;
+    let from = pattern.get(error.span().start.offset..)?;
+    let (what, shown) = match error.kind() {
+        ErrorKind::ClassUnclosed => ("missing closing ]", from),
+        ErrorKind::GroupUnclosed => ("missing closing )", pattern),
+        ErrorKind::GroupUnopened => ("unexpected )", pattern),
+        ErrorKind::RepetitionMissing => ("missing argument to repetition operator", from.get(..1)?),
+        ErrorKind::EscapeUnexpectedEof => ("trailing backslash at end of expression", ""),
+        ErrorKind::EscapeUnrecognized | ErrorKind::UnsupportedBackreference => {
+            ("invalid escape sequence", at)
+        }
+        ErrorKind::UnsupportedLookAround => ("invalid or unsupported Perl syntax", at),
+        ErrorKind::ClassRangeInvalid => ("invalid character class range", at),
+        _ => return None,
+    };
+    Some(format!("error parsing regexp: {what}: `{shown}`"))
 }
 
 /// The same expression in this crate's dialect: `\d`, `\w`, `\s` and `\b` are ASCII, braces that do not count are

@@ -165,6 +165,20 @@ impl Expr {
         }
     }
 
+    /// How many nodes stand above each other.
+    pub(crate) fn depth(&self) -> usize {
+        let of = |exprs: &mut dyn Iterator<Item = &Expr>| exprs.map(Expr::depth).max().unwrap_or(0);
+        1 + match &self.kind {
+            Kind::Literal(_) | Kind::Ident(_) => 0,
+            Kind::Select { operand, .. } => operand.depth(),
+            Kind::Call(call) => of(&mut call.target.iter().chain(&call.args)),
+            Kind::List(items) => of(&mut items.iter().map(|item| &item.value)),
+            Kind::Map(entries) => of(&mut entries.iter().flat_map(|entry| [&entry.key, &entry.value])),
+            Kind::Struct(_, fields) => of(&mut fields.iter().map(|field| &field.value)),
+            Kind::Fold(fold) => of(&mut [&fold.range, &fold.init, &fold.step, &fold.result].into_iter()),
+        }
+    }
+
     /// Calls `visit` with this node and all below, parents first.
     pub(crate) fn walk<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
         visit(self);

@@ -299,14 +299,13 @@ impl Checker<'_> {
         )
     }
 
-    /// The type that fits what came before and this; reports if there is none.
-    fn join(&mut self, id: Id, before: Option<Type>, ty: Type) -> Type {
+    /// The type that fits what came before and this. Mixed types are refused later, where they may not be.
+    fn join(&mut self, before: Option<Type>, ty: Type) -> Type {
         let Some(before) = before else { return ty };
         if self.inference.assignable(&before, &ty) {
             return if less_specific(&before, &ty) { before } else { ty };
         }
-        self.mismatch(id, &before, &ty);
-        Type::Error
+        Type::Dyn
     }
 
     /// What an optional item or entry holds.
@@ -331,7 +330,7 @@ impl Checker<'_> {
             if item.optional {
                 ty = self.unwrap_optional(item.value.id, ty);
             }
-            item_type = Some(self.join(item.value.id, item_type, ty));
+            item_type = Some(self.join(item_type, ty));
         }
         let item_type = item_type.unwrap_or_else(|| self.inference.variable());
         self.set(expr.id, Type::list(item_type));
@@ -343,13 +342,13 @@ impl Checker<'_> {
         for entry in entries {
             self.check(&entry.key);
             let ty = self.get(&entry.key);
-            key_type = Some(self.join(entry.key.id, key_type, ty));
+            key_type = Some(self.join(key_type, ty));
             self.check(&entry.value);
             let mut ty = self.get(&entry.value);
             if entry.optional {
                 ty = self.unwrap_optional(entry.value.id, ty);
             }
-            value_type = Some(self.join(entry.value.id, value_type, ty));
+            value_type = Some(self.join(value_type, ty));
         }
         let key_type = key_type.unwrap_or_else(|| self.inference.variable());
         let value_type = value_type.unwrap_or_else(|| self.inference.variable());

@@ -74,8 +74,6 @@ pub enum Cost {
     Subnet(bool),
     /// A named format.
     Validate,
-    /// A selector of fields or labels.
-    Selector,
     /// Items of two lists are compared, each with each, so many times.
     Pairs(u64),
     /// A new list as long as the one it is made of.
@@ -145,7 +143,6 @@ pub(crate) fn actual(cost: Cost, args: &[Value<'_>], result: &Value<'_>) -> u64 
             let pattern = super::lib::format::pattern_size(args.first());
             scaled(second() + 1, TRAVERSAL) * scaled(pattern, PATTERN)
         }
-        Cost::Selector => selector(second()),
         Cost::Pairs(times) => 1 + times * first() * second(),
         Cost::CopyList | Cost::Slice | Cost::Range => new_list(1.0, size(Some(result))),
         Cost::Flatten => match args.get(1) {
@@ -167,12 +164,6 @@ fn compare_all(list: Option<&Value<'_>>) -> u64 {
     let length = size(list);
     let text = matches!(list.and_then(|list| list.item(0)), Some(Ok(Value::String(_) | Value::Bytes(_))));
     new_list(if text { 2.0 + TRAVERSAL } else { 2.0 }, length * length)
-}
-
-/// A selector's cost by its length: it is read, and has a requirement for every two characters at most.
-pub(crate) fn selector(length: u64) -> u64 {
-    let requirements = scaled(length, 0.5);
-    MAKE_LIST + scaled(length, TRAVERSAL) + requirements * (MAKE_LIST + MAKE_STRUCT)
 }
 
 /// What it costs to look at everything in a value once.

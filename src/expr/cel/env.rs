@@ -7,9 +7,10 @@ use regex::Regex;
 use rustc_hash::FxHashMap;
 
 use super::cost::Cost;
-use super::error::{CompileError, EvalError};
+use super::error::{CompileError, EvalError, Mistakes};
 use super::program::Program;
 use super::schema::Schema;
+use super::stack;
 use super::types::{ObjectType, Signature, Type};
 use super::value::Value;
 
@@ -210,6 +211,15 @@ impl Env {
 
     /// Parses and checks an expression.
     pub fn compile(&self, text: &str) -> Result<Program, CompileError> {
+        let compiled = stack::with_room(stack::depth_of(text), || self.compile_here(text));
+        compiled.unwrap_or_else(|| {
+            let mut mistakes = Mistakes::default();
+            mistakes.report_nowhere("expression is too deep to be read now");
+            Err(mistakes.into_error(text))
+        })
+    }
+
+    fn compile_here(&self, text: &str) -> Result<Program, CompileError> {
         let ast = super::parser::parse(text, self.0.binds)?;
         let checked = super::checker::check(self, ast, text)?;
         super::validate::validate(&checked, text)?;

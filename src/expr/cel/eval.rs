@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ast::Shape;
 use super::cost::{self, Cost};
 use super::env::{Implementation, Overload};
-use super::error::EvalError;
+use super::error::{EvalError, EvalErrorKind};
 use super::operators;
 use super::plan::{Attribute, Base, CallNode, Conditional, FoldNode, Node, Operator, Relation, Step, What};
 use super::program::Bindings;
@@ -49,16 +49,16 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
         Node::And(sides) => logical(sides, context, false),
         Node::Or(sides) => logical(sides, context, true),
         Node::Not(inner) => {
-            let value = eval(inner, context)?;
+            let value = eval(inner, context);
             context.charge(1)?;
-            match value {
+            match value? {
                 Value::Bool(b) => Ok(Value::Bool(!b)),
                 _ => Err(EvalError::no_such_overload()),
             }
         }
         Node::Conditional(conditional) => branch(conditional, context),
         Node::Equals { sides, negated, place } => {
-            let sides = [eval(&sides[0], context)?, eval(&sides[1], context)?];
+            let sides = both(sides, context)?;
             let same = equality::equals(&sides[0], &sides[1]);
             charge_comparison(&sides, context)?;
             match same {
@@ -68,12 +68,13 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
             }
         }
         Node::Compare(compare) => {
-            let sides = [eval(&compare.sides[0], context)?, eval(&compare.sides[1], context)?];
-            let order = order(&sides).map_err(|error| error.at(compare.place))?;
+            let sides = both(&compare.sides, context)?;
+            let order = order(&sides).map_err(|error| error.at(compare.place));
             match compare.cost {
                 Cost::Compare => charge_comparison(&sides, context)?,
                 _ => context.charge(1)?,
             }
+            let order = order?;
             Ok(Value::Bool(match compare.relation {
                 Relation::Less => order == Ordering::Less,
                 Relation::LessEquals => order != Ordering::Greater,
@@ -82,7 +83,7 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
             }))
         }
         Node::Arithmetic(arithmetic) => {
-            let sides = [eval(&arithmetic.sides[0], context)?, eval(&arithmetic.sides[1], context)?];
+            let sides = both(&arithmetic.sides, context)?;
             let [left, right] = &sides;
             let result = match arithmetic.operator {
                 Operator::Add => operators::add(left, right),
@@ -92,9 +93,16 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
                 Operator::Modulo => operators::modulo(left, right),
                 Operator::In => equality::contains(right, left).map(Value::Bool),
             };
-            let result = result.map_err(|error| error.at(arithmetic.place))?;
-            context.charge(cost::actual(arithmetic.cost, &sides, &result))?;
-            Ok(result)
+            match result {
+                Ok(result) => {
+                    context.charge(cost::actual(arithmetic.cost, &sides, &result))?;
+                    Ok(result)
+                }
+                Err(error) => {
+                    context.charge(1)?;
+                    Err(error.at(arithmetic.place))
+                }
+            }
         }
         Node::InSet(parts) => {
             let value = eval(&parts.0, context)?;
@@ -190,6 +198,25 @@ fn eval_rest<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<'a> {
     }
 }
 
+/// Both sides of an operator. Where one fails the other is evaluated all the same, and the operator costs one unit.
+#[inline]
+fn both<'a>(sides: &'a [Node; 2], context: &mut Context<'a, '_>) -> Result<[Value<'a>; 2], EvalError> {
+    let left = eval(&sides[0], context);
+    if let Err(error) = &left
+        && error.kind() == EvalErrorKind::OverBudget
+    {
+        return left.map(|value| [value, Value::Null]);
+    }
+    match (left, eval(&sides[1], context)) {
+        (Ok(left), Ok(right)) => Ok([left, right]),
+        (_, Err(error)) if error.kind() == EvalErrorKind::OverBudget => Err(error),
+        (Err(error), _) | (_, Err(error)) => {
+            context.charge(1)?;
+            Err(error)
+        }
+    }
+}
+
 /// A constant, borrowed from the program.
 #[inline]
 fn borrow<'a>(value: &'a Value<'static>) -> Value<'a> {
@@ -227,7 +254,7 @@ fn logical<'a>(sides: &'a [Node; 2], context: &mut Context<'a, '_>, decisive: bo
             Ok(Value::Bool(b)) if b == decisive => return Ok(Value::Bool(decisive)),
             Ok(Value::Bool(_)) => continue,
             Ok(_) => EvalError::no_such_overload(),
-            Err(error) if error.kind() == super::error::EvalErrorKind::OverBudget => return Err(error),
+            Err(error) if error.kind() == EvalErrorKind::OverBudget => return Err(error),
             Err(error) => error,
         };
         failure.get_or_insert(error);
@@ -314,7 +341,10 @@ fn eval_attribute<'a>(attribute: &'a Attribute, context: &mut Context<'a, '_>, b
         match follow(&value, step, optional, context) {
             Ok(Some(next)) => value = next,
             Ok(None) => return Ok(absent(path)),
-            Err(error) => return Err(error.at(step.place)),
+            Err(error) => {
+                context.charge(1)?;
+                return Err(error.at(step.place));
+            }
         }
         context.charge(1)?;
     }
@@ -390,7 +420,11 @@ fn eval_call<'a>(call: &'a CallNode, context: &mut Context<'a, '_>) -> Answer<'a
     match &*call.args {
         [] => dispatch(call, &[], context),
         [a] => {
-            let args = [eval(a, context)?];
+            let arg = eval(a, context);
+            if arg.is_err() {
+                context.charge(1)?;
+            }
+            let args = [arg?];
             dispatch(call, &args, context)
         }
         [a, b] => {
@@ -484,6 +518,8 @@ fn eval_fold<'a>(fold: &'a FoldNode, context: &mut Context<'a, '_>) -> Answer<'a
         let more = one(fold, context, &mut gathered);
         context.locals.truncate(context.locals.len() - if fold.two { 2 } else { 1 });
         if !more? {
+            // The condition is looked at once more unless this was the last round.
+            context.charge(if i + 1 < length { condition_cost(fold.shape) } else { 0 })?;
             break;
         }
     }
@@ -522,18 +558,22 @@ impl<'a> Gathered<'a> {
     }
 }
 
+/// What it costs to see whether another round follows.
+fn condition_cost(shape: Shape) -> u64 {
+    match shape {
+        Shape::All => 2,
+        Shape::Exists => 3,
+        _ => 0,
+    }
+}
+
 /// One round of a loop; gives whether another one follows.
 fn one<'a>(
     fold: &'a FoldNode,
     context: &mut Context<'a, '_>,
     gathered: &mut Gathered<'a>,
 ) -> Result<bool, EvalError> {
-    let condition = match fold.shape {
-        Shape::All => 2,
-        Shape::Exists => 3,
-        _ => 0,
-    };
-    context.charge(condition)?;
+    context.charge(condition_cost(fold.shape))?;
     if let Some(filter) = &fold.filter {
         match eval(filter, context)? {
             Value::Bool(true) => {}
@@ -546,12 +586,11 @@ fn one<'a>(
         let error = match eval(&fold.body, context) {
             Ok(Value::Bool(b)) if b == *decisive => {
                 *decided = true;
-                // The condition is looked at once more unless this was the last round.
                 return Ok(false);
             }
             Ok(Value::Bool(_)) => return Ok(true),
             Ok(_) => EvalError::no_such_overload(),
-            Err(error) if error.kind() == super::error::EvalErrorKind::OverBudget => return Err(error),
+            Err(error) if error.kind() == EvalErrorKind::OverBudget => return Err(error),
             Err(error) => error,
         };
         failure.get_or_insert(error);

@@ -51,7 +51,7 @@ pub(crate) fn tokens<'t>(text: &'t str, mistakes: &mut Mistakes) -> Vec<Lexeme<'
                 length
             }
             Some(Err(())) => {
-                let shown = rest[..length].replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r");
+                let shown = &rest[..length];
                 mistakes.report(place, format!("Syntax error: token recognition error at: '{shown}'"));
                 length
             }
@@ -77,7 +77,9 @@ fn next(rest: &str) -> (usize, Option<Result<Token, ()>>) {
     if let Some(found) = number(bytes) {
         return (found.0, Some(Ok(found.1)));
     }
-    if let Some(found) = string(rest) {
+    // A prefix without a proper string after it is a name.
+    let is_name = bytes[0].is_ascii_alphabetic();
+    if let Some(found) = string(rest).filter(|found| !is_name || matches!(found.1, Some(Ok(_)))) {
         return found;
     }
     if bytes[0].is_ascii_alphabetic() || bytes[0] == b'_' {

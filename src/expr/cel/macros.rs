@@ -33,7 +33,7 @@ pub(super) fn expand(
     };
     let mut maker = Maker { parser, place };
     let out = match (name, args.len()) {
-        ("all" | "exists" | "exists_one" | "existsOne", 2) => maker.quantifier(name, target, args, false),
+        ("all" | "exists" | "exists_one", 2) => maker.quantifier(name, target, args, false),
         ("all" | "exists" | "exists_one" | "existsOne", 3) => maker.quantifier(name, target, args, true),
         ("map", 2 | 3) => maker.list(target, args, false),
         ("filter", 2) => {

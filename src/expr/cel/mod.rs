@@ -24,6 +24,7 @@ mod cost;
 mod env;
 mod equality;
 mod error;
+mod estimate;
 mod eval;
 mod infer;
 mod lexer;
@@ -34,6 +35,7 @@ mod parser;
 mod plan;
 mod program;
 mod schema;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -43,6 +45,7 @@ mod value;
 
 pub use env::{Closure, Env, Native};
 pub use error::{CompileError, EvalError, EvalErrorKind};
+pub use estimate::CostRange;
 pub use program::{Bindings, Budget, PER_CALL_LIMIT, Program, TOTAL_LIMIT};
 pub use schema::{Schema, escape, unescape};
 pub use types::{Fields, ObjectType, Signature, Type};

@@ -8,8 +8,6 @@ use super::lexer::{Lexeme, Token, tokens, unquote};
 
 /// How deep expressions may nest.
 const DEPTH: u32 = 250;
-/// How deep a tree may get when several kinds of nesting come together.
-const TOTAL_DEPTH: u32 = 500;
 /// How long a text may be, in characters.
 const LENGTH: usize = 100_000;
 /// How many nodes a tree may have: a macro may copy its target, and that of a macro around it.
@@ -52,7 +50,8 @@ pub(crate) fn parse(text: &str, binds: bool) -> Result<Ast, CompileError> {
         return Err(mistakes.into_error(text));
     }
     let tokens = tokens(text, &mut mistakes);
-    let mut parser = Parser { tokens: &tokens, at: 0, places: vec![0], mistakes, depth: [0; 4], binds };
+    let mut parser =
+        Parser { tokens: &tokens, at: 0, places: vec![0], mistakes, depth: [0; 4], index_at: 0, binds };
     let root = parser.whole();
     match root {
         Some(root) if parser.mistakes.is_empty() => Ok(Ast { root, places: parser.places }),
@@ -75,6 +74,8 @@ pub(super) struct Parser<'t> {
     places: Vec<u32>,
     pub(super) mistakes: Mistakes,
     depth: [u32; 4],
+    /// The token that an index begins with, before which a `?` could stand.
+    index_at: usize,
     pub(super) binds: bool,
 }
 
@@ -130,17 +131,40 @@ impl<'t> Parser<'t> {
     }
 
     fn expect(&mut self, mark: &str) -> Parsed<Lexeme<'t>> {
-        match self.take_mark(mark) {
-            Some(token) => Some(token),
-            None => self.mismatched(&format!("'{mark}'")),
+        if let Some(token) = self.take_mark(mark) {
+            return Some(token);
         }
+        let text = self.peek().text;
+        if matches!(self.peek_after(1), Token::Mark(next) if next == mark) {
+            return self.refuse(format!("extraneous input '{text}' expecting '{mark}'"));
+        }
+        // One mark is told as missing where what stands there could follow it.
+        let here = self.peek().token;
+        let could_follow = if mark == ":" {
+            starts_operand(here)
+        } else {
+            !starts_operand(here) || here == Token::Mark("[")
+        };
+        if could_follow {
+            return self.refuse(format!("missing '{mark}' at '{text}'"));
+        }
+        self.mismatched(&format!("'{mark}'"))
     }
 
     /// Goes one deeper, unless that is too deep.
     fn enter(&mut self, nest: Nest) -> Parsed<()> {
+        self.deeper(nest, "expression recursion limit exceeded: 250")
+    }
+
+    /// Goes one further in a chain, which is one deeper in the tree.
+    fn chain(&mut self, nest: Nest) -> Parsed<()> {
+        self.deeper(nest, "max recursion depth exceeded")
+    }
+
+    fn deeper(&mut self, nest: Nest, message: &str) -> Parsed<()> {
         self.depth[nest as usize] += 1;
-        if self.depth[nest as usize] > DEPTH || self.depth.iter().sum::<u32>() > TOTAL_DEPTH {
-            self.mistakes.report_nowhere(format!("expression recursion limit exceeded: {DEPTH}"));
+        if self.depth[nest as usize] > DEPTH {
+            self.mistakes.report_nowhere(message);
             return None;
         }
         Some(())
@@ -224,7 +248,7 @@ impl<'t> Parser<'t> {
                 Token::In => op::IN,
                 _ => break,
             };
-            self.enter(Nest::Relation)?;
+            self.chain(Nest::Relation)?;
             let place = self.take().place;
             let right = self.sum(false)?;
             let id = self.id(place);
@@ -237,7 +261,9 @@ impl<'t> Parser<'t> {
     /// Terms between `+` and `-`, or factors between `*`, `/` and `%`.
     fn sum(&mut self, factors: bool) -> Parsed<Expr> {
         let before = self.depth[Nest::Sum as usize];
-        self.enter(Nest::Sum)?;
+        if !factors {
+            self.enter(Nest::Sum)?;
+        }
         let mut left = if factors { self.unary()? } else { self.sum(true)? };
         loop {
             let function = match (self.peek().token, factors) {
@@ -248,7 +274,7 @@ impl<'t> Parser<'t> {
                 (Token::Mark("%"), true) => op::MODULO,
                 _ => break,
             };
-            self.enter(Nest::Sum)?;
+            self.chain(Nest::Sum)?;
             let place = self.take().place;
             let right = if factors { self.unary()? } else { self.sum(true)? };
             let id = self.id(place);
@@ -287,6 +313,7 @@ impl<'t> Parser<'t> {
                 left = self.selection(left, dot)?;
             } else if let Some(bracket) = self.take_mark("[") {
                 let function = if self.take_mark("?").is_some() { op::OPT_INDEX } else { op::INDEX };
+                self.index_at = self.at;
                 let id = self.id(bracket.place);
                 let index = self.expression()?;
                 self.expect("]")?;
@@ -294,7 +321,7 @@ impl<'t> Parser<'t> {
             } else {
                 break;
             }
-            self.enter(Nest::Member)?;
+            self.chain(Nest::Member)?;
         }
         self.depth[Nest::Member as usize] = before;
         Some(left)
@@ -317,7 +344,8 @@ impl<'t> Parser<'t> {
                         "no viable alternative at input '.{}'",
                         if text == "<EOF>" { "" } else { text }
                     )),
-                    _ => self.mismatched("IDENTIFIER"),
+                    _ if optional => self.mismatched("{IDENTIFIER, ESC_IDENTIFIER}"),
+                    _ => self.refuse(format!("no viable alternative at input '.{text}'")),
                 };
             }
         };
@@ -346,7 +374,8 @@ impl<'t> Parser<'t> {
                 return Some(args);
             }
             if self.take_mark(",").is_none() {
-                return self.after_item("')'", "','");
+                self.expect(")")?;
+                return Some(args);
             }
         }
     }
@@ -502,13 +531,25 @@ impl<'t> Parser<'t> {
             Token::True => Ok(Literal::Bool(true)),
             Token::False => Ok(Literal::Bool(false)),
             Token::Null => Ok(Literal::Null),
-            _ => return self.mismatched(&format!("{{{OPERAND}}}")),
+            _ => return self.no_operand(start),
         };
         self.take();
         Some(match value {
             Ok(literal) => self.node(start.place, Kind::Literal(literal)),
             Err(message) => self.mistake(start.place, message),
         })
+    }
+
+    /// The error where an operand must be.
+    fn no_operand<T>(&mut self, token: Lexeme<'t>) -> Parsed<T> {
+        let expected = if self.index_at > 0 && self.at == self.index_at {
+            OPERAND.replace("'!', ", "'!', '?', ")
+        } else {
+            OPERAND.to_owned()
+        };
+        let after_not = self.at > 0 && self.tokens[self.at - 1].token == Token::Mark("!");
+        let what = if starts_operand(self.peek_after(1)) || after_not { "extraneous" } else { "mismatched" };
+        self.refuse(format!("{what} input '{}' expecting {{{expected}}}", token.text))
     }
 
     fn call_or_macro(&mut self, place: u32, name: &str, target: Option<Expr>, args: Vec<Expr>) -> Expr {
@@ -519,6 +560,15 @@ impl<'t> Parser<'t> {
                 self.node(place, Kind::Call(Box::new(Call { function, target, args })))
             }
         }
+    }
+}
+
+/// Whether an operand may begin with a token.
+fn starts_operand(token: Token) -> bool {
+    match token {
+        Token::Mark(mark) => matches!(mark, "[" | "{" | "(" | "." | "-" | "!"),
+        Token::EscapedIdent | Token::In | Token::End => false,
+        _ => true,
     }
 }
 
@@ -576,6 +626,10 @@ mod tests {
 
     #[test]
     fn nesting_has_a_limit() {
+        crate::expr::cel::stack::with_room(usize::MAX, limits).unwrap();
+    }
+
+    fn limits() {
         for (open, close) in [
             ("(", ")"),
             ("[", "]"),
@@ -586,9 +640,10 @@ mod tests {
             ("a.", ""),
         ] {
             let text = format!("{}a{}", open.repeat(20_000 / open.len()), close.repeat(20_000 / open.len()));
-            assert!(error(&text).contains("expression recursion limit exceeded: 250"), "{open}");
+            assert!(error(&text).contains("recursion"), "{open}");
         }
-        assert!(error(&vec!["1"; 300].join(" + ")).contains("recursion"));
+        assert!(error(&vec!["1"; 300].join(" + ")).contains("max recursion depth exceeded"));
+        assert!(parse(&format!("{}1{}", "(".repeat(240), ")".repeat(240)), true).is_ok());
         assert!(parse(&vec!["a"; 5000].join(" && "), true).is_ok());
         assert!(error(&format!("a{}", ".optMap(x, x)".repeat(100))).contains("too large"));
     }

@@ -173,7 +173,10 @@ pub(crate) struct FoldNode {
 pub(crate) fn plan(checked: Checked) -> Result<Program, CompileError> {
     let mut planner = Planner { checked: &checked, locals: Vec::new() };
     match planner.node(&checked.ast.root) {
-        Ok(node) => Ok(Program::new(node, checked)),
+        Ok(node) => {
+            let deepest = checked.ast.root.depth();
+            Ok(Program::new(node, checked, deepest))
+        }
         Err((place, message)) => Err(CompileError {
             offset: place as usize,
             line: 1,

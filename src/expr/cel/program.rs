@@ -1,14 +1,14 @@
 //! Compiled expressions, what they run on, and what they may cost.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ast::Kind;
 use super::checker::{Checked, Reference};
 use super::error::{EvalError, EvalErrorKind};
 use super::eval::{self, Context};
 use super::plan::Node;
+use super::stack;
 use super::types::Type;
 use super::value::Value;
 
@@ -24,6 +24,7 @@ pub struct Program(Arc<Compiled>);
 pub(crate) struct Compiled {
     pub(crate) node: Node,
     pub(crate) checked: Checked,
+    depth: usize,
 }
 
 impl fmt::Debug for Program {
@@ -33,8 +34,8 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    pub(crate) fn new(node: Node, checked: Checked) -> Program {
-        Program(Arc::new(Compiled { node, checked }))
+    pub(crate) fn new(node: Node, checked: Checked, depth: usize) -> Program {
+        Program(Arc::new(Compiled { node, checked, depth }))
     }
 
     /// The type of its result.
@@ -62,11 +63,24 @@ impl Program {
 
     /// Evaluates it. What that cost is taken from the budget.
     pub fn run<'a>(&'a self, bindings: &Bindings<'a>, budget: &mut Budget) -> Result<Value<'a>, EvalError> {
-        let mut context = Context::new(bindings, budget.per_call);
-        let result = eval::eval(&self.0.node, &mut context);
-        budget.last = context.cost;
-        budget.spend(context.cost.saturating_add(context.others));
+        let limit = budget.per_call;
+        let work = || {
+            let mut context = Context::new(bindings, limit);
+            let result = eval::eval(&self.0.node, &mut context);
+            (result, context.cost, context.others)
+        };
+        // Nearly all are shallow.
+        let done =
+            if self.0.depth <= stack::SHALLOW { Some(work()) } else { stack::with_room(self.0.depth, work) };
+        let (result, cost, others) =
+            done.unwrap_or_else(|| (Err(EvalError::new("expression is too deep to be evaluated now")), 0, 0));
+        budget.last = cost;
+        budget.spend(cost.saturating_add(others));
         result
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.0.depth
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -139,7 +153,7 @@ struct Lazy<'a> {
     group: &'a str,
     name: &'a str,
     program: &'a Program,
-    state: RefCell<State<'a>>,
+    state: Mutex<State<'a>>,
 }
 
 #[derive(Debug)]
@@ -147,6 +161,12 @@ enum State<'a> {
     New,
     Running,
     Done(Result<Value<'a>, EvalError>),
+}
+
+impl<'a> Lazy<'a> {
+    fn state(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<'a> Bindings<'a> {
@@ -173,7 +193,7 @@ impl<'a> Bindings<'a> {
     /// Makes `group.name` the result of a program, which runs on these variables when that is first looked at, as
     /// `variables.foo` of admission policies.
     pub fn define(&mut self, group: &'a str, name: &'a str, program: &'a Program) {
-        self.lazy.push(Lazy { group, name, program, state: RefCell::new(State::New) });
+        self.lazy.push(Lazy { group, name, program, state: Mutex::new(State::New) });
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value<'a>> {
@@ -188,12 +208,12 @@ impl<'a> Bindings<'a> {
         context: &mut Context<'a, '_>,
     ) -> Option<Result<Value<'a>, EvalError>> {
         let lazy = self.lazy.iter().find(|lazy| lazy.group == group && lazy.name == name)?;
-        match &*lazy.state.borrow() {
+        match &*lazy.state() {
             State::New => {}
             State::Running => return Some(Err(EvalError::new(format!("variable {name} uses itself")))),
             State::Done(result) => return Some(result.clone()),
         }
-        *lazy.state.borrow_mut() = State::Running;
+        *lazy.state() = State::Running;
         let mut own = Context::new(self, context.limit);
         let result = eval::eval(lazy.program.node(), &mut own);
         let result = result.map_err(|error| match error.kind() {
@@ -203,7 +223,7 @@ impl<'a> Bindings<'a> {
             }
         });
         context.others = context.others.saturating_add(own.cost).saturating_add(own.others);
-        *lazy.state.borrow_mut() = State::Done(result.clone());
+        *lazy.state() = State::Done(result.clone());
         Some(result)
     }
 }

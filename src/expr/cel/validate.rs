@@ -36,7 +36,8 @@ fn literal_argument(checked: &Checked, call: &Call, mistakes: &mut Mistakes) {
         _ => None,
     };
     let valid = match (&*call.function, as_text) {
-        ("duration", text) => text.is_none_or(|text| convert::to_duration(&Value::text(text)).is_ok()),
+        ("duration", Some(text)) => convert::to_duration(&Value::text(text)).is_ok(),
+        ("duration", None) => false,
         ("timestamp", Some(text)) => convert::to_timestamp(&Value::text(text)).is_ok(),
         ("timestamp", None) => match literal {
             Literal::Int(seconds) => convert::TIMES.contains(seconds),

@@ -137,6 +137,8 @@ pub enum Key<'a> {
     Bool(bool),
     /// A whole number; `true` for one without sign.
     Number(i128, bool),
+    /// A number that is not whole, by its bits.
+    Double(u64),
     /// Text.
     Text(Text<'a>),
 }
@@ -149,6 +151,7 @@ impl<'a> Key<'a> {
             Value::Int(i) => Key::Number((*i).into(), false),
             Value::Uint(u) => Key::Number((*u).into(), true),
             Value::Double(d) if d.fract() == 0.0 && d.abs() < 1e20 => Key::Number(*d as i128, false),
+            Value::Double(d) => Key::Double(d.to_bits()),
             Value::String(text) => Key::Text(text.clone()),
             _ => return None,
         })
@@ -160,7 +163,18 @@ impl<'a> Key<'a> {
             Key::Bool(b) => Value::Bool(*b),
             Key::Number(n, true) => Value::Uint(u64::try_from(*n).unwrap_or_default()),
             Key::Number(n, false) => Value::Int(i64::try_from(*n).unwrap_or_default()),
+            Key::Double(bits) => Value::Double(f64::from_bits(*bits)),
             Key::Text(text) => Value::String(text.clone()),
+        }
+    }
+
+    /// Kinds of keys in their order.
+    fn rank(&self) -> u8 {
+        match self {
+            Key::Bool(_) => 0,
+            Key::Number(..) => 1,
+            Key::Double(_) => 2,
+            Key::Text(_) => 3,
         }
     }
 }
@@ -184,9 +198,9 @@ impl Ord for Key<'_> {
         match (self, other) {
             (Key::Bool(a), Key::Bool(b)) => a.cmp(b),
             (Key::Number(a, _), Key::Number(b, _)) => a.cmp(b),
+            (Key::Double(a), Key::Double(b)) => a.cmp(b),
             (Key::Text(a), Key::Text(b)) => str::cmp(a, b),
-            (Key::Bool(_), _) | (Key::Number(..), Key::Text(_)) => Ordering::Less,
-            _ => Ordering::Greater,
+            _ => self.rank().cmp(&other.rank()),
         }
     }
 }
