@@ -69,7 +69,8 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
         }
         Node::Compare(compare) => {
             let sides = both(&compare.sides, context)?;
-            let order = order(&sides).map_err(|error| error.at(compare.place));
+            let order = order(&sides)
+                .map_err(|error| incomparable(&sides[0], compare.relation, error).at(compare.place));
             match compare.cost {
                 Cost::Compare => charge_comparison(&sides, context)?,
                 _ => context.charge(1)?,
@@ -233,6 +234,22 @@ fn order(sides: &[Value<'_>; 2]) -> Result<Ordering, EvalError> {
         [Value::Int(a), Value::Int(b)] => Ok(a.cmp(b)),
         [a, b] => equality::order(a, b),
     }
+}
+
+/// The error of values that have no order: it names the operator if none of the first one's type have.
+#[cold]
+fn incomparable(left: &Value<'_>, relation: Relation, error: EvalError) -> EvalError {
+    let ordered = equality::order(left, left).is_ok() || matches!(left, Value::Double(_));
+    if ordered {
+        return error;
+    }
+    let operator = match relation {
+        Relation::Less => "_<_",
+        Relation::LessEquals => "_<=_",
+        Relation::Greater => "_>_",
+        Relation::GreaterEquals => "_>=_",
+    };
+    EvalError::new(format!("no such overload: {operator}"))
 }
 
 /// What comparing costs: the shorter of two texts is read.
@@ -444,20 +461,19 @@ fn dispatch<'a>(call: &'a CallNode, args: &[Value<'a>], context: &mut Context<'a
         types.len() == args.len() && types.iter().zip(args).all(|(ty, value)| is_of(value, ty))
     };
     let Some(overload) = call.overloads.iter().find(fits) else {
-        let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-        let message = match &*call.name {
-            "size" | "matches" | "-_" => format!("no such overload: {}", call.name),
-            name => format!("no such overload: {name}({})", types.join(", ")),
-        };
-        return Err(EvalError::new(message).at(call.place));
+        return Err(no_overload(&call.name, args).at(call.place));
     };
     let result = match &overload.run {
         Implementation::Native(run) => run(args),
         Implementation::Closure(run) => run(args),
         Implementation::Regex(run) => match args.get(1).and_then(Value::as_str) {
-            Some(pattern) => {
-                goregex::compile(pattern).map_err(EvalError::new).and_then(|regex| run(&regex, args))
-            }
+            Some(pattern) => match goregex::compile(pattern) {
+                Ok(regex) => run(&regex, args),
+                Err(error) if call.name.starts_with("find") => {
+                    Err(EvalError::new(format!("Illegal regex: {error}")))
+                }
+                Err(error) => Err(EvalError::new(error)),
+            },
             None => Err(EvalError::no_such_overload()),
         },
         Implementation::Operator => operators::negate(args),
@@ -465,6 +481,21 @@ fn dispatch<'a>(call: &'a CallNode, args: &[Value<'a>], context: &mut Context<'a
     let result = result.map_err(|error| error.at(call.place))?;
     context.charge(cost::actual(call.cost, args, &result))?;
     Ok(result)
+}
+
+/// The error of arguments that no overload takes. Functions differ in how much they tell.
+#[cold]
+fn no_overload(name: &str, args: &[Value<'_>]) -> EvalError {
+    let receives = matches!(args.first(), Some(Value::String(_) | Value::Timestamp(_) | Value::Duration(_)));
+    match name {
+        "startsWith" | "endsWith" | "contains" => EvalError::no_such_overload(),
+        "size" | "matches" | "-_" if receives => EvalError::no_such_overload(),
+        "size" | "matches" | "-_" => EvalError::new(format!("no such overload: {name}")),
+        name => {
+            let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+            EvalError::new(format!("no such overload: {name}({})", types.join(", ")))
+        }
+    }
 }
 
 /// Whether a value is of a type, as far as values know their types.
@@ -492,7 +523,9 @@ fn eval_fold<'a>(fold: &'a FoldNode, context: &mut Context<'a, '_>) -> Answer<'a
         (Some(keys), _) => keys.len(),
         (None, Some(length)) => length,
         (None, None) => {
-            let message = format!("got '{}', expected iterable type", range.type_name());
+            let name = range.type_name().rsplit('.').next().unwrap_or_default();
+            let (first, rest) = name.split_at(name.len().min(1));
+            let message = format!("got 'types.{}{rest}', expected iterable type", first.to_uppercase());
             return Err(EvalError::new(message).at(fold.place));
         }
     };

@@ -345,7 +345,8 @@ impl<'t> Parser<'t> {
                         if text == "<EOF>" { "" } else { text }
                     )),
                     _ if optional => self.mismatched("{IDENTIFIER, ESC_IDENTIFIER}"),
-                    _ => self.refuse(format!("no viable alternative at input '.{text}'")),
+                    Token::In => self.refuse(format!("no viable alternative at input '.{text}'")),
+                    _ => self.mismatched("IDENTIFIER"),
                 };
             }
         };
