@@ -298,8 +298,7 @@ fn branch<'a>(conditional: &'a Conditional, context: &mut Context<'a, '_>) -> An
 
 fn not_optional(what: &str, value: &Value<'_>) -> EvalError {
     let value = convert::display(value);
-    let kind = if what == "list element" { format!("optional {what}") } else { format!("optional {what}") };
-    EvalError::new(format!("cannot initialize {kind} from non-optional value {value}"))
+    EvalError::new(format!("cannot initialize optional {what} from non-optional value {value}"))
 }
 
 fn eval_attribute<'a>(attribute: &'a Attribute, context: &mut Context<'a, '_>, base_cost: u64) -> Answer<'a> {
@@ -328,11 +327,8 @@ fn eval_attribute<'a>(attribute: &'a Attribute, context: &mut Context<'a, '_>, b
         Base::Value(node) => eval(node, context)?,
         Base::Conditional(conditional) => branch(conditional, context)?,
     };
-    let free = match (&attribute.base, attribute.path.last()) {
-        (Base::Conditional(_), _) => true,
-        (_, Some(Step { what: What::Has(_), .. })) => true,
-        _ => false,
-    };
+    let tests = matches!(attribute.path.last(), Some(Step { what: What::Has(_), .. }));
+    let free = tests || matches!(attribute.base, Base::Conditional(_));
     if !free {
         context.charge(base_cost)?;
     }

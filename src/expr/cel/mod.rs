@@ -48,5 +48,5 @@ pub use error::{CompileError, EvalError, EvalErrorKind};
 pub use estimate::CostRange;
 pub use program::{Bindings, Budget, PER_CALL_LIMIT, Program, TOTAL_LIMIT};
 pub use schema::{Schema, escape, unescape};
-pub use types::{Fields, ObjectType, Signature, Type};
+pub use types::{Fields, LookUp, ObjectType, Signature, Type};
 pub use value::{Key, List, Opaque, Struct, Text, Timestamp, Value};

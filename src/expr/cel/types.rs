@@ -55,8 +55,11 @@ pub enum Fields {
     /// These.
     Named(BTreeMap<Arc<str>, Type>),
     /// What a function says: for types that are made while they are looked at, or hold themselves.
-    Computed(Box<dyn Fn(&str) -> Option<Type> + Send + Sync>),
+    Computed(LookUp),
 }
+
+/// Tells the type of a field by its name.
+pub type LookUp = Box<dyn Fn(&str) -> Option<Type> + Send + Sync>;
 
 impl ObjectType {
     /// A type with these fields.

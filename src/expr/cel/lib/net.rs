@@ -189,9 +189,9 @@ fn contains_ip<'a>(args: &[Value<'a>]) -> Answer<'a> {
 fn contains_cidr<'a>(args: &[Value<'a>]) -> Answer<'a> {
     let (Some(network), Some(other)) = (network(args), args.get(1)) else { return refuse() };
     let inner = match (other.as_str(), other.downcast::<Cidr>()) {
-        (Some(_), _) => match &cidr(&args[1..])? {
-            value => value.downcast::<Cidr>().copied().ok_or_else(EvalError::no_such_overload)?,
-        },
+        (Some(_), _) => {
+            cidr(&args[1..])?.downcast::<Cidr>().copied().ok_or_else(EvalError::no_such_overload)?
+        }
         (None, Some(cidr)) => *cidr,
         _ => return refuse(),
     };
