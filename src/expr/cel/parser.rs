@@ -50,8 +50,16 @@ pub(crate) fn parse(text: &str, binds: bool) -> Result<Ast, CompileError> {
         return Err(mistakes.into_error(text));
     }
     let tokens = tokens(text, &mut mistakes);
-    let mut parser =
-        Parser { tokens: &tokens, at: 0, places: vec![0], mistakes, depth: [0; 4], index_at: 0, binds };
+    let mut parser = Parser {
+        tokens: &tokens,
+        at: 0,
+        places: vec![0],
+        mistakes,
+        depth: [0; 4],
+        index_at: 0,
+        arguments_at: 0,
+        binds,
+    };
     let root = parser.whole();
     match root {
         Some(root) if parser.mistakes.is_empty() => Ok(Ast { root, places: parser.places }),
@@ -76,6 +84,8 @@ pub(super) struct Parser<'t> {
     depth: [u32; 4],
     /// The token that an index begins with, before which a `?` could stand.
     index_at: usize,
+    /// The token after the parenthesis of a call, which may end it.
+    arguments_at: usize,
     pub(super) binds: bool,
 }
 
@@ -86,8 +96,9 @@ impl<'t> Parser<'t> {
     fn whole(&mut self) -> Parsed<Expr> {
         let root = self.expression()?;
         if self.peek().token != Token::End {
+            // One token too many is told as that, more as none expected.
             let token = self.peek();
-            let what = if token.token == Token::End { "mismatched" } else { "extraneous" };
+            let what = if self.peek_after(1) == Token::End { "extraneous" } else { "mismatched" };
             return self.refuse(format!("{what} input '{}' expecting <EOF>", token.text));
         }
         Some(root)
@@ -140,10 +151,12 @@ impl<'t> Parser<'t> {
         }
         // One mark is told as missing where what stands there could follow it.
         let here = self.peek().token;
-        let could_follow = if mark == ":" {
-            starts_operand(here)
-        } else {
-            !starts_operand(here) || here == Token::Mark("[")
+        let could_follow = match here {
+            _ if mark == ":" => starts_operand(here),
+            Token::End => self.depth[Nest::Expression as usize] <= 1,
+            Token::Mark(found) => !matches!(found, ")" | "]" | "}" | "," | ":" | "(" | "{" | "!"),
+            Token::In => true,
+            _ => false,
         };
         if could_follow {
             return self.refuse(format!("missing '{mark}' at '{text}'"));
@@ -338,15 +351,9 @@ impl<'t> Parser<'t> {
                 name
             }
             _ => {
-                let text = self.peek().text;
                 return match self.peek().token {
-                    Token::End | Token::Mark(_) if !optional => self.refuse(format!(
-                        "no viable alternative at input '.{}'",
-                        if text == "<EOF>" { "" } else { text }
-                    )),
                     _ if optional => self.mismatched("{IDENTIFIER, ESC_IDENTIFIER}"),
-                    Token::In => self.refuse(format!("no viable alternative at input '.{text}'")),
-                    _ => self.mismatched("IDENTIFIER"),
+                    _ => self.no_alternative(),
                 };
             }
         };
@@ -366,6 +373,7 @@ impl<'t> Parser<'t> {
     /// Arguments up to and with the closing parenthesis.
     fn arguments(&mut self) -> Parsed<Vec<Expr>> {
         let mut args = Vec::new();
+        self.arguments_at = self.at;
         if self.take_mark(")").is_some() {
             return Some(args);
         }
@@ -384,7 +392,9 @@ impl<'t> Parser<'t> {
     /// The error where an item must be followed by a comma or the end.
     fn after_item<T>(&mut self, end: &str, comma: &str) -> Parsed<T> {
         let token = self.peek();
-        let what = if token.token == Token::End { "mismatched" } else { "extraneous" };
+        let next = self.peek_after(1);
+        let fits = matches!(next, Token::Mark(mark) if comma.contains(mark) || end.contains(mark));
+        let what = if fits { "extraneous" } else { "mismatched" };
         self.refuse(format!("{what} input '{}' expecting {{{end}, {comma}}}", token.text))
     }
 
@@ -406,7 +416,7 @@ impl<'t> Parser<'t> {
             }
             Token::Mark(".") => {
                 self.take();
-                self.mismatched("IDENTIFIER")
+                self.no_alternative()
             }
             _ => self.literal(),
         }
@@ -541,15 +551,32 @@ impl<'t> Parser<'t> {
         })
     }
 
+    /// The error after a dot that no name follows; it shows the text between.
+    fn no_alternative<T>(&mut self) -> Parsed<T> {
+        let (dot, token) = (self.tokens[self.at - 1], self.peek());
+        if matches!(token.token, Token::True | Token::False | Token::Null) {
+            return self.mismatched("IDENTIFIER");
+        }
+        let blanks = (token.place - dot.place).saturating_sub(1) as usize;
+        let text = if token.token == Token::End { "" } else { token.text };
+        let shown = if text.is_empty() { ".".to_owned() } else { format!(".{}{text}", " ".repeat(blanks)) };
+        self.refuse(format!("no viable alternative at input '{shown}'"))
+    }
+
     /// The error where an operand must be.
     fn no_operand<T>(&mut self, token: Lexeme<'t>) -> Parsed<T> {
-        let expected = if self.index_at > 0 && self.at == self.index_at {
-            OPERAND.replace("'!', ", "'!', '?', ")
-        } else {
-            OPERAND.to_owned()
+        let (index, arguments) = (self.at == self.index_at, self.at == self.arguments_at);
+        let expected = match (self.at > 0, index, arguments) {
+            (true, true, _) => OPERAND.replace("'!', ", "'!', '?', "),
+            (true, _, true) => OPERAND.replace("'(', ", "'(', ')', "),
+            _ => OPERAND.to_owned(),
         };
+        let next = self.peek_after(1);
+        let fits = starts_operand(next)
+            || index && next == Token::Mark("?")
+            || arguments && next == Token::Mark(")");
         let after_not = self.at > 0 && self.tokens[self.at - 1].token == Token::Mark("!");
-        let what = if starts_operand(self.peek_after(1)) || after_not { "extraneous" } else { "mismatched" };
+        let what = if fits || after_not { "extraneous" } else { "mismatched" };
         self.refuse(format!("{what} input '{}' expecting {{{expected}}}", token.text))
     }
 
