@@ -1,11 +1,13 @@
 //! `moin plane`: one embedded API server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Outcome, output};
+use crate::model::RepoPath;
 use crate::plane::{AuditLevel, AuditLog, Plane, write_private};
+use crate::yaml;
 
 /// Serve one embedded API server over TLS: kubectl works against it.
 ///
@@ -24,6 +26,10 @@ pub struct PlaneArgs {
     /// the end. What was answered survives a crash of the process.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Serve the kinds of the CustomResourceDefinitions in this folder (*.yaml, *.yml, *.json, in subfolders too) from
+    /// the start.
+    #[arg(long, value_name = "DIR")]
+    crds: Option<PathBuf>,
     /// Append an audit log to this file: a JSON line (audit.k8s.io/v1) for each answered request.
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -77,6 +83,9 @@ pub fn run(args: PlaneArgs) -> Outcome {
         }
         builder = builder.root_ca(args.root_ca);
         let plane = builder.open().map_err(|error| format!("--data: {error}"))?;
+        if let Some(folder) = &args.crds {
+            define_all(&plane, folder)?;
+        }
         let serving = if args.insecure_http {
             plane.serve(&args.listen).await
         } else {
@@ -96,4 +105,42 @@ pub fn run(args: PlaneArgs) -> Outcome {
         plane.close();
         Ok(0)
     })
+}
+
+/// Defines what the files of a folder hold; what is refused is named with its file and line.
+fn define_all(plane: &Plane, folder: &Path) -> Result<(), String> {
+    let mut files = Vec::new();
+    find_files(folder, &mut files).map_err(|error| format!("--crds: {}: {error}", folder.display()))?;
+    files.sort();
+    let mut wrong = Vec::new();
+    for path in files {
+        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let name: RepoPath =
+            path.file_name().unwrap_or_default().to_string_lossy().parse().unwrap_or_default();
+        for document in yaml::read(&name, &bytes) {
+            match document {
+                Err(finding) => wrong.push(format!("{}: {}", path.display(), finding.message)),
+                Ok(document) if document.value["kind"] == "CustomResourceDefinition" => {
+                    if let Err(error) = plane.define(&document.value) {
+                        wrong.push(format!("{}:{}: {error}", path.display(), document.line));
+                    }
+                }
+                // What else lies there is none of the plane's business.
+                Ok(_) => {}
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_files(&path, files)?;
+        } else if path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json") {
+            files.push(path);
+        }
+    }
+    Ok(())
 }

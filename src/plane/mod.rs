@@ -26,6 +26,7 @@ mod controllers;
 mod convert;
 mod crd;
 mod cut;
+mod define;
 mod delete;
 mod der;
 mod discovery;
@@ -70,6 +71,7 @@ use tokio::task::JoinHandle;
 pub use audit::{AuditLevel, AuditLog};
 use auth::User;
 use auth::authenticate::{Certificate, Peer};
+pub use define::DefinitionError;
 pub use keys::write_private;
 pub use probe::{Fault, RequestRecord};
 use server::{Server, Settings};
@@ -88,6 +90,7 @@ pub struct Plane {
 #[derive(Debug, Clone)]
 pub struct PlaneBuilder {
     settings: Settings,
+    crds: Vec<serde_json::Value>,
 }
 
 /// A [`Plane`] on a socket.
@@ -113,6 +116,7 @@ impl Plane {
     /// A server to be set up first.
     pub fn builder() -> PlaneBuilder {
         PlaneBuilder {
+            crds: Vec::new(),
             settings: Settings {
                 token: None,
                 users: Vec::new(),
@@ -192,6 +196,15 @@ impl Plane {
     /// Completes the audit log: what is answered after this is not in it.
     pub fn close(&self) {
         self.server.close();
+    }
+
+    /// Defines a kind: creates a CustomResourceDefinition, or brings the one of that name up to date. Its resources are
+    /// served when this returns.
+    ///
+    /// # Errors
+    /// When the definition is refused.
+    pub fn define(&self, definition: &serde_json::Value) -> Result<(), DefinitionError> {
+        define::define(&self.server, definition)
     }
 
     /// The requests that came in, oldest first.
@@ -321,6 +334,13 @@ impl PlaneBuilder {
         self
     }
 
+    /// Begins with these CustomResourceDefinitions: their kinds are served as soon as the server is.
+    #[must_use]
+    pub fn crds(mut self, definitions: impl IntoIterator<Item = serde_json::Value>) -> PlaneBuilder {
+        self.crds.extend(definitions);
+        self
+    }
+
     /// Keeps everything in a folder, which is made if it is not there, and goes on with what it holds: objects,
     /// resourceVersions and, unless they are too old, watches. What was answered is there after a crash of the
     /// process. One server at a time can have the folder.
@@ -363,9 +383,14 @@ impl PlaneBuilder {
     /// The server.
     ///
     /// # Errors
-    /// When a folder was given that is in use, cannot be read or written, or holds damaged files.
+    /// When a folder was given that is in use, cannot be read or written, or holds damaged files; or when a definition
+    /// is refused.
     pub fn open(self) -> io::Result<Plane> {
-        Ok(Plane { server: Server::open(self.settings)? })
+        let plane = Plane { server: Server::open(self.settings)? };
+        for definition in &self.crds {
+            plane.define(definition).map_err(io::Error::other)?;
+        }
+        Ok(plane)
     }
 }
 

@@ -104,6 +104,10 @@ impl Errors {
         self.add(at, &format!("Too many: {count}"), &format!("must have at most {most} items"));
     }
 
+    pub fn internal(&mut self, at: &Path<'_>, detail: &str) {
+        self.add(at, "Internal error", detail);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

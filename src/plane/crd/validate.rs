@@ -1,10 +1,11 @@
 //! What is wrong with a definition, in the order in which the server says it.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::cel::Rules;
+use super::cel::{Costs, Rules};
 use super::internal::{Parts, Spec, Version};
 use super::node::{self, FIELDS, Node};
 use super::path::{Errors, Path};
@@ -367,6 +368,7 @@ fn schema(root: Option<Node<'_>>, has_status: bool, options: &Options, at: &Path
         errors.forbidden(&at_nullable, "nullable cannot be true at the root");
     }
     let mut unreadable = None;
+    let costs = RefCell::new(Costs::default());
     let mut rules = None;
     if options.structural {
         unreadable = structural::unreadable(root);
@@ -376,7 +378,7 @@ fn schema(root: Option<Node<'_>>, has_status: bool, options: &Options, at: &Path
                 wrong = defaults::validate(root, &at, options.pruned_defaults);
             }
             if wrong.is_empty() {
-                rules = Some(Rules::new(root));
+                rules = Some(Rules::new(root, &costs));
             }
             errors.append(wrong);
         }
@@ -387,9 +389,7 @@ fn schema(root: Option<Node<'_>>, has_status: bool, options: &Options, at: &Path
     if let Some(why) = unreadable.filter(|_| errors.is_empty()) {
         errors.invalid(&at, "", &why);
     }
-    if let Some(rules) = &rules {
-        rules.total_cost(&at, &mut errors);
-    }
+    costs.borrow().check(&at, &mut errors);
     all.append(errors);
 }
 
