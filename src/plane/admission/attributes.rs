@@ -93,7 +93,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// An object in another form, back in the form of this request.
-    pub fn from_form(&self, form: &Resource, body: Value) -> Value {
+    pub fn in_own_form(&self, form: &Resource, body: Value) -> Value {
         if form.gvk == self.call.resource.gvk || self.call.subresource == Some(Subresource::Scale) {
             return body;
         }

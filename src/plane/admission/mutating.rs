@@ -83,7 +83,7 @@ pub(super) async fn ask(
         match after {
             Ok(None) => {}
             Ok(Some(after)) => {
-                let mut after = attributes.from_form(&form, after);
+                let mut after = attributes.in_own_form(&form, after);
                 attributes.call.normalise(&mut after, false);
                 *object = Some(after);
             }

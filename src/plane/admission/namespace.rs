@@ -4,9 +4,21 @@ use serde_json::json;
 
 use crate::plane::call::Call;
 use crate::plane::status::Failure;
-use crate::plane::store::Key;
+use crate::plane::store::{Key, Object};
+
+/// Namespaces that nobody can delete.
+const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
 impl Call<'_> {
+    /// Some namespaces stay.
+    pub(super) fn admit_namespace_deletion(&self, live: &Object) -> Result<(), Failure> {
+        if self.resource.is("", "Namespace") && IMMORTAL.contains(&&*live.name()) {
+            let why = "this namespace may not be deleted";
+            return Err(Failure::forbidden(&self.resource, &live.name(), why));
+        }
+        Ok(())
+    }
+
     /// A namespace must be there, and not on its way out, before something is created in it.
     pub(in crate::plane) fn admit_namespace(&self, name: &str) -> Result<(), Failure> {
         if !self.resource.namespaced {

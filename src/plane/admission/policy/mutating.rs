@@ -106,7 +106,7 @@ impl Invocation<'_> {
             Mutation::Apply(_) => merged(attributes, &self.form, &shown.object, &value)?,
             Mutation::Patch(_) => patched(&shown.object, &value)?,
         };
-        let mut after = attributes.from_form(&self.form, after);
+        let mut after = attributes.in_own_form(&self.form, after);
         attributes.call.normalise(&mut after, false);
         Ok(after)
     }
