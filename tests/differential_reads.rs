@@ -73,4 +73,5 @@ macro_rules! scripts {
     )*};
 }
 
-scripts!(servers: lists);
+scripts!(servers: lists, watches, deletions, discovery, requests);
+scripts!(controlled: namespaces, garbage);

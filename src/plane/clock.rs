@@ -15,3 +15,8 @@ pub(crate) fn http_date(seconds: i64) -> String {
     let time = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
+
+/// Nanoseconds since 1970.
+pub(crate) fn nanoseconds() -> i128 {
+    jiff::Timestamp::now().as_nanosecond()
+}

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call, Content};
 use super::list_options::ListOptions;
 use super::status::{self, Failure, FieldError};
-use super::store::{Object, Raced, Range};
+use super::store::{Object, Raced};
 use super::{crd, rules};
+
+const JOB_WARNING: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
 /// What becomes of the objects that the deleted one owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,7 @@ impl Call<'_> {
     /// DELETE of an object.
     pub async fn delete(&self, body: &Value) -> Result<Answer, Failure> {
         let options = self.delete_options(body)?;
+        self.admit_end_of_namespace()?;
         loop {
             let live = self.live().ok_or_else(|| Failure::not_found(&self.resource, self.name()))?;
             match self.delete_one(&live, &options).await? {
@@ -64,7 +67,8 @@ impl Call<'_> {
     /// DELETE of a collection; answers what was there.
     pub async fn delete_collection(&self, body: &Value) -> Result<Answer, Failure> {
         let options = self.delete_options(body)?;
-        let page = self.page(&ListOptions::of(&self.query, &self.resource)?)?;
+        let list = ListOptions::of(&self.query, &self.resource)?;
+        let page = self.page(&list)?;
         for object in &page.objects {
             let one = Call {
                 user: self.user.clone(),
@@ -85,7 +89,7 @@ impl Call<'_> {
                 }
             }
         }
-        let metadata = json!({"resourceVersion": page.revision.to_string()});
+        let metadata = self.page_metadata(&page, list.selection.is_everything());
         Ok(self.list_of(&page.objects, metadata))
     }
 
@@ -99,30 +103,28 @@ impl Call<'_> {
         self.admit_deletion(live, &options.given).await?;
         let before = live.body();
         let mut body = before.clone();
-        add_finalizers(&mut body, options.propagation);
-        if self.resource.is(crd::GROUP, crd::KIND) {
-            self.add_instances_finalizer(&mut body);
-        }
-        let grace = rules::grace_seconds(&self.resource, &body, options.grace);
+        let propagation = options.propagation.or_else(|| self.usual_propagation(&body, options));
+        add_finalizers(&mut body, propagation);
+        let graceful = self.resource.is("", "Pod");
         if !live.is_deleting() {
-            body["metadata"]["deletionTimestamp"] = later(&self.now, grace).into();
-            body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
-            if let Some(generation) = body["metadata"]["generation"].as_i64() {
-                body["metadata"]["generation"] = (generation + 1).into();
-            }
-            if self.resource.is("", "Namespace") {
-                body["status"]["phase"] = "Terminating".into();
-            }
-        } else if grace < body["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) {
-            body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
-            body["metadata"]["deletionTimestamp"] = later(&self.now, grace).into();
+            self.mark(&mut body, options);
+        } else if graceful {
+            shorten(&mut body, options.grace);
         }
         let key = self.key_of(&name);
         if rules::finalized(&self.resource, &body) {
             if options.dry_run {
-                return Ok(Ok(Outcome::Removed(live.clone())));
+                let last = if graceful { Object::unsaved(body) } else { live.clone() };
+                return Ok(Ok(Outcome::Removed(last)));
             }
-            let Ok(last) = self.server.store.remove(&key, live) else { return Ok(Err(Raced::Changed)) };
+            // What can be given time is marked even when it gets none.
+            let marked = match graceful && !live.is_deleting() || body != before && live.is_deleting() {
+                true => self.server.store.put(&key, Some(live), body),
+                false => Ok(live.clone()),
+            };
+            let Ok(last) = marked.and_then(|marked| self.server.store.remove(&key, &marked)) else {
+                return Ok(Err(Raced::Changed));
+            };
             self.server.removed(&self.resource, &key, &last);
             return Ok(Ok(Outcome::Removed(last)));
         }
@@ -139,16 +141,41 @@ impl Call<'_> {
         Ok(Ok(Outcome::Marked(object)))
     }
 
-    /// A definition goes only after the objects of its kind.
-    fn add_instances_finalizer(&self, body: &mut Value) {
-        let instances = crd::resources(body).first().is_some_and(|resource| {
-            let one = Range { limit: Some(1), ..Range::default() };
-            let found = self.server.store.list(&resource.collection, &one, |_| true);
-            found.is_ok_and(|page| !page.objects.is_empty())
-        });
-        if instances {
+    /// Marks an object as being deleted.
+    fn mark(&self, body: &mut Value, options: &Options) {
+        let namespace = self.resource.is("", "Namespace");
+        let definition = self.resource.is(crd::GROUP, crd::KIND);
+        let grace = rules::grace_seconds(&self.resource, body, options.grace);
+        body["metadata"]["deletionTimestamp"] = later(&self.now, grace).into();
+        // These two have a way of their own.
+        if namespace {
+            body["status"]["phase"] = "Terminating".into();
+        } else if definition {
             push_finalizer(body, crd::FINALIZER);
+            let message =
+                "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+            crd::set_terminating(body, "True", "InstanceDeletionPending", message, &self.now);
+        } else {
+            body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+            if let Some(generation) = body["metadata"]["generation"].as_i64() {
+                body["metadata"]["generation"] = (generation + 1).into();
+            }
         }
+    }
+
+    /// What becomes of dependents when nobody says: some old kinds keep them.
+    fn usual_propagation(&self, body: &Value, options: &Options) -> Option<Propagation> {
+        let job = self.resource.is("batch", "Job");
+        if !job && !self.resource.is("", "ReplicationController") {
+            return None;
+        }
+        if job && options.propagation.is_none() {
+            self.notes.warn(JOB_WARNING.to_owned());
+        }
+        let has = |name: &str| {
+            body["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(|f| f == name))
+        };
+        (!has("orphan") && !has("foregroundDeletion")).then_some(Propagation::Orphan)
     }
 
     fn check_preconditions(&self, live: &Object, options: &Options) -> Result<(), Failure> {
@@ -170,58 +197,93 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// The options as admission is shown them: the body, or else the query.
-    fn given_options(&self, body: &Value) -> Value {
-        if body.is_object() {
-            return body.clone();
+    /// The options of a deletion: its body or, when there is none, its query.
+    fn delete_options(&self, body: &Value) -> Result<Options, Failure> {
+        let given = if body.is_object() { body.clone() } else { self.options_of_query()? };
+        let kind = given["kind"].as_str().unwrap_or("DeleteOptions");
+        if kind != "DeleteOptions" {
+            let version = given["apiVersion"].as_str().unwrap_or_default();
+            return Err(Failure::bad_request(format!(
+                "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
+            )));
         }
+        check_options(&given)?;
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let propagation = match given["propagationPolicy"].as_str() {
+            Some("Foreground") => Some(Propagation::Foreground),
+            Some("Orphan") => Some(Propagation::Orphan),
+            Some(_) => Some(Propagation::Background),
+            None => given["orphanDependents"]
+                .as_bool()
+                .map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
+        };
+        Ok(Options {
+            uid: text(&given["preconditions"]["uid"]),
+            revision: text(&given["preconditions"]["resourceVersion"]),
+            propagation,
+            // Less than nothing is as little as can be.
+            grace: given["gracePeriodSeconds"].as_i64().map(|seconds| if seconds < 0 { 1 } else { seconds }),
+            dry_run: self.options.dry_run
+                || given["dryRun"].as_array().is_some_and(|all| all.iter().any(|one| one == "All")),
+            given,
+        })
+    }
+
+    fn options_of_query(&self) -> Result<Value, Failure> {
         let mut given = json!({});
-        if let Some(seconds) = self.query.number("gracePeriodSeconds") {
+        if let Some(seconds) = self.query.integer("gracePeriodSeconds")? {
             given["gracePeriodSeconds"] = seconds.into();
+        }
+        if self.query.raw("orphanDependents").is_some() {
+            given["orphanDependents"] = self.query.flag("orphanDependents").into();
         }
         if let Some(policy) = self.query.get("propagationPolicy") {
             given["propagationPolicy"] = policy.into();
         }
-        if self.options.dry_run {
-            given["dryRun"] = json!(["All"]);
+        if let Some(dry_run) = self.query.get("dryRun") {
+            given["dryRun"] = json!([dry_run]);
         }
-        given
+        Ok(given)
     }
+}
 
-    fn delete_options(&self, body: &Value) -> Result<Options, Failure> {
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let given = text(&body["propagationPolicy"])
-            .or_else(|| self.query.get("propagationPolicy").map(str::to_owned));
-        let orphan =
-            body["orphanDependents"].as_bool().or_else(|| match self.query.get("orphanDependents") {
-                Some("true") => Some(true),
-                Some("false") => Some(false),
-                _ => None,
-            });
-        let propagation = match given.as_deref() {
-            Some("Background") => Some(Propagation::Background),
-            Some("Foreground") => Some(Propagation::Foreground),
-            Some("Orphan") => Some(Propagation::Orphan),
-            None => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
-            Some(other) => {
-                let message = format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                );
-                let errors = [FieldError::new("propagationPolicy", message)];
-                return Err(Failure::invalid("meta.k8s.io", "DeleteOptions", "", &errors));
-            }
-        };
-        let dry_run = body["dryRun"].as_array().is_some_and(|all| all.iter().any(|v| v == "All"));
-        Ok(Options {
-            uid: body["preconditions"]["uid"].as_str().map(str::to_owned),
-            revision: body["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
-            propagation,
-            grace: body["gracePeriodSeconds"]
-                .as_i64()
-                .or_else(|| self.query.number("gracePeriodSeconds").map(|seconds| seconds as i64)),
-            dry_run: dry_run || self.options.dry_run,
-            given: self.given_options(body),
-        })
+/// What is wrong with the options of a deletion.
+fn check_options(given: &Value) -> Result<(), Failure> {
+    let mut errors = Vec::new();
+    if let Some(policy) = given["propagationPolicy"].as_str() {
+        if given["orphanDependents"].is_boolean() {
+            let message = format!(
+                "Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set"
+            );
+            errors.push(FieldError::new("propagationPolicy", message));
+        }
+        if !matches!(policy, "Foreground" | "Background" | "Orphan") {
+            let message = format!(
+                "Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
+            errors.push(FieldError::new("propagationPolicy", message));
+        }
+    }
+    let dry_run = given["dryRun"].as_array().cloned().unwrap_or_default();
+    if dry_run.iter().any(|one| one != "All") {
+        let message = format!("Unsupported value: {}: supported values: \"All\"", given["dryRun"]);
+        errors.push(FieldError::new("dryRun", message));
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::invalid("meta.k8s.io", "DeleteOptions", "", &errors))
+    }
+}
+
+/// Gives an object that is being deleted less time, if less is asked for.
+fn shorten(body: &mut Value, asked: Option<i64>) {
+    let metadata = &mut body["metadata"];
+    let (Some(asked), Some(given)) = (asked, metadata["deletionGracePeriodSeconds"].as_i64()) else { return };
+    if asked < given {
+        let until = metadata["deletionTimestamp"].as_str().unwrap_or_default();
+        metadata["deletionTimestamp"] = later(until, asked - given).into();
+        metadata["deletionGracePeriodSeconds"] = asked.into();
     }
 }
 

@@ -17,7 +17,7 @@ use super::kinds::Resource;
 use super::probe::{RequestRecord, Trouble};
 use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
-use super::status::{Failure, bytes_response, json_response, respond, text_response};
+use super::status::{Failure, bytes_response, json_response, no_such_page, respond, text_response};
 use super::write::PatchKind;
 use super::{audit, body, clock, convert, cut, discovery, fault_header, read, table};
 
@@ -176,7 +176,7 @@ async fn serve(
         let resource = server.registry().find(&target.group, &target.version, &target.plural).cloned();
         resource.map(|resource| (target, resource))
     });
-    let Some((target, resource)) = resource else { return text_response(404, "404 page not found\n") };
+    let Some((target, resource)) = resource else { return no_such_page() };
     match dispatch(server, &parts, target, resource, &bytes, user).await {
         Ok(mut response) => {
             if let (Some(record), Some(notes)) = (record, response.extensions_mut().remove::<Arc<Notes>>()) {
@@ -214,10 +214,10 @@ fn elsewhere(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Bod
     }
     if path.starts_with("/openapi/") {
         let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
-        return answer.unwrap_or_else(|| text_response(404, "404 page not found\n"));
+        return answer.unwrap_or_else(|| no_such_page());
     }
     let found = (parts.method == Method::GET).then(|| discover(server, path, &parts.headers)).flatten();
-    found.unwrap_or_else(|| text_response(404, "404 page not found\n"))
+    found.unwrap_or_else(|| no_such_page())
 }
 
 /// Public keys and where they are: clients may keep them for an hour.
@@ -268,6 +268,14 @@ async fn dispatch(
     let apply = patch == Some(PatchKind::Apply);
     let options = match parts.method {
         Method::GET | Method::HEAD => WriteOptions::default(),
+        Method::DELETE => {
+            let given = body::delete_options(&parts.headers, bytes)?;
+            let dry_run = match &given {
+                serde_json::Value::Null => query.get("dryRun") == Some("All"),
+                given => given["dryRun"].as_array().is_some_and(|all| all.iter().any(|one| one == "All")),
+            };
+            WriteOptions::of_deletion(&parts.headers, dry_run)
+        }
         _ => WriteOptions::of(&query, &parts.headers, options_kind, apply)?,
     };
     let subresource = subresource(&resource, target.subresource.as_deref())?;
@@ -284,11 +292,12 @@ async fn dispatch(
         now: clock::now(),
         notes: Arc::default(),
     };
-    if call.resource.namespaced
-        && call.namespace.is_none()
-        && (call.name.is_some() || parts.method == Method::POST)
-    {
-        return Err(Failure::bad_request("the namespace is missing in the path"));
+    let whole = call.resource.namespaced && call.namespace.is_none();
+    if whole && call.name.is_some() {
+        return Err(Failure::no_such_resource());
+    }
+    if whole && parts.method != Method::GET {
+        return Err(Failure::method_not_allowed());
     }
     let mut response = perform(&call, parts, patch, bytes).await.unwrap_or_else(|failure| failure.response());
     warn(&mut response, call.notes.take_warnings());

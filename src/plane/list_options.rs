@@ -35,19 +35,7 @@ pub(crate) enum Match {
 impl ListOptions {
     /// Of a query.
     pub fn of(query: &Query, resource: &Resource) -> Result<ListOptions, Failure> {
-        let number = |key: &str| match query.raw(key) {
-            None => Ok(None),
-            Some(text) => text.parse::<i64>().map(Some).map_err(|error| {
-                let why = match error.kind() {
-                    std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
-                        "value out of range"
-                    }
-                    _ => "invalid syntax",
-                };
-                Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
-            }),
-        };
-        let (timeout, limit) = (number("timeoutSeconds")?, number("limit")?);
+        let (timeout, limit) = (query.integer("timeoutSeconds")?, query.integer("limit")?);
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or_default())
             .map_err(Failure::bad_request)?;
         let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or_default())

@@ -33,19 +33,25 @@ impl Call<'_> {
     pub fn list(&self) -> Result<Answer, Failure> {
         let options = ListOptions::of(&self.query, &self.resource)?;
         let page = self.page(&options)?;
+        let metadata = self.page_metadata(&page, options.selection.is_everything());
+        Ok(self.list_of(&page.objects, metadata))
+    }
+
+    /// The metadata of a list: where it goes on and, of a list of `everything`, how much is left.
+    pub fn page_metadata(&self, page: &Page, everything: bool) -> Value {
         let mut metadata = json!({"resourceVersion": page.revision.to_string()});
         match &page.rest {
             Some((namespace, name, remaining)) => {
                 let start = Start { namespace, name, within: self.scope().is_some() };
                 metadata["continue"] = start.token(page.revision as i64).into();
-                if options.selection.is_everything() {
+                if everything {
                     metadata["remainingItemCount"] = (*remaining).into();
                 }
             }
             None if self.resource.custom && self.form == Form::Whole => metadata["continue"] = "".into(),
             None => {}
         }
-        Ok(self.list_of(&page.objects, metadata))
+        metadata
     }
 
     /// The objects that a list or a delete-collection is about.

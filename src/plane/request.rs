@@ -117,8 +117,18 @@ impl Query {
         self.0.get(key).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
-    pub fn number(&self, key: &str) -> Option<u64> {
-        self.get(key)?.parse().ok()
+    /// A whole number; refused as the server refuses what is none.
+    pub fn integer(&self, key: &str) -> Result<Option<i64>, Failure> {
+        let Some(text) = self.raw(key) else { return Ok(None) };
+        text.parse::<i64>().map(Some).map_err(|error| {
+            let why = match error.kind() {
+                std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+                    "value out of range"
+                }
+                _ => "invalid syntax",
+            };
+            Failure::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+        })
     }
 }
 
@@ -132,6 +142,11 @@ pub(crate) struct WriteOptions {
 }
 
 impl WriteOptions {
+    /// Of a deletion, whose own options are read with it.
+    pub fn of_deletion(headers: &HeaderMap, dry_run: bool) -> WriteOptions {
+        WriteOptions { manager: manager_of_agent(headers), dry_run, ..WriteOptions::default() }
+    }
+
     /// Checked as the server does for `kind` (`CreateOptions`, `UpdateOptions`, `PatchOptions`).
     pub fn of(query: &Query, headers: &HeaderMap, kind: &str, apply: bool) -> Result<WriteOptions, Failure> {
         let mut errors = Vec::new();

@@ -73,6 +73,8 @@ pub(crate) struct Server {
     defining: Mutex<()>,
     stop: watch::Sender<bool>,
     due: AtomicBool,
+    /// What the garbage collector is to look at.
+    pub garbage: controllers::Queue,
     aggregation_due: AtomicBool,
 }
 
@@ -112,6 +114,7 @@ impl Server {
             defining: Mutex::new(()),
             stop: watch::Sender::new(false),
             due: AtomicBool::new(false),
+            garbage: controllers::Queue::default(),
             aggregation_due: AtomicBool::new(false),
             settings,
         });
@@ -149,6 +152,7 @@ impl Server {
         for object in self.definitions() {
             self.establish(&object.name());
         }
+        self.garbage.add(self.store.dependents());
         self.schedule(COLLECT_AFTER);
     }
 
@@ -209,6 +213,10 @@ impl Server {
             self.establish(&key.name);
         }
         self.admission.noticed(self, resource);
+        if object.has_owners() {
+            self.garbage.add([key.clone()]);
+            self.schedule(COLLECT_AFTER);
+        }
         if object.is_deleting() {
             let at_once = resource.is("", "Namespace") || resource.is(crd::GROUP, crd::KIND);
             self.schedule(if at_once { Duration::ZERO } else { COLLECT_AFTER });
@@ -248,9 +256,13 @@ impl Server {
         if resource.is(crd::GROUP, crd::KIND) {
             self.establish(&key.name);
         }
-        if self.store.has_dependents(last.uid()) {
+        let dependents = self.store.dependents_of(last.uid());
+        // Somebody's deletion may wait for what is gone now.
+        if !dependents.is_empty() || last.has_owners() {
+            self.garbage.add(dependents);
             self.schedule(COLLECT_AFTER);
-        } else if self.is_waited_for(resource, key) {
+        }
+        if self.is_waited_for(resource, key) {
             self.schedule(Duration::ZERO);
         }
     }
@@ -282,7 +294,7 @@ impl Server {
     pub fn schedule(self: &Arc<Self>, delay: Duration) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let waits = !delay.is_zero();
-        if !self.settings.controllers || (waits && self.due.swap(true, Ordering::AcqRel)) {
+        if waits && self.due.swap(true, Ordering::AcqRel) {
             return;
         }
         let server = self.clone();
@@ -290,7 +302,9 @@ impl Server {
             if waits {
                 tokio::time::sleep(delay).await;
                 server.due.store(false, Ordering::Release);
-                controllers::collect_garbage(&server).await;
+                if server.settings.controllers {
+                    controllers::collect_garbage(&server).await;
+                }
             }
             controllers::finish_deletions(&server).await;
         });

@@ -152,6 +152,11 @@ impl Failure {
         .with(json!({}))
     }
 
+    /// A path below a served version that leads nowhere.
+    pub fn no_such_resource() -> Failure {
+        Failure::new(404, "NotFound", "the server could not find the requested resource").with(json!({}))
+    }
+
     /// Fields that are wrong in an object of a kind.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Failure {
         let mut shown: Vec<String> = Vec::new();
@@ -237,6 +242,14 @@ pub(crate) fn json_response(code: u16, body: &Value) -> Response<Body> {
 /// An answer of encoded JSON.
 pub(crate) fn bytes_response(code: u16, body: bytes::Bytes) -> Response<Body> {
     respond(code, "application/json", Body::from(body))
+}
+
+/// The answer to a path that is none.
+pub(crate) fn no_such_page() -> Response<Body> {
+    let mut response = text_response(404, "404 page not found\n");
+    let name = header::X_CONTENT_TYPE_OPTIONS;
+    response.headers_mut().insert(name, header::HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// An answer in plain text.

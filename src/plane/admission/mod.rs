@@ -112,7 +112,6 @@ impl Call<'_> {
         live: &Object,
         options: &Value,
     ) -> Result<(), Failure> {
-        self.admit_namespace_deletion(live)?;
         let Some(configuration) = self.admission() else { return Ok(()) };
         if !configuration.mutates(&self.resource) && !configuration.judges(&self.resource) {
             return Ok(());

@@ -154,6 +154,33 @@ fn in_use(wanted: &Value, given: &Value, taken: &BTreeSet<String>) -> Option<Str
     }
 }
 
+/// Says of a definition how far its deletion is; whether that is news.
+pub(crate) fn set_terminating(
+    body: &mut Value,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: &str,
+) -> bool {
+    let new = serde_json::json!({
+        "type": "Terminating", "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": now,
+    });
+    if !body["status"]["conditions"].is_array() {
+        body["status"]["conditions"] = serde_json::json!([]);
+    }
+    let Some(conditions) = body["status"]["conditions"].as_array_mut() else { return false };
+    let Some(old) = conditions.iter_mut().find(|one| one["type"] == "Terminating") else {
+        conditions.push(new);
+        return true;
+    };
+    let since = if old["status"] == status { old["lastTransitionTime"].clone() } else { now.into() };
+    let changed = old["status"] != status || old["reason"] != reason || old["message"] != message;
+    *old = new;
+    old["lastTransitionTime"] = since;
+    changed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

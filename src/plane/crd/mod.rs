@@ -24,7 +24,7 @@ mod warnings;
 use serde_json::Value;
 
 pub(crate) use conditions::{
-    Taken, initial_status, is_accepted, is_established, note_storage_version, status,
+    Taken, initial_status, is_accepted, is_established, note_storage_version, set_terminating, status,
 };
 pub(crate) use default::default;
 pub(crate) use resources::resources;

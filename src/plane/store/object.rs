@@ -109,6 +109,11 @@ impl Object {
         self.tree(self.index.owners)
     }
 
+    /// Whether it names an owner.
+    pub fn has_owners(&self) -> bool {
+        self.slice(self.index.owners).len() > "[]".len()
+    }
+
     pub fn has_finalizer(&self, finalizer: &str) -> bool {
         let list = self.tree(self.index.finalizers);
         list.as_array().is_some_and(|list| list.iter().any(|f| f == finalizer))

@@ -30,7 +30,8 @@ impl Call<'_> {
                 set_or_remove(&mut body["metadata"], "ownerReferences", owners);
             }
         }
-        if self.subresource.is_none() && self.resource.status {
+        let finalize = self.subresource == Some(Subresource::Finalize);
+        if (self.subresource.is_none() || finalize) && self.resource.status {
             let status = match before {
                 Some(before) => before["status"].clone(),
                 None => self.server.registry().types.zero_status(&self.resource),

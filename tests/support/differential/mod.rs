@@ -38,7 +38,8 @@ fn judge(script: &str, step: &Step, ours: &Observed, theirs: &Observed) -> Optio
     if step.is_skipped() {
         return None;
     }
-    let (ours, theirs) = (ours.text(step), theirs.text(step));
+    let common = step.has("served").then(|| ours.served());
+    let (ours, theirs) = (ours.text(step, None), theirs.text(step, common.as_ref()));
     match (step.known(), ours == theirs) {
         (None, true) | (Some(_), false) => None,
         (Some(_), true) => {

@@ -1,6 +1,6 @@
 //! What no two servers have in common, replaced by words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -70,6 +70,36 @@ fn token(text: &str) -> String {
             value.to_string()
         }
         None => format!("not read: {text}"),
+    }
+}
+
+/// What an entry of a discovery document is about.
+fn entry(item: &Value) -> Option<&str> {
+    ["name", "resource", "version", "subresource"]
+        .into_iter()
+        .find_map(|key| item[key].as_str())
+        .or_else(|| item["metadata"]["name"].as_str())
+}
+
+/// The entries of a discovery document, each with where it stands.
+pub fn served(value: &Value, place: &str, names: &mut BTreeSet<String>) {
+    for key in ["groups", "items", "versions", "resources", "subresources"] {
+        for item in value[key].as_array().into_iter().flatten() {
+            let here = format!("{place}/{}", entry(item).unwrap_or_default());
+            served(item, &here, names);
+            names.insert(here);
+        }
+    }
+}
+
+/// Leaves out of a discovery document what is not among these entries.
+pub fn keep_served(value: &mut Value, place: &str, names: &BTreeSet<String>) {
+    for key in ["groups", "items", "versions", "resources", "subresources"] {
+        if let Some(items) = value.get_mut(key).and_then(Value::as_array_mut) {
+            let here = |item: &Value| format!("{place}/{}", entry(item).unwrap_or_default());
+            items.retain(|item| names.contains(&here(item)));
+            items.iter_mut().for_each(|item| keep_served(item, &here(item), names));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Performing the steps of a script on one server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
@@ -57,8 +57,17 @@ enum Content {
 }
 
 impl Observed {
+    /// The names of the groups, versions and resources in an answer.
+    pub fn served(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if let Content::Json(value) = &self.content {
+            normalise::served(value, "", &mut names);
+        }
+        names
+    }
+
     /// The comparable text of it.
-    pub fn text(&self, step: &Step) -> String {
+    pub fn text(&self, step: &Step, served: Option<&BTreeSet<String>>) -> String {
         let mut text = String::new();
         if let Some(code) = self.code {
             text = format!("{code}\n");
@@ -75,6 +84,9 @@ impl Observed {
         }
         let pretty = |value: &Value| {
             let mut value = value.clone();
+            if let Some(served) = served {
+                normalise::keep_served(&mut value, "", served);
+            }
             step.ignored().for_each(|path| normalise::remove(&mut value, path));
             serde_json::to_string_pretty(&value).unwrap_or_default() + "\n"
         };
@@ -203,10 +215,12 @@ impl Side {
     /// Begins to follow a stream; a refusal is observed as an answer.
     async fn watch(&mut self, step: &Step, name: &str, path: &str) -> Observed {
         let request = self.request(step, "GET", path);
-        let response = self.client.send(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
+        let answer = timeout(CONDITION_WITHIN, self.client.send(request)).await;
+        let (parts, body) = answer.expect("an answer in time").expect("an answer").into_parts();
         if parts.status != 200 {
-            let bytes = body.collect().await.expect("the whole answer").to_bytes();
+            let whole = timeout(EVENTS_WITHIN, body.collect()).await;
+            let bytes =
+                whole.map_or_else(|_| "no end".into(), |body| body.expect("a whole answer").to_bytes());
             let json = serde_json::from_slice::<Value>(&bytes).ok();
             return self.observed(&parts, json, &bytes);
         }
@@ -229,7 +243,9 @@ impl Side {
     async fn events(&mut self, name: &str, count: usize, within: Duration, to_the_end: bool) -> Observed {
         let mut found = Vec::new();
         let end = Instant::now() + within;
-        let receiver = self.watches.get_mut(name).unwrap_or_else(|| panic!("no watch {name}"));
+        let Some(receiver) = self.watches.get_mut(name) else {
+            return Observed { content: Content::Text(format!("no watch {name}\n")), ..Observed::default() };
+        };
         let mut ended = false;
         while found.len() < count {
             let next = if to_the_end || count < usize::MAX {
