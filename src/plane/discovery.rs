@@ -95,6 +95,9 @@ fn subresources(resource: &Resource) -> Vec<Value> {
         finalize["verbs"] = json!(["update"]);
         found.push(finalize);
     }
+    if resource.status && resource.custom {
+        found.push(one("status"));
+    }
     if resource.scale.is_some() {
         let mut scale = one("scale");
         scale["kind"] = "Scale".into();
@@ -102,7 +105,7 @@ fn subresources(resource: &Resource) -> Vec<Value> {
         scale["version"] = "v1".into();
         found.push(scale);
     }
-    if resource.status {
+    if resource.status && !resource.custom {
         found.push(one("status"));
     }
     found
@@ -153,9 +156,13 @@ pub(crate) fn aggregated(registry: &Registry, core: bool) -> Value {
 }
 
 fn aggregated_entry(resource: &Resource) -> Value {
-    let kind =
-        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
-    let own = kind(&resource.gvk.group, &resource.gvk.version, &resource.gvk.kind);
+    // The built-in kinds say no more than their name, for the rest is that of the version.
+    let own = match resource.custom {
+        true => json!({
+            "group": &*resource.gvk.group, "version": &*resource.gvk.version, "kind": &*resource.gvk.kind,
+        }),
+        false => json!({"group": "", "version": "", "kind": &*resource.gvk.kind}),
+    };
     let mut entry = json!({
         "resource": resource.plural, "responseKind": own, "singularResource": resource.singular,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" }, "verbs": verbs(resource),
@@ -166,21 +173,36 @@ fn aggregated_entry(resource: &Resource) -> Value {
     if !resource.categories.is_empty() {
         entry["categories"] = resource.categories.clone().into();
     }
-    let mut parts = Vec::new();
-    if resource.scale.is_some() {
-        parts.push(json!({
-            "subresource": "scale", "responseKind": kind("autoscaling", "v1", "Scale"),
-            "verbs": ["get", "patch", "update"],
-        }));
-    }
-    if resource.status {
-        parts
-            .push(json!({"subresource": "status", "responseKind": own, "verbs": ["get", "patch", "update"]}));
-    }
+    let parts: Vec<Value> = subresources(resource)
+        .into_iter()
+        .map(|part| {
+            let name = part["name"].as_str().and_then(|name| name.split('/').nth(1)).unwrap_or_default();
+            let mut kind = own.clone();
+            for key in ["group", "version", "kind"] {
+                if part[key].is_string() {
+                    kind[key] = part[key].clone();
+                }
+            }
+            json!({"subresource": name, "responseKind": kind, "verbs": part["verbs"]})
+        })
+        .collect();
     if !parts.is_empty() {
         entry["subresources"] = parts.into();
     }
     entry
+}
+
+/// `/`: where one can go on.
+pub(crate) fn paths(registry: &Registry) -> Value {
+    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+        .map(str::to_owned)
+        .to_vec();
+    for (group, versions) in named_groups(registry) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.sort();
+    json!({ "paths": paths })
 }
 
 /// `/version`.

@@ -14,12 +14,13 @@ use super::auth::impersonate::impersonate;
 use super::auth::{Attributes, RequestInfo, User, reviews, token, token_request};
 use super::call::{Answer, Call, Content, Notes, Subresource};
 use super::kinds::Resource;
+use super::negotiate::Endpoint;
 use super::probe::{RequestRecord, Trouble};
 use super::request::{Form, Query, Target, WriteOptions, wants_aggregated};
 use super::server::Server;
-use super::status::{Failure, bytes_response, json_response, no_such_page, respond, text_response};
+use super::status::{Failure, bytes_response, json_response, no_such_page, respond};
 use super::write::PatchKind;
-use super::{audit, body, clock, convert, cut, discovery, fault_header, read, table};
+use super::{audit, body, clock, convert, cut, discovery, fault_header, health, negotiate, read, table};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -157,6 +158,31 @@ async fn serve(
     mut record: Option<&mut Record>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let yaml = negotiate::wants_yaml(&parts.headers);
+    let response = serve_json(server, (parts, body), user, info, record).await;
+    if yaml { in_yaml(response).await } else { response }
+}
+
+/// The answer in YAML, if it is JSON.
+async fn in_yaml(response: Response<Body>) -> Response<Body> {
+    if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(collected) = body.collect().await else { return broken() };
+    let json = collected.to_bytes();
+    let Some(yaml) = negotiate::as_yaml(&json) else { return Response::from_parts(parts, Body::from(json)) };
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
+    Response::from_parts(parts, Body::from(yaml))
+}
+
+async fn serve_json(
+    server: &Arc<Server>,
+    (parts, body): (http::request::Parts, Body),
+    user: Arc<User>,
+    info: &RequestInfo,
+    record: Option<&mut Record>,
+) -> Response<Body> {
     let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -176,7 +202,7 @@ async fn serve(
         let resource = server.registry().find(&target.group, &target.version, &target.plural).cloned();
         resource.map(|resource| (target, resource))
     });
-    let Some((target, resource)) = resource else { return no_such_page() };
+    let Some((target, resource)) = resource else { return not_served(server, path) };
     match dispatch(server, &parts, target, resource, &bytes, user).await {
         Ok(mut response) => {
             if let (Some(record), Some(notes)) = (record, response.extensions_mut().remove::<Arc<Notes>>()) {
@@ -191,6 +217,17 @@ async fn serve(
     }
 }
 
+/// The answer for what is not served: below a built-in group a Status, elsewhere a page.
+fn not_served(server: &Server, path: &str) -> Response<Body> {
+    let group = match path.strip_prefix('/').unwrap_or(path).split('/').collect::<Vec<_>>()[..] {
+        ["api", ..] => "",
+        ["apis", group, ..] => group,
+        _ => return no_such_page(),
+    };
+    let builtin = server.registry().is_builtin_group(group);
+    if builtin { Failure::no_such_resource().response() } else { no_such_page() }
+}
+
 /// What a write says that could not be written to disk: not what it looked like from the inside.
 fn unstored(server: &Server, method: &Method) -> Option<Failure> {
     let why = server.store.failure().filter(|_| method != Method::GET)?;
@@ -201,8 +238,9 @@ fn unstored(server: &Server, method: &Method) -> Option<Failure> {
 fn elsewhere(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Body> {
     let path = parts.uri.path().trim_end_matches('/');
     match path {
-        "/healthz" | "/readyz" | "/livez" => return text_response(200, "ok"),
+        "/version" if parts.method != Method::GET => return Failure::method_not_allowed().response(),
         "/version" => return json_response(200, &discovery::version()),
+        "" => return json_response(200, &discovery::paths(&server.registry())),
         "/openid/v1/jwks" => return openid("application/jwk-set+json", &server.keys.signer.jwks()),
         "/.well-known/openid-configuration" => {
             let host = parts.uri.authority().map(|authority| authority.as_str().to_owned());
@@ -212,12 +250,20 @@ fn elsewhere(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Bod
         }
         _ => {}
     }
+    if let Some(answer) = health::answer(path, &Query::parse(parts.uri.query())) {
+        return answer;
+    }
     if path.starts_with("/openapi/") {
         let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
         return answer.unwrap_or_else(|| no_such_page());
     }
-    let found = (parts.method == Method::GET).then(|| discover(server, path, &parts.headers)).flatten();
-    found.unwrap_or_else(|| no_such_page())
+    // The lists of groups answer to every method.
+    let any_method = path == "/apis" || path.strip_prefix("/apis/").is_some_and(|rest| !rest.contains('/'));
+    match discover(server, path, &parts.headers) {
+        Some(_) if parts.method != Method::GET && !any_method => Failure::method_not_allowed().response(),
+        Some(found) => found,
+        None => not_served(server, path),
+    }
 }
 
 /// Public keys and where they are: clients may keep them for an hour.
@@ -235,7 +281,10 @@ fn discover(server: &Server, path: &str, headers: &http::HeaderMap) -> Option<Re
             let body = discovery::aggregated(&registry, path == "/api");
             let mut response = json_response(200, &body);
             let media_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            let fields = response.headers_mut();
+            fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            fields.insert(header::VARY, HeaderValue::from_static("Accept"));
+            fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
             return Some(response);
         }
         ["api"] => Some(discovery::core_versions()),
@@ -251,12 +300,18 @@ fn discover(server: &Server, path: &str, headers: &http::HeaderMap) -> Option<Re
 async fn dispatch(
     server: &Arc<Server>,
     parts: &http::request::Parts,
-    target: Target,
+    mut target: Target,
     resource: Arc<Resource>,
     bytes: &[u8],
     user: Arc<User>,
 ) -> Result<Response<Body>, Failure> {
-    let query = Query::parse(parts.uri.query());
+    let mut query = Query::parse(parts.uri.query());
+    if target.watch {
+        query.set("watch", "true".to_owned());
+        if let Some(name) = target.name.take() {
+            query.set("fieldSelector", format!("metadata.name={name}"));
+        }
+    }
     let patch =
         if parts.method == Method::PATCH { Some(patch_kind(&parts.headers, &resource)?) } else { None };
     let options_kind = match parts.method {
@@ -279,10 +334,15 @@ async fn dispatch(
         _ => WriteOptions::of(&query, &parts.headers, options_kind, apply)?,
     };
     let subresource = subresource(&resource, target.subresource.as_deref())?;
+    let endpoint = Endpoint {
+        builtin: !resource.custom,
+        collection: target.name.is_none() && parts.method == Method::GET,
+        watch: target.name.is_none() && parts.method == Method::GET && query.flag("watch"),
+    };
     let call = Call {
         server,
         user,
-        form: Form::accepted(&parts.headers)?,
+        form: negotiate::form(&parts.headers, endpoint)?,
         namespace: target.namespace,
         name: target.name,
         subresource,
@@ -329,6 +389,9 @@ async fn perform(
         _ if call.resource.virtual_kind => return Err(Failure::method_not_allowed()),
         (&Method::GET, false) if is_watch => return call.watch(),
         (&Method::GET, false) => call.list()?,
+        _ if call.subresource == Some(Subresource::Finalize) && parts.method != Method::PUT => {
+            return Err(Failure::method_not_allowed());
+        }
         (&Method::GET, true) => call.get()?,
         (&Method::POST, false) => call.create(body::object(&parts.headers, bytes)?).await?,
         (&Method::PUT, true) => call.update(body::object(&parts.headers, bytes)?).await?,

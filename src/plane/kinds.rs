@@ -244,6 +244,11 @@ impl Registry {
         resources.into_iter().flat_map(BTreeMap::values).collect()
     }
 
+    /// Whether a group is one of the server's own.
+    pub fn is_builtin_group(&self, group: &str) -> bool {
+        self.groups[..self.builtin_groups].iter().any(|(name, _)| &**name == group)
+    }
+
     /// Everything that is served, in every version.
     fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.served.values().flat_map(|versions| versions.values()).flat_map(BTreeMap::values)

@@ -15,13 +15,15 @@ pub(crate) struct Target {
     pub plural: String,
     pub name: Option<String>,
     pub subresource: Option<String>,
+    /// The old way to ask for a watch: `/api/v1/watch/...`.
+    pub watch: bool,
 }
 
 impl Target {
     /// Of a path such as `/apis/apps/v1/namespaces/a/deployments/b/status`.
     pub fn parse(path: &str) -> Option<Target> {
         let segments: Option<Vec<String>> =
-            path.trim_matches('/').split('/').map(|segment| decode(segment, false)).collect();
+            path.strip_prefix('/').unwrap_or(path).split('/').map(|segment| decode(segment, false)).collect();
         let segments = segments?;
         let mut parts = segments.iter().map(String::as_str);
         let (group, version) = match parts.next()? {
@@ -30,6 +32,10 @@ impl Target {
             _ => return None,
         };
         let mut rest: Vec<&str> = parts.collect();
+        let watch = rest.first() == Some(&"watch");
+        if watch {
+            rest.remove(0);
+        }
         let mut namespace = None;
         // `namespaces/a/status` and `namespaces/a` are about the namespace itself.
         if let ["namespaces", name, plural, ..] = rest[..]
@@ -54,6 +60,7 @@ impl Target {
             plural: plural.to_owned(),
             name: name.map(str::to_owned),
             subresource: subresource.map(str::to_owned),
+            watch,
         })
     }
 }
@@ -101,6 +108,11 @@ impl Query {
             }
         }
         Query(options)
+    }
+
+    /// Gives an option in place of the client.
+    pub fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key.to_owned(), value);
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -207,36 +219,6 @@ pub(crate) enum Form {
     Metadata,
 }
 
-impl Form {
-    /// The first of the accepted media types that can be served.
-    pub fn accepted(headers: &HeaderMap) -> Result<Form, Failure> {
-        let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
-        for media_type in accept.split(',') {
-            let mut parts = media_type.split(';').map(str::trim);
-            let base = parts.next().unwrap_or_default();
-            let parameter = |key: &str| {
-                media_type.split(';').map(str::trim).find_map(|p| p.strip_prefix(key)?.strip_prefix('='))
-            };
-            if !matches!(base, "application/json" | "*/*" | "application/*" | "") {
-                continue;
-            }
-            match (parameter("as"), parameter("v")) {
-                (None, _) => return Ok(Form::Whole),
-                (Some("Table"), Some("v1")) => return Ok(Form::Table),
-                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => {
-                    return Ok(Form::Metadata);
-                }
-                _ => {}
-            }
-        }
-        Err(Failure::new(
-            406,
-            "NotAcceptable",
-            "only the following media types are accepted: application/json",
-        ))
-    }
-}
-
 /// Whether aggregated discovery is wanted.
 pub(crate) fn wants_aggregated(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|accept| {
@@ -275,15 +257,5 @@ mod tests {
         let query = Query::parse(Some("labelSelector=a%3Db%2Cc+in+(d)&watch=1"));
         assert_eq!(query.get("labelSelector"), Some("a=b,c in (d)"));
         assert!(query.flag("watch"));
-    }
-
-    #[test]
-    fn the_first_form_that_can_be_served_is_taken() {
-        let mut headers = HeaderMap::new();
-        let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        headers.insert(header::ACCEPT, kubectl.parse().unwrap());
-        assert_eq!(Form::accepted(&headers), Ok(Form::Table));
-        headers.insert(header::ACCEPT, "application/vnd.kubernetes.protobuf".parse().unwrap());
-        assert_eq!(Form::accepted(&headers).unwrap_err().code, 406);
     }
 }

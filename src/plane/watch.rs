@@ -35,7 +35,7 @@ impl Call<'_> {
     pub fn watch(&self) -> Result<Response<Body>, Failure> {
         let options = ListOptions::of(&self.query, &self.resource)?;
         let from = revision_of(&options.revision)
-            .map_err(|why| Failure::bad_request(format!("invalid resource version: {why}")))?;
+            .map_err(Failure::internal)?;
         let mut watch = Watch {
             server: self.server.clone(),
             feed: self.server.store.feed(&self.resource.collection),
@@ -222,20 +222,17 @@ impl Watch {
     }
 
     fn bookmark(&mut self, initial: bool) {
-        let mut metadata = json!({"resourceVersion": self.position.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": self.position.to_string()});
         if initial {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
-        let (api_version, kind) = match self.form {
-            Form::Whole => (self.resource.gvk.api_version(), self.resource.gvk.kind.to_string()),
-            Form::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata".to_owned()),
-            Form::Table => {
-                let empty = table::of(&self.resource, &[], metadata, &self.query, false, &clock::now());
-                return line("BOOKMARK", &empty, &mut self.out);
-            }
-        };
-        let bookmark = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
-        line("BOOKMARK", &bookmark, &mut self.out);
+        let gvk = &self.resource.gvk;
+        // An object of which there is nothing but the version.
+        let body = json!({"apiVersion": gvk.api_version(), "kind": &*gvk.kind, "metadata": metadata});
+        match self.form {
+            Form::Whole => line("BOOKMARK", &body, &mut self.out),
+            Form::Metadata | Form::Table => self.event("BOOKMARK", &Object::unsaved(body)),
+        }
     }
 }
 

@@ -173,11 +173,8 @@ async fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> boo
         let blocks = owners(&live)
             .iter()
             .any(|owner| text(owner, "uid") == object.uid() && owner["blockOwnerDeletion"] == true);
-        if !blocks {
-            continue;
-        }
         done |= attempt(server, dependent).await;
-        blocked |= server
+        blocked |= blocks && server
             .store
             .get(dependent)
             .is_some_and(|live| owners(&live).iter().any(|owner| text(owner, "uid") == object.uid()));

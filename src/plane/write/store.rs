@@ -125,11 +125,13 @@ impl Call<'_> {
             return Ok(Ok(Answer::object(200, Object::unsaved(body))));
         }
         if emptied {
-            let Ok(last) = self.server.store.remove_as(&key, live, body) else {
+            // Watchers are shown what was stored last; the client what he made of it.
+            let Ok(last) = self.server.store.remove(&key, live) else {
                 return Ok(Err(Raced::Changed));
             };
             self.server.removed(&self.resource, &key, &last);
-            return Ok(Ok(Answer::object(200, last)));
+            body["metadata"]["resourceVersion"] = live.revision().into();
+            return Ok(Ok(Answer::object(200, Object::unsaved(body))));
         }
         let Ok(object) = self.server.store.put(&key, Some(live), body) else {
             return Ok(Err(Raced::Changed));

@@ -34,7 +34,12 @@ impl Names {
 
     fn walk(&mut self, key: &str, value: &mut Value) {
         match value {
-            Value::Object(map) => map.iter_mut().for_each(|(key, value)| self.walk(key, value)),
+            Value::Object(map) => {
+                for (key, mut value) in std::mem::take(map) {
+                    self.walk(&key, &mut value);
+                    map.insert(self.text(&key), value);
+                }
+            }
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(key, item)),
             Value::String(text) => {
                 let opaque = !text.is_empty() && text != "0";
