@@ -25,8 +25,10 @@ pub(crate) fn answer(path: &str, query: &Query) -> Option<Response<Body>> {
         "ok".to_owned()
     };
     let mut response = respond(200, "text/plain; charset=utf-8", Body::from(text));
-    let name = header::X_CONTENT_TYPE_OPTIONS;
-    response.headers_mut().insert(name, header::HeaderValue::from_static("nosniff"));
+    if check.is_none() {
+        let name = header::X_CONTENT_TYPE_OPTIONS;
+        response.headers_mut().insert(name, header::HeaderValue::from_static("nosniff"));
+    }
     Some(response)
 }
 

@@ -103,7 +103,13 @@ pub fn keep_served(value: &mut Value, place: &str, names: &BTreeSet<String>) {
         if let Some(items) = value.get_mut(key).and_then(Value::as_array_mut) {
             let here = |item: &Value| format!("{place}/{}", entry(item).unwrap_or_default());
             items.retain(|item| names.contains(&here(item)));
-            items.iter_mut().for_each(|item| keep_served(item, &here(item), names));
+            for item in items.iter_mut() {
+                let place = here(item);
+                keep_served(item, &place, names);
+            }
+            if items.is_empty() && key == "subresources" {
+                remove(value, key);
+            }
         }
     }
 }
