@@ -155,7 +155,7 @@ async fn serve(
     request: Request<Body>,
     user: Arc<User>,
     info: &RequestInfo,
-    mut record: Option<&mut Record>,
+    record: Option<&mut Record>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let yaml = negotiate::wants_yaml(&parts.headers);
@@ -181,7 +181,7 @@ async fn serve_json(
     (parts, body): (http::request::Parts, Body),
     user: Arc<User>,
     info: &RequestInfo,
-    record: Option<&mut Record>,
+    mut record: Option<&mut Record>,
 ) -> Response<Body> {
     let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(collected) => collected.to_bytes(),

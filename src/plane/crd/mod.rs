@@ -26,7 +26,6 @@ use serde_json::Value;
 pub(crate) use conditions::{
     Taken, initial_status, is_accepted, is_established, note_storage_version, set_terminating, status,
 };
-pub(crate) use conditions::set_terminating;
 pub(crate) use default::default;
 pub(crate) use resources::resources;
 pub(crate) use validate::{validate, validate_status};
