@@ -1,5 +1,7 @@
 //! Applying a configuration.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::check::check;
@@ -42,22 +44,22 @@ pub fn apply_as(
     write: &Write<'_>,
 ) -> Result<Value, ApplyError> {
     let made = live.is_none();
-    let mut old = live.cloned().unwrap_or_else(|| nothing(config));
-    let mut managers = managers::decode(&old);
+    let old = live.map_or_else(|| nothing(config), managers::stripped);
+    let mut managers = live.map(managers::decode).unwrap_or_default();
     let context = Context::new(ty, &old, &managers, write);
     refuse(&context, &old, config)?;
-    managers::strip(&mut old);
     if managers.is_empty() && !made {
         let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
         managers = context.update(&zero(ty, config), &old, managers, &before);
     }
     context.refresh(&mut managers);
     let config = match write.reset {
-        Some(reset) => without(config, reset),
-        None => config.clone(),
+        Some(reset) => Cow::Owned(without(config, reset)),
+        None => Cow::Borrowed(config),
     };
-    let (mut new, mut managers) = match context.apply(&old, &config, managers.clone(), force) {
-        Err(ApplyError::Conflicts(conflicts)) if write.manager == last_applied::KUBECTL => {
+    let again = (write.manager == last_applied::KUBECTL).then(|| managers.clone());
+    let (mut new, mut managers) = match (context.apply(&old, &config, managers, force), again) {
+        (Err(ApplyError::Conflicts(conflicts)), Some(managers)) => {
             let allowed = last_applied::fields(context.ty, &old);
             let refused: Vec<Conflict> =
                 conflicts.into_iter().filter(|conflict| !allowed.contains(&conflict.field)).collect();
@@ -66,7 +68,7 @@ pub fn apply_as(
             }
             context.apply(&old, &config, managers, true)?
         }
-        outcome => outcome?,
+        (outcome, _) => outcome?,
     };
     keep_identity(&old, &mut new);
     let changed = made || !value::equal(&old, &new);

@@ -133,6 +133,19 @@ pub(super) fn strip(object: &mut Value) {
     }
 }
 
+/// A copy of an object without its managed fields, which are often most of it.
+pub(super) fn stripped(object: &Value) -> Value {
+    let Some(map) = object.as_object() else { return object.clone() };
+    let part = |(key, value): (&String, &Value)| match value.as_object().filter(|_| key == "metadata") {
+        Some(metadata) => {
+            let kept = metadata.iter().filter(|(field, _)| *field != "managedFields");
+            (key.clone(), Value::Object(kept.map(|(field, value)| (field.clone(), value.clone())).collect()))
+        }
+        None => (key.clone(), value.clone()),
+    };
+    Value::Object(map.iter().map(part).collect())
+}
+
 /// Writes the managed fields of an object.
 pub(super) fn write(object: &mut Value, managers: &Managers) {
     strip(object);

@@ -27,12 +27,10 @@ const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Answers a request: faults that tests asked for come before everything else.
 pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Arc<Peer>) -> Response<Body> {
-    let method = request.method().to_string();
-    let path = request.uri().path().to_owned();
-    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let asked = request.headers().get(fault_header::HEADER).filter(|_| server.settings.fault_header);
     let trouble = match asked.map(|text| server.faults.asked(&String::from_utf8_lossy(text.as_bytes()))) {
-        None => server.faults.next(&method, &path),
+        None => server.faults.next(method.as_str(), uri.path()),
         Some(Ok(trouble)) => trouble,
         Some(Err(wrong)) => return Failure::bad_request(wrong).response(),
     };
@@ -52,7 +50,12 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>, peer: Ar
         }
         None => answer(&server, request, &peer).await,
     };
-    server.log.push(RequestRecord { method, path, query, status: response.status().as_u16() });
+    server.log.push(|| RequestRecord {
+        method: method.to_string(),
+        path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        status: response.status().as_u16(),
+    });
     response
 }
 

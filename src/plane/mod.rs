@@ -1,18 +1,42 @@
 //! An embedded API server: answers as kube-apiserver does, in this process or on a socket.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use k8s_openapi::api::core::v1::Namespace;
+//! use kube::Api;
 //! use moin::plane::Plane;
+//!
+//! // In this process, without a socket: the client is the kube crate's.
 //! let plane = Plane::new();
-//! let client = plane.client(); // in-process, no socket
-//! let serving = plane.serve("127.0.0.1:0").await?; // and for kubectl
-//! std::fs::write("kubeconfig", plane.kubeconfig(serving.url()))?;
+//! let namespaces: Api<Namespace> = Api::all(plane.client());
+//! assert_eq!(namespaces.get("default").await?.metadata.name.as_deref(), Some("default"));
+//!
+//! // And for kubectl and everybody else, over TLS.
+//! let serving = plane.serve_tls("127.0.0.1:0").await?;
+//! let kubeconfig = plane.kubeconfig(serving.url());
+//! assert!(kubeconfig.contains("https://127.0.0.1:"));
+//! plane.stop();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is in memory goes with the process; what is in a folder stays:
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! use moin::plane::Plane;
+//! let plane = Plane::builder().data(folder.path()).open()?;
+//! let revision = plane.revision();
+//! drop(plane);
+//! assert_eq!(Plane::builder().data(folder.path()).open()?.revision(), revision);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! Built-in kinds come from [`crate::schema`], others from the CustomResourceDefinitions that clients create. Field
-//! management is [`crate::merge`]. Everything is kept in memory. Who may do what is what the RBAC objects say; the
+//! management is [`crate::merge`]. Who may do what is what the RBAC objects say; the
 //! in-process client, and on plain HTTP whoever brings no credentials, is the administrator.
 
 mod admission;
@@ -82,6 +106,9 @@ use store::History;
 /// How much of what happened is remembered for watches and continued lists.
 const HISTORY: History = History { changes: 50_000, bytes: 32 << 20 };
 
+/// How many requests are remembered for tests.
+const REQUESTS: usize = 100_000;
+
 /// An embedded API server. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Plane {
@@ -128,6 +155,7 @@ impl Plane {
                 controllers: true,
                 root_ca: false,
                 fault_header: false,
+                requests: REQUESTS,
                 data: None,
                 services: None,
                 mutating_policies: false,
@@ -209,7 +237,7 @@ impl Plane {
         define::define(&self.server, definition)
     }
 
-    /// The requests that came in, oldest first.
+    /// The requests that came in and are remembered, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.server.log.all()
     }
@@ -340,6 +368,13 @@ impl PlaneBuilder {
     #[must_use]
     pub fn crds(mut self, definitions: impl IntoIterator<Item = serde_json::Value>) -> PlaneBuilder {
         self.crds.extend(definitions);
+        self
+    }
+
+    /// Remembers so many requests for [`Plane::requests`]; 100,000 unless told otherwise.
+    #[must_use]
+    pub fn remember_requests(mut self, count: usize) -> PlaneBuilder {
+        self.settings.requests = count;
         self
     }
 

@@ -7,9 +7,6 @@ use parking_lot::Mutex;
 
 use super::fault_header;
 
-/// How many requests are remembered.
-const KEPT: usize = 100_000;
-
 /// A request and how it was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
@@ -31,24 +28,34 @@ impl RequestRecord {
 }
 
 /// The requests that came in.
-#[derive(Default)]
-pub(crate) struct Log(Mutex<VecDeque<RequestRecord>>);
+pub(crate) struct Log {
+    kept: usize,
+    records: Mutex<VecDeque<RequestRecord>>,
+}
 
 impl Log {
-    pub fn push(&self, record: RequestRecord) {
-        let mut records = self.0.lock();
-        if records.len() == KEPT {
+    /// Remembers so many.
+    pub fn new(kept: usize) -> Log {
+        Log { kept, records: Mutex::default() }
+    }
+
+    pub fn push(&self, record: impl FnOnce() -> RequestRecord) {
+        if self.kept == 0 {
+            return;
+        }
+        let mut records = self.records.lock();
+        if records.len() >= self.kept {
             records.pop_front();
         }
-        records.push_back(record);
+        records.push_back(record());
     }
 
     pub fn all(&self) -> Vec<RequestRecord> {
-        self.0.lock().iter().cloned().collect()
+        self.records.lock().iter().cloned().collect()
     }
 
     pub fn clear(&self) {
-        self.0.lock().clear();
+        self.records.lock().clear();
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub root_ca: bool,
     /// Whether requests may ask for faults.
     pub fault_header: bool,
+    /// How many requests are remembered.
+    pub requests: usize,
     /// The folder that outlives the server.
     pub data: Option<PathBuf>,
     /// Whether the kinds of MutatingAdmissionPolicy are served.
@@ -102,7 +104,7 @@ impl Server {
         let token = settings.token.clone().unwrap_or_else(|| keys.token.clone());
         let server = Arc::new(Server {
             store,
-            log: Log::default(),
+            log: Log::new(settings.requests),
             faults: Faults::default(),
             admission: Admission::default(),
             documents: Documents::default(),
