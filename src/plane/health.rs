@@ -15,7 +15,8 @@ pub(crate) fn answer(path: &str, query: &Query) -> Option<Response<Body>> {
         None => (path.strip_prefix('/')?, None),
         Some((kind, check)) => (kind, Some(check)),
     };
-    if !matches!(kind, "healthz" | "livez" | "readyz") || check.is_some_and(|check| !CHECKS.contains(&check)) {
+    if !matches!(kind, "healthz" | "livez" | "readyz") || check.is_some_and(|check| !CHECKS.contains(&check))
+    {
         return None;
     }
     let text = if check.is_none() && query.raw("verbose").is_some() {

@@ -45,7 +45,9 @@ fn clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
 
 fn takes(clause: &Clause<'_>, media_type: &str) -> bool {
     let whole = media_type.split_once('/').map(|(kind, _)| format!("{kind}/*"));
-    clause.media_type == media_type || clause.media_type == "*/*" || whole.as_deref() == Some(clause.media_type)
+    clause.media_type == media_type
+        || clause.media_type == "*/*"
+        || whole.as_deref() == Some(clause.media_type)
 }
 
 /// The form in which a resource is answered; refused in the words of the server.

@@ -34,8 +34,7 @@ impl Call<'_> {
     /// GET with `watch=true`.
     pub fn watch(&self) -> Result<Response<Body>, Failure> {
         let options = ListOptions::of(&self.query, &self.resource)?;
-        let from = revision_of(&options.revision)
-            .map_err(Failure::internal)?;
+        let from = revision_of(&options.revision).map_err(Failure::internal)?;
         let mut watch = Watch {
             server: self.server.clone(),
             feed: self.server.store.feed(&self.resource.collection),

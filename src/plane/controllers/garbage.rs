@@ -174,10 +174,11 @@ async fn propagate(server: &Arc<Server>, key: &Key, object: &Arc<Object>) -> boo
             .iter()
             .any(|owner| text(owner, "uid") == object.uid() && owner["blockOwnerDeletion"] == true);
         done |= attempt(server, dependent).await;
-        blocked |= blocks && server
-            .store
-            .get(dependent)
-            .is_some_and(|live| owners(&live).iter().any(|owner| text(owner, "uid") == object.uid()));
+        blocked |= blocks
+            && server
+                .store
+                .get(dependent)
+                .is_some_and(|live| owners(&live).iter().any(|owner| text(owner, "uid") == object.uid()));
     }
     if !blocked {
         release(server, key, FOREGROUND).await;
