@@ -1,5 +1,11 @@
 //! Expressions and documents answer as the reference does: the recorded answers, compared as `moin eval --cases` does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test code; what is printed says what was skipped"
+)]
+
 use std::path::Path;
 
 use moin::cli::cases::{Language, compare};

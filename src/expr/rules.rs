@@ -72,7 +72,7 @@ impl Rules {
     /// The rules of a kind by its type and by the same schema in JSON; `None` where it has none.
     pub fn of(ty: &TypeRef, schema: &Json) -> Option<Rules> {
         has_rules(ty)
-            .then(|| ())
+            .then_some(())
             .and_then(|()| node(ty, &Schema::of_openapi(schema, true)))
             .map(|root| Rules { root })
     }

@@ -258,7 +258,7 @@ fn elsewhere(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Bod
     }
     if path.starts_with("/openapi/") {
         let answer = server.documents.answer(server, path, parts.uri.query(), &parts.headers);
-        return answer.unwrap_or_else(|| no_such_page());
+        return answer.unwrap_or_else(no_such_page);
     }
     // The lists of groups answer to every method.
     let any_method = path == "/apis" || path.strip_prefix("/apis/").is_some_and(|rest| !rest.contains('/'));

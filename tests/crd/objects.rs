@@ -259,8 +259,11 @@ fn formatted() -> Vec<(&'static str, Vec<&'static str>)> {
     ]
 }
 
+/// A name, the object as it is created, and named changes of it.
+type Updates = (&'static str, Value, Vec<(&'static str, Value)>);
+
 /// Updates of one object: each step is a merge patch of the object or of its status.
-fn updates() -> Vec<(&'static str, Value, Vec<(&'static str, Value)>)> {
+fn updates() -> Vec<Updates> {
     vec![
         (
             "status",

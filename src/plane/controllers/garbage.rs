@@ -112,8 +112,7 @@ fn find(server: &Arc<Server>, key: &Key, object: &Object, reference: &Value) -> 
 /// An event for an owner that lives in another namespace than its dependent.
 fn tell_of_wrong_namespace(server: &Arc<Server>, key: &Key, object: &Object, owner: &Resource, uid: &str) {
     let owners = server.store.list(&owner.collection, &Range::default(), |one| one.uid() == uid);
-    let elsewhere =
-        owners.is_ok_and(|page| page.objects.iter().any(|one| one.namespace() != &*key.namespace));
+    let elsewhere = owners.is_ok_and(|page| page.objects.iter().any(|one| one.namespace() != *key.namespace));
     if !elsewhere {
         return;
     }

@@ -138,7 +138,7 @@ fn object_fields(node: Node<'_>, level: Level, at: &Path<'_>, errors: &mut Error
         .iter()
         .map(|(_, key, _)| *key)
         .chain(["x-kubernetes-validations"])
-        .filter(|key| !ignored.contains(key) && !(*key == "properties" && names_only))
+        .filter(|key| !(ignored.contains(key) || names_only && *key == "properties"))
         .any(|key| metadata.says(key));
     if says_more {
         let why = "must not specify anything other than name and generateName, but metadata is implicitly specified";

@@ -74,16 +74,14 @@ pub(super) fn secret(body: &Value, report: &mut Report) {
         }
         "kubernetes.io/dockercfg" => docker(body, ".dockercfg", report),
         "kubernetes.io/dockerconfigjson" => docker(body, ".dockerconfigjson", report),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                report.required(&at("username"), "");
-                report.required(&at("password"), "");
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            report.required(&at("username"), "");
+            report.required(&at("password"), "");
         }
-        "kubernetes.io/ssh-auth" => {
-            if body["data"]["ssh-privatekey"].as_str().unwrap_or_default().is_empty() {
-                report.required(&at("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth"
+            if body["data"]["ssh-privatekey"].as_str().unwrap_or_default().is_empty() =>
+        {
+            report.required(&at("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

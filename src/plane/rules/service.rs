@@ -72,11 +72,9 @@ pub(super) fn service(body: &Value, report: &mut Report) {
 
 fn of_type(spec: &Value, kind: &str, report: &mut Report) {
     match kind {
-        "LoadBalancer" | "NodePort" => {
-            if is_headless(spec) {
-                let why = format!("may not be set to 'None' for {kind} services");
-                report.invalid("spec.clusterIPs[0]", "None", &why);
-            }
+        "LoadBalancer" | "NodePort" if is_headless(spec) => {
+            let why = format!("may not be set to 'None' for {kind} services");
+            report.invalid("spec.clusterIPs[0]", "None", &why);
         }
         "ExternalName" => {
             if items(&spec["clusterIPs"]).next().is_some() {

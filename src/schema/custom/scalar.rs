@@ -58,7 +58,7 @@ pub(super) fn check_type(rules: &Rules, value: &Value, at: &At<'_>) -> Option<Ou
     let number = is == "integer" && has("number");
     let textual = matches!(value, Value::String(_) | Value::Array(_));
     if let Some(name) = name {
-        if !textual && !(has(is) || of_format == name || whole_float || number) {
+        if !(textual || has(is) || of_format == name || whole_float || number) {
             return wrong(name, of_format);
         }
         if textual && !has("number") && !has("integer") {

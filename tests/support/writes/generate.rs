@@ -521,7 +521,7 @@ fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut at = object;
     for part in &parts {
         let index = part.parse::<usize>().ok();
-        if !at.is_object() && !(at.is_array() && index.is_some()) {
+        if !(at.is_object() || at.is_array() && index.is_some()) {
             *at = if index.is_some() { json!([]) } else { json!({}) };
         }
         at = match (at, index) {
