@@ -28,7 +28,7 @@ impl At<'static> {
 
 impl<'a> At<'a> {
     /// The value at a path.
-    pub fn path(path: &'a FieldPath) -> At<'a> {
+    pub fn of(path: &'a FieldPath) -> At<'a> {
         At(Place::Path(path))
     }
 

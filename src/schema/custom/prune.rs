@@ -96,7 +96,7 @@ fn child(ty: &Type, key: &str, value: &mut Value, at: &FieldPath, gone: &mut Pru
     match (map.fields.get(key), &map.others) {
         (Some(field), _) if field.ty.is_builtin() => {
             let of = if at.0.is_empty() { &mut gone.own_metadata } else { &mut gone.metadata };
-            builtin::prune(&field.ty, value, &At::path(&at.key(key)), of);
+            builtin::prune(&field.ty, value, &At::of(&at.key(key)), of);
         }
         (Some(field), _) => walk(Some(field.ty.get()), value, &at.key(key), gone),
         (None, Others::Typed(ty)) => walk(Some(ty.get()), value, &at.key(key), gone),
