@@ -209,6 +209,51 @@ proptest! {
     }
 
     #[test]
+    fn nothing_but_what_its_last_owner_leaves_out_is_gone(live in live(), first in spec(), second in spec()) {
+        let ty = ty();
+        let live = apply(Some(&ty), Some(&live), &thing(first), "me", true, "1").unwrap();
+        let config = thing(second);
+        let new = apply(Some(&ty), Some(&live), &config, "me", true, "2").unwrap();
+        let fields = |object: &Value| fields_of(Ty::of(Some(&ty)), object);
+        // What was there and is gone was mine, or stood below something that I replaced as a whole.
+        let gone = fields(&live).difference(&fields(&new));
+        let mine = owned(&live, "me").union(owned(&new, "me"));
+        for path in gone.paths() {
+            let is_mine = (1..=path.len()).any(|length| mine.contains(&path[..length]));
+            prop_assert!(is_mine, "{} was not mine", super::display(&path));
+        }
+        // What others own and I do not touch is as it was.
+        for manager in ["m0", "m1", "m2"] {
+            let lost = owned(&live, manager).difference(&owned(&new, manager));
+            for path in lost.paths() {
+                let is_mine = (1..=path.len()).any(|length| mine.contains(&path[..length]));
+                prop_assert!(is_mine, "{manager} lost {}", super::display(&path));
+            }
+        }
+    }
+
+    #[test]
+    fn fields_of_an_object_survive_being_written(live in live()) {
+        for set in [fields_of(Ty::of(Some(&ty())), &live), owned(&live, "m0"), owned(&live, "m1")] {
+            prop_assert_eq!(&FieldSet::from_fields_v1(&set.to_fields_v1()), &set);
+            prop_assert_eq!(&FieldSet::of(set.paths().iter().map(Vec::as_slice)), &set);
+            prop_assert_eq!(set.paths().len(), set.len());
+        }
+    }
+
+    #[test]
+    fn sets_of_fields_are_sets(a in spec(), b in spec()) {
+        let ty = ty();
+        let [a, b] = [a, b].map(|spec| fields_of(Ty::of(Some(&ty)), &thing(spec)));
+        let (both, all) = (a.intersection(&b), a.clone().union(b.clone()));
+        prop_assert_eq!(&b.clone().union(a.clone()), &all);
+        prop_assert_eq!(&a.difference(&b).union(both.clone()), &a);
+        prop_assert_eq!(all.len() + both.len(), a.len() + b.len());
+        prop_assert!(a.difference(&a).is_empty());
+        prop_assert_eq!(&a.intersection(&all), &a);
+    }
+
+    #[test]
     fn over_itself_an_object_is_itself(spec in spec()) {
         let object = thing(spec);
         prop_assert_eq!(&overlay(Some(&ty()), &object, &object), &object);

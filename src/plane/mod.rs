@@ -158,6 +158,7 @@ impl Plane {
                 requests: REQUESTS,
                 data: None,
                 services: None,
+                webhooks: None,
                 mutating_policies: false,
             },
         }
@@ -403,6 +404,17 @@ impl PlaneBuilder {
         find: impl Fn(&str, &str, u16) -> Option<String> + Send + Sync + 'static,
     ) -> PlaneBuilder {
         self.settings.services = Some(admission::Services::new(find));
+        self
+    }
+
+    /// Answers in this process what admission webhooks are asked, instead of calling them: `answer(url, review)` is the
+    /// code and the body of the answer. Only for tests.
+    #[must_use]
+    pub fn answer_webhooks(
+        mut self,
+        answer: impl Fn(&str, &[u8]) -> (u16, Vec<u8>) + Send + Sync + 'static,
+    ) -> PlaneBuilder {
+        self.settings.webhooks = Some(admission::Answers::new(answer));
         self
     }
 

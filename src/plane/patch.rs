@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
+use super::body::{DEEPEST, depth};
 use super::status::Failure;
+
+/// How many bytes the copies of one patch may have together, as in the real server: each may double the object.
+const COPIED: usize = 3 << 20;
 
 /// The object after an RFC 6902 patch, as the library that the real server uses understands it: replacing a key that
 /// is not there adds it, and negative indices count from the end.
@@ -14,11 +18,7 @@ pub(crate) fn json_patch(object: &Value, patch: &[u8]) -> Result<Value, Failure>
             format!("The allowed maximum operations in a JSON patch is 10000, got {}", operations.len());
         return Err(Failure::new(413, "RequestEntityTooLarge", message));
     }
-    let mut patched = object.clone();
-    for operation in &operations {
-        operation.apply(&mut patched).ok_or_else(Failure::unprocessable)?;
-    }
-    Ok(patched)
+    apply(object, &operations).map_err(|_| Failure::unprocessable())
 }
 
 /// Why a patch was not applied.
@@ -43,7 +43,17 @@ pub(crate) fn operations(patch: &[u8]) -> Result<Vec<Operation>, String> {
 /// The object after some operations; or why not, in the words of the library that the real server uses.
 pub(crate) fn apply(object: &Value, operations: &[Operation]) -> Result<Value, PatchError> {
     let mut patched = object.clone();
+    let mut copied = 0;
     for operation in operations {
+        if operation.op == "copy" {
+            copied += operation.copied(&mut patched);
+            if copied > COPIED {
+                let why = format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {COPIED}"
+                );
+                return Err(PatchError { test_failed: false, why });
+            }
+        }
         if operation.apply(&mut patched).is_none() {
             return Err(PatchError {
                 test_failed: operation.op == "test",
@@ -69,6 +79,12 @@ impl Operation {
     /// An operation of these parts.
     pub fn new(op: String, path: String, from: Option<String>, value: Option<Value>) -> Operation {
         Operation { op, path, from, value }
+    }
+
+    /// How many bytes it copies.
+    fn copied(&self, document: &mut Value) -> usize {
+        let value = self.from.as_deref().and_then(|from| get(document, from));
+        value.map_or(0, |value| value.to_string().len())
     }
 
     /// Why it does not apply to a document.
@@ -162,6 +178,9 @@ fn get(document: &mut Value, pointer: &str) -> Option<Value> {
 }
 
 fn add(document: &mut Value, pointer: &str, value: Value) -> Option<()> {
+    if pointer.split('/').count() + depth(&value) > DEEPEST {
+        return None;
+    }
     match place(document, pointer)? {
         (Value::Object(map), key) => {
             map.insert(key, value);
@@ -257,6 +276,7 @@ pub(crate) fn conversion_error(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -266,6 +286,94 @@ mod tests {
         assert_eq!((failure.code, failure.details), (422, Some(json!({}))));
         assert_eq!(json_patch(&object, br#"{"op": "x"}"#).unwrap_err().code, 400);
         assert_eq!(merge_patch(&object, br#"{"a": {"b": null, "c": 2}}"#).unwrap(), json!({"a": {"c": 2}}));
+    }
+
+    /// Any document with few keys, so that documents meet.
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            (0..3_i64).prop_map(Value::from),
+            "[a-c~/]{0,2}".prop_map(Value::from)
+        ];
+        let tree = leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c~/]{1,2}", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        });
+        prop::collection::btree_map("[a-c~/]{1,2}", tree, 0..4).prop_map(|map| json!(map))
+    }
+
+    fn without_null(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let kept = map.iter().filter(|(_, value)| !value.is_null());
+                Value::Object(kept.map(|(key, value)| (key.clone(), without_null(value))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// What makes one document of another, without lists in between.
+    fn difference(from: &Value, to: &Value) -> Value {
+        let (Some(old), Some(new)) = (from.as_object(), to.as_object()) else { return to.clone() };
+        let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+        let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+        let changed = changed.map(|(key, value)| {
+            (key.clone(), old.get(key).map_or(value.clone(), |old| difference(old, value)))
+        });
+        Value::Object(gone.chain(changed).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_merge_patch_leads_to_what_it_was_made_of(from in document(), to in document()) {
+            let (from, to) = (without_null(&from), without_null(&to));
+            let patch = difference(&from, &to).to_string();
+            let once = merge_patch(&from, patch.as_bytes()).unwrap();
+            prop_assert_eq!(&once, &to);
+            prop_assert_eq!(&merge_patch(&once, patch.as_bytes()).unwrap(), &to, "a second time");
+            prop_assert_eq!(&merge_patch(&from, b"{}").unwrap(), &from);
+        }
+
+        #[test]
+        fn a_json_patch_undoes_what_another_did(document in document(), key in "[a-c~/]{1,2}", value in document()) {
+            let path = format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+            let patched = |on: &Value, patch: Value| json_patch(on, patch.to_string().as_bytes()).map_err(|f| f.code);
+            let added = patched(&document, json!([{"op": "add", "path": path, "value": value}])).unwrap();
+            prop_assert_eq!(&added[&key], &value);
+            patched(&added, json!([{"op": "test", "path": path, "value": value}])).unwrap();
+            let undo = match document.get(&key) {
+                Some(before) => json!([{"op": "replace", "path": path, "value": before}]),
+                None => json!([{"op": "remove", "path": path}]),
+            };
+            prop_assert_eq!(&patched(&added, undo).unwrap(), &document);
+            let there_and_back = json!([
+                {"op": "move", "from": path, "path": "/elsewhere"}, {"op": "move", "from": "/elsewhere", "path": path},
+            ]);
+            prop_assert_eq!(&patched(&added, there_and_back).unwrap(), &added);
+            let copied = patched(&added, json!([{"op": "copy", "from": path, "path": "/elsewhere"}])).unwrap();
+            prop_assert_eq!(&copied["elsewhere"], &copied[&key]);
+        }
+    }
+
+    #[test]
+    fn a_patch_cannot_make_an_object_grow_without_bounds() {
+        let object = json!({"a": {"x": "y".repeat(100)}});
+        let doubling = |n: usize| -> Vec<u8> {
+            let one = |n: usize| json!({"op": "copy", "from": "/a", "path": format!("/a/{n}")});
+            (0..n).map(one).collect::<Value>().to_string().into_bytes()
+        };
+        assert!(json_patch(&object, &doubling(10)).is_ok());
+        assert_eq!(json_patch(&object, &doubling(60)).unwrap_err().code, 422);
+        let nesting = |n: usize| {
+            let one = |n: usize| json!({"op": "add", "path": "/a".repeat(n), "value": {}});
+            json_patch(&json!({}), (1..n).map(one).collect::<Value>().to_string().as_bytes())
+        };
+        assert!(nesting(50).is_ok());
+        assert_eq!(nesting(200).unwrap_err().code, 422);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::admission::{Admission, Services, mutating_kinds};
+use super::admission::{Admission, Answers, Services, mutating_kinds};
 use super::audit::AuditLog;
 use super::auth::authenticate::{Tokens, administrator};
 use super::auth::rbac::{self, Rbac, Scope};
@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub mutating_policies: bool,
     /// Where the services of webhooks are.
     pub services: Option<Services>,
+    /// What answers in the place of webhooks.
+    pub webhooks: Option<Answers>,
 }
 
 /// The server.

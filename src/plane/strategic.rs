@@ -176,6 +176,7 @@ mod tests {
     use super::*;
     use crate::model::Gvk;
     use crate::schema::Schemas;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -191,5 +192,35 @@ mod tests {
         assert_eq!(added["spec"]["template"]["spec"]["containers"][0]["name"], "c");
         let change = wrap(json!([{"$patch": "replace"}, {"name": "d"}]));
         assert_eq!(patch(ty.as_ref(), &before, &change).unwrap(), wrap(json!([{"name": "d"}])));
+    }
+
+    fn pod(names: &[String], images: &[u8]) -> Value {
+        let container = |(name, image): (&String, &u8)| json!({"name": name, "image": format!("i:{image}")});
+        let containers: Value = names.iter().zip(images).map(container).collect();
+        json!({"spec": {"template": {"spec": {"containers": containers}}}})
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_patch_that_was_applied_changes_nothing_more(
+            before in prop::collection::btree_set("[a-e]", 0..5), after in prop::collection::btree_set("[a-e]", 0..5),
+            images in prop::collection::vec(0..3_u8, 10),
+        ) {
+            let ty = Schemas::builtin().type_of(&Gvk::new("apps/v1", "Deployment"));
+            let [before, after] = [before, after].map(|names| names.into_iter().collect::<Vec<_>>());
+            let (live, change) = (pod(&before, &images), pod(&after, &images[5..]));
+            let once = patch(ty.as_ref(), &live, &change).unwrap();
+            prop_assert_eq!(&patch(ty.as_ref(), &once, &change).unwrap(), &once);
+            prop_assert_eq!(&patch(ty.as_ref(), &live, &json!({})).unwrap(), &live);
+            prop_assert_eq!(&patch(ty.as_ref(), &live, &live).unwrap(), &live);
+            // Whatever is in one of them is there, and as the patch has it.
+            let containers = once["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+            for (name, image) in before.iter().zip(&images).filter(|(name, _)| !after.contains(name)).chain(after.iter().zip(&images[5..])) {
+                let expected = json!({"name": name, "image": format!("i:{image}")});
+                prop_assert_eq!(containers.iter().filter(|c| **c == expected).count(), 1);
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::config::Admission;
 use self::config::Configuration;
 use self::mutating::Reinvocation;
 pub(crate) use self::policy::mutating_kinds;
-pub(crate) use self::services::Services;
+pub(crate) use self::services::{Answers, Services};
 pub(crate) use self::validation::validate;
 use super::call::Call;
 use super::kinds::Resource;

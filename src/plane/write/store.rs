@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::set_or_remove;
 use crate::plane::admission::Operation;
+use crate::plane::body::{DEEPEST, depth};
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::rules;
 use crate::plane::status::Failure;
@@ -31,6 +32,7 @@ impl Call<'_> {
             return Err(Failure::already_exists(&self.resource, &name));
         }
         self.to_storage(&mut body);
+        check_depth(&body)?;
         if self.options.dry_run {
             return Ok(Object::unsaved(body));
         }
@@ -120,6 +122,7 @@ impl Call<'_> {
     ) -> Result<Result<Answer, Raced>, Failure> {
         let key = self.key_of(self.name());
         self.to_storage(&mut body);
+        check_depth(&body)?;
         if self.options.dry_run {
             body["metadata"]["resourceVersion"] = live.revision().into();
             return Ok(Ok(Answer::object(200, Object::unsaved(body))));
@@ -139,6 +142,14 @@ impl Call<'_> {
         self.server.wrote(&self.resource, &key, &object);
         Ok(Ok(Answer::object(200, object)))
     }
+}
+
+/// An object that is nested too deeply could be stored and not be read again.
+fn check_depth(body: &Value) -> Result<(), Failure> {
+    if depth(body) > DEEPEST {
+        return Err(Failure::bad_request(format!("the object is nested more than {DEEPEST} levels deep")));
+    }
+    Ok(())
 }
 
 /// Whether two states of an object differ in nothing but the times of its field managers: then nothing is written.

@@ -1,0 +1,6 @@
+//! Any bytes as a JSON merge patch.
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| common::body_of("merge patch", bytes));
