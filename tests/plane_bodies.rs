@@ -19,17 +19,22 @@ const ROUNDS: u64 = 20;
 
 #[tokio::test]
 async fn valid_bodies_are_understood() {
+    let mut wrong = Vec::new();
     for endpoint in endpoints() {
         let plane = plane().await;
         let (code, answer) = send(&plane.router(), &endpoint, &endpoint.body).await;
-        let answer = String::from_utf8_lossy(&answer);
         let expected = match endpoint.name {
             "delete options" => 200..=409, // the uid is another
+            "token" => 200..=404,          // the Secret is not there
             "update custom" => 422..=422,  // custom objects are not put without their version
             _ => 200..=201,
         };
-        assert!(expected.contains(&code), "{} {}: {code} {answer}", endpoint.name, endpoint.path);
+        if !expected.contains(&code) {
+            let answer = String::from_utf8_lossy(&answer);
+            wrong.push(format!("{} {}: {code} {answer}", endpoint.name, endpoint.path));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]

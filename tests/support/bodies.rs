@@ -32,10 +32,14 @@ const APPLY: &str = "application/apply-patch+yaml";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const MAP: &str = "/api/v1/namespaces/default/configmaps/m?fieldManager=f";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/d?fieldManager=f&force=true";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/d?fieldManager=f";
 const WIDGETS: &str = "/apis/moin.test/v1/namespaces/default/widgets";
-const WIDGET: &str = "/apis/moin.test/v1/namespaces/default/widgets/w?fieldManager=f&force=true";
+const WIDGET: &str = "/apis/moin.test/v1/namespaces/default/widgets/w?fieldManager=f";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+const APPLIED_MAP: &str = "/api/v1/namespaces/default/configmaps/m?fieldManager=f&force=true";
+const APPLIED_DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/d?fieldManager=f&force=true";
+const APPLIED_WIDGET: &str = "/apis/moin.test/v1/namespaces/default/widgets/w?fieldManager=f&force=true";
 
 fn named(api_version: &str, kind: &str, name: &str, rest: Value) -> Value {
     let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
@@ -208,7 +212,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let operations = json!([
         {"op": "test", "path": "/data/a", "value": "1"}, {"op": "copy", "from": "/data/a", "path": "/data/c"},
         {"op": "move", "from": "/data/b", "path": "/data/d"}, {"op": "replace", "path": "/data/a", "value": "3"},
-        {"op": "add", "path": "/metadata/labels", "value": {"x~y": "z"}}, {"op": "remove", "path": "/data/c"},
+        {"op": "add", "path": "/metadata/labels", "value": {"x.y": "z"}}, {"op": "remove", "path": "/data/c"},
     ]);
     let lists = json!([
         {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "y"},
@@ -292,9 +296,9 @@ pub fn endpoints() -> Vec<Endpoint> {
             text(&json!({"spec": {"size": 3, "free": {"x": null, "z": [{}]}}})),
         ),
         end("strategic patch", "PATCH", DEPLOYMENT, STRATEGIC, text(&strategic)),
-        end("apply patch", "PATCH", DEPLOYMENT, APPLY, text(&deployment("d"))),
-        end("apply patch", "PATCH", WIDGET, APPLY, text(&widget("w"))),
-        end("apply patch", "PATCH", MAP, APPLY, yaml.replace("name: yy", "name: m").into()),
+        end("apply patch", "PATCH", APPLIED_DEPLOYMENT, APPLY, text(&deployment("d"))),
+        end("apply patch", "PATCH", APPLIED_WIDGET, APPLY, text(&widget("w"))),
+        end("apply patch", "PATCH", APPLIED_MAP, APPLY, yaml.replace("name: yy", "name: m").into()),
         end(
             "apply scale",
             "PATCH",
