@@ -101,10 +101,9 @@ pub fn settle(old: &Value, new: Value) -> Value {
 }
 
 /// What no applier takes away, even with all else in the metadata.
-const IDENTITY: [&str; 10] = [
+const IDENTITY: [&str; 9] = [
     "name",
     "namespace",
-    "generateName",
     "uid",
     "resourceVersion",
     "generation",

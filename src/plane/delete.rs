@@ -131,7 +131,7 @@ impl Call<'_> {
         if options.dry_run {
             return Ok(Ok(Outcome::Marked(Object::unsaved(body))));
         }
-        if body == before {
+        if body == before && live.empties().is_none() {
             return Ok(Ok(Outcome::Marked(live.clone())));
         }
         let Ok(object) = self.server.store.put(&key, Some(live), body) else {

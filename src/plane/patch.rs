@@ -225,7 +225,10 @@ fn replace(document: &mut Value, pointer: &str, value: Value) -> Option<()> {
 pub(crate) fn merge_patch(object: &Value, patch: &[u8]) -> Result<Value, Failure> {
     let patch: Value = serde_json::from_slice(patch)
         .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
-    if !patch.is_object() && !patch.is_null() {
+    if patch.is_null() {
+        return Err(Failure::bad_request("Invalid JSON Patch"));
+    }
+    if !patch.is_object() {
         return Err(Failure::bad_request("error decoding patch: a merge patch is an object"));
     }
     let mut patched = object.clone();

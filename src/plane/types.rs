@@ -76,7 +76,7 @@ impl Types {
 
     /// Why an object does not fit into its kind's struct.
     pub fn undecodable(&self, resource: &Resource, body: &Value) -> Option<String> {
-        if resource.custom { None } else { self.schemas.undecodable(&resource.gvk, body) }
+        self.schemas.undecodable(&resource.gvk, body)
     }
 
     /// An object as the server decodes it: without what the kind does not know, with its defaults, and written as
@@ -106,7 +106,7 @@ impl Types {
             .collect()
     }
 
-    /// What is wrong with a custom resource. `status`: only that part is written.
+    /// What is wrong with a custom resource beside what was `found`. `status`: only that part is written.
     pub fn validate_custom(
         &self,
         resource: &Resource,
@@ -114,11 +114,12 @@ impl Types {
         before: Option<&Value>,
         status: bool,
         notes: &Notes,
+        found: &[FieldError],
     ) -> Vec<FieldError> {
         let Some(ty) = self.schemas.type_of(&resource.gvk) else { return Vec::new() };
         let mut errors = object::validate(&ty, resource, body, before, status);
         if let Some(rules) = self.rules.get(&resource.gvk) {
-            match object::rules_not_checked(&errors) {
+            match object::rules_not_checked(found.iter().chain(&errors)) {
                 Some(error) => errors.push(error),
                 None => {
                     let verdict = rules.validate(body, before);

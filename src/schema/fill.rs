@@ -42,6 +42,10 @@ pub(super) fn fill(ty: &TypeRef, value: &mut Value) {
 
 /// Takes out `null` where it is no value of a field, as the API server does on decoding a custom resource.
 pub(super) fn drop_nulls(ty: &TypeRef, value: &mut Value) {
+    // Where a struct is decoded, `null` is its field's zero.
+    if ty.is_builtin() {
+        return;
+    }
     match value {
         Value::Object(object) => {
             let Some(map) = &ty.get().map else { return };

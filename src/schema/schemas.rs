@@ -109,8 +109,13 @@ impl Schemas {
 
     /// Why the API server cannot decode an object of a built-in kind, whose struct it must fit into.
     pub fn undecodable(&self, gvk: &Gvk, object: &Value) -> Option<String> {
-        let ty = self.type_of(gvk).filter(TypeRef::is_builtin)?;
-        decode::error(&ty, object)
+        let ty = self.type_of(gvk)?;
+        if ty.is_builtin() {
+            return decode::error(&ty, object);
+        }
+        // Of a custom kind only the metadata has a struct.
+        let metadata = ty.get().map.as_ref()?.fields.get("metadata")?;
+        decode::error(&metadata.ty, &object["metadata"])
     }
 
     /// Takes out of an object the fields that its kind does not know; their paths come back.

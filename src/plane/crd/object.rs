@@ -58,8 +58,8 @@ pub(crate) fn validate(
 }
 
 /// The error that stands for all rules where they cannot be asked.
-pub(crate) fn rules_not_checked(errors: &[FieldError]) -> Option<FieldError> {
-    let blocked = errors.iter().any(|error| BLOCKING.contains(&error.reason));
+pub(crate) fn rules_not_checked<'e>(mut errors: impl Iterator<Item = &'e FieldError>) -> Option<FieldError> {
+    let blocked = errors.any(|error| BLOCKING.contains(&error.reason));
     blocked.then(|| FieldError::new("<nil>", NOT_CHECKED))
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use collection::Collection;
 use journal::{Journal, Kind};
 use object::Draft;
-pub(crate) use object::Object;
+pub(crate) use object::{Empties, Object};
 use relations::Relations;
 
 /// Where an object is stored: `resource.group`, namespace (empty for cluster-scoped ones), name.
@@ -186,7 +186,18 @@ impl Store {
 
     /// Writes an object if what is there is still `expected` (`None`: nothing is there).
     pub fn put(&self, key: &Key, expected: Option<&Arc<Object>>, body: Value) -> Result<Arc<Object>, Raced> {
-        self.write(key, expected, body, false)
+        self.write(key, expected, body, Empties::default(), false)
+    }
+
+    /// [`Store::put`] of a body that had these empty parts.
+    pub fn put_as(
+        &self,
+        key: &Key,
+        expected: Option<&Arc<Object>>,
+        body: Value,
+        empties: Empties,
+    ) -> Result<Arc<Object>, Raced> {
+        self.write(key, expected, body, empties, false)
     }
 
     /// Removes an object if what is there is still `expected`.
@@ -196,7 +207,7 @@ impl Store {
 
     /// Removes an object; `last` is the state that watchers are told of.
     pub fn remove_as(&self, key: &Key, expected: &Arc<Object>, last: Value) -> Result<Arc<Object>, Raced> {
-        self.write(key, Some(expected), last, true)
+        self.write(key, Some(expected), last, Empties::default(), true)
     }
 
     fn write(
@@ -204,9 +215,10 @@ impl Store {
         key: &Key,
         expected: Option<&Arc<Object>>,
         mut body: Value,
+        empties: Empties,
         deleted: bool,
     ) -> Result<Arc<Object>, Raced> {
-        let draft = Draft::new(&mut body, self.revision() + 1);
+        let draft = Draft::new(&mut body, self.revision() + 1, empties);
         let collection = self.collection_or_new(&key.resource);
         let mut writing = self.writing.lock();
         match (collection.get(key), expected) {

@@ -16,6 +16,30 @@ const WIDEST: &str = "00000000000000000000";
 pub(crate) struct Object {
     json: Bytes,
     index: Index,
+    /// What was stored of it and is gone when it is read.
+    empties: Empties,
+}
+
+/// Empty lists and dictionaries in the metadata of an applied custom resource: the real server stores them and does
+/// not read them, so that the next write of the object changes what is stored even if it changes nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Empties([bool; 4]);
+
+impl Empties {
+    /// Those of a body.
+    pub fn of(body: &Value) -> Empties {
+        let empty = |field: &str| match &body["metadata"][field] {
+            Value::Object(map) => map.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        Empties(["labels", "annotations", "finalizers", "ownerReferences"].map(empty))
+    }
+
+    /// Whether there are none.
+    pub fn is_none(self) -> bool {
+        self == Empties::default()
+    }
 }
 
 /// Where the parts of an object are in its JSON; an empty span is an absent part.
@@ -66,13 +90,14 @@ impl Object {
     pub fn unsaved(body: Value) -> Arc<Object> {
         let json = Bytes::from(encode(&body));
         let index = Index::of(&json).unwrap_or_default();
-        Arc::new(Object { json, index })
+        Arc::new(Object { json, index, empties: Empties::default() })
     }
 
     /// From its JSON as this store wrote it.
     pub(super) fn read(json: &[u8]) -> Option<Arc<Object>> {
         let index = Index::of(json)?;
-        Some(Arc::new(Object { json: Bytes::copy_from_slice(json), index }))
+        let json = Bytes::copy_from_slice(json);
+        Some(Arc::new(Object { json, index, empties: Empties::default() }))
     }
 
     /// The object as JSON.
@@ -142,7 +167,12 @@ impl Object {
 
     /// The object as it would be at another resourceVersion.
     pub fn at(&self, revision: u64) -> Arc<Object> {
-        Draft { json: self.json.to_vec(), index: self.index }.stamp(revision)
+        Draft { json: self.json.to_vec(), index: self.index, empties: self.empties }.stamp(revision)
+    }
+
+    /// What was stored of it and is gone when it is read.
+    pub fn empties(&self) -> Empties {
+        self.empties
     }
 
     /// Appends the object without `apiVersion` and `kind`, as an item of a list that says both.
@@ -201,16 +231,17 @@ impl Object {
 pub(super) struct Draft {
     json: Vec<u8>,
     index: Index,
+    empties: Empties,
 }
 
 impl Draft {
     /// Of a body that will probably be stored at `revision`.
-    pub fn new(body: &mut Value, revision: u64) -> Draft {
+    pub fn new(body: &mut Value, revision: u64, empties: Empties) -> Draft {
         let width = revision.checked_ilog10().unwrap_or(0) as usize + 1;
         body["metadata"]["resourceVersion"] = WIDEST[..width].into();
         let json = encode(body);
         let index = Index::of(&json).unwrap_or_default();
-        Draft { json, index }
+        Draft { json, index, empties }
     }
 
     /// The object at its resourceVersion.
@@ -224,7 +255,8 @@ impl Draft {
             self.json.splice(range, digits.bytes());
             self.index = Index::of(&self.json).unwrap_or_default();
         }
-        Arc::new(Object { json: Bytes::copy_from_slice(&self.json), index: self.index })
+        let json = Bytes::copy_from_slice(&self.json);
+        Arc::new(Object { json, index: self.index, empties: self.empties })
     }
 }
 
@@ -250,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_often_is_at_hand() {
-        let object = Draft::new(&mut map(), 7).stamp(12);
+        let object = Draft::new(&mut map(), 7, Empties::default()).stamp(12);
         assert_eq!((&*object.name(), &*object.namespace(), object.uid()), ("a\"b", "n", "u"));
         assert_eq!((object.revision(), object.is_deleting()), ("12", true));
         assert_eq!(object.labels(), json!({"a": "1"}));

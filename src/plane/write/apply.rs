@@ -11,23 +11,28 @@ use crate::plane::body;
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::request::FieldValidation;
 use crate::plane::status::Failure;
-use crate::plane::store::Object;
+use crate::plane::store::{Empties, Object};
 
 impl Call<'_> {
     /// Server-side apply; creates the object if it is not there.
     pub(super) async fn apply(&self, bytes: &[u8]) -> Result<Answer, Failure> {
+        if self.subresource.is_some() && self.live().is_none() {
+            return Err(Failure::not_found(&self.resource, self.name()));
+        }
         let sent = body::yaml(bytes)?;
         let mut config = sent.clone();
         self.check_config(&mut config)?;
         if self.subresource == Some(Subresource::Scale) {
             return self.write_scale(Change::Apply(&config)).await;
         }
-        self.check_duplicates(bytes)?;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let live = self.live();
-            self.check_meant(&config, live.as_deref())?;
             let before = live.as_ref().map(|live| self.as_served(live));
-            let merged = self.merged(&config, &sent, before.as_ref())?;
+            let mut merged = self.merged(&config, &sent, before.as_ref())?;
+            if attempt == 0 {
+                self.check_duplicates(bytes)?;
+            }
+            self.check_meant(&config, &mut merged, live.as_deref())?;
             let (Some(live), Some(before)) = (live, before) else {
                 match self.apply_new(merged).await {
                     Err(failure) if failure.reason == "AlreadyExists" => continue,
@@ -41,23 +46,24 @@ impl Call<'_> {
         Err(self.modified())
     }
 
-    /// Whether a configuration is about the object that is there.
-    fn check_meant(&self, config: &Value, live: Option<&Object>) -> Result<(), Failure> {
+    /// Whether a configuration, and what was made of it, is about the object that is there.
+    fn check_meant(&self, config: &Value, merged: &mut Value, live: Option<&Object>) -> Result<(), Failure> {
         let named = |field: &str| config["metadata"][field].as_str();
-        let Some(live) = live else {
-            if self.subresource.is_some() {
-                return Err(Failure::not_found(&self.resource, self.name()));
-            }
-            let Some(uid) = named("uid") else { return Ok(()) };
+        if live.is_none()
+            && let Some(uid) = named("uid").filter(|uid| !uid.is_empty())
+        {
             let why = format!(
                 "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             );
             return Err(Failure::conflict(&self.resource, self.name(), &why));
-        };
-        if named("resourceVersion").is_some_and(|rv| !rv.is_empty() && rv != live.revision()) {
-            return Err(self.modified());
         }
-        Ok(())
+        self.place(merged)?;
+        self.check_name(merged)?;
+        match live {
+            Some(_) if named("resourceVersion").is_some() => self.check_revision(config, live).map(drop),
+            Some(_) => Ok(()),
+            None => self.check_number(config),
+        }
     }
 
     /// The live object with the configuration merged into it, field managers and all.
@@ -89,6 +95,7 @@ impl Call<'_> {
     /// Stores what an apply made of nothing.
     async fn apply_new(&self, mut body: Value) -> Result<Arc<Object>, Failure> {
         let sent = self.is_mutated(Operation::Create).then(|| body.clone());
+        let empties = if self.resource.custom { Empties::of(&body) } else { Empties::default() };
         self.reset(&mut body, None);
         self.check_decodes(&body)?;
         self.normalise(&mut body, false);
@@ -96,7 +103,7 @@ impl Call<'_> {
         if let Some(sent) = sent {
             body = self.mutated_new(sent, body).await?;
         }
-        self.insert(body).await
+        self.insert_as(body, empties).await
     }
 
     /// Who applies with kubectl's name where client-side apply left its note goes on keeping the note.
@@ -132,17 +139,7 @@ impl Call<'_> {
         if !config["metadata"].is_object() {
             config["metadata"] = json!({});
         }
-        if config["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
-            config["metadata"]["name"] = self.name().into();
-        }
-        if config["metadata"]["name"] != self.name() {
-            return Err(Failure::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({})",
-                config["metadata"]["name"].as_str().unwrap_or_default(),
-                self.name()
-            )));
-        }
-        self.place(config)
+        Ok(())
     }
 
     /// Duplicate keys of an applied document, by the chosen field validation.

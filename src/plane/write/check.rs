@@ -7,7 +7,7 @@ use crate::plane::call::Call;
 use crate::plane::request::FieldValidation;
 use crate::plane::status::{Failure, FieldError};
 use crate::plane::store::Object;
-use crate::plane::{patch, rules};
+use crate::plane::{crd, patch, rules};
 
 impl Call<'_> {
     pub(super) fn check_kind(&self, body: &mut Value) -> Result<(), Failure> {
@@ -16,7 +16,15 @@ impl Call<'_> {
         }
         let (wanted, gvk) = (&self.resource.gvk, |key: &str| body[key].as_str().unwrap_or_default());
         if gvk("kind").is_empty() {
-            return Err(Failure::bad_request(format!("Object 'Kind' is missing in '{body}'")));
+            let text = body.to_string();
+            let mut summary: String = text.chars().take(30).collect();
+            if summary.len() < text.len() {
+                summary.push_str(" ...");
+            }
+            return Err(Failure::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{text}' ({summary})",
+                wanted.kind
+            )));
         }
         if gvk("apiVersion") != wanted.api_version() {
             return Err(Failure::bad_request(format!(
@@ -25,7 +33,8 @@ impl Call<'_> {
                 wanted.api_version()
             )));
         }
-        if gvk("kind") != &*wanted.kind {
+        // A custom resource is held to its kind when it is validated.
+        if !self.resource.custom && gvk("kind") != &*wanted.kind {
             return Err(Failure::bad_request(format!(
                 "{} in version {:?} cannot be handled as a {}: no kind {:?} is registered for version {:?}",
                 gvk("kind"),
@@ -199,9 +208,21 @@ impl Call<'_> {
         None
     }
 
+    /// Whether the version that a request names is a number at all.
+    pub(super) fn check_number(&self, body: &Value) -> Result<(), Failure> {
+        let named = body["metadata"]["resourceVersion"].as_str().filter(|revision| !revision.is_empty());
+        match named.filter(|revision| revision.parse::<u64>().is_err()) {
+            Some(revision) => {
+                Err(Failure::internal(format!("strconv.ParseUint: parsing {revision:?}: invalid syntax")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether the request names the version that it builds on; refused when that is not the live one.
     pub(super) fn check_revision(&self, body: &Value, live: Option<&Object>) -> Result<bool, Failure> {
         let named = body["metadata"]["resourceVersion"].as_str().filter(|rv| !rv.is_empty() && *rv != "0");
+        self.check_number(body)?;
         match (named, live) {
             (Some(revision), Some(live)) if revision != live.revision() => Err(self.modified()),
             (Some(_), Some(_)) => Ok(true),
@@ -217,11 +238,31 @@ impl Call<'_> {
         }
     }
 
+    /// Where the real server stores the object.
+    fn storage_path(&self) -> String {
+        let (plural, group) = (&*self.resource.plural, &*self.resource.stored.group);
+        let folder = match (group, plural) {
+            ("", "services") => "services/specs".to_owned(),
+            ("", "endpoints") => "services/endpoints".to_owned(),
+            ("", "nodes") => "minions".to_owned(),
+            ("", "replicationcontrollers") => "controllers".to_owned(),
+            ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+            _ if self.resource.custom || self.resource.is(crd::GROUP, crd::KIND) => {
+                format!("{group}/{plural}")
+            }
+            _ => plural.to_owned(),
+        };
+        let namespace =
+            if self.resource.namespaced { format!("{}/", self.namespace()) } else { String::new() };
+        format!("/registry/{folder}/{namespace}{}", self.name())
+    }
+
     pub(super) fn check_uid(&self, body: &Value, live: &Object) -> Result<(), Failure> {
         match body["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
             Some(uid) if uid != live.uid() => {
                 let why = format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    self.storage_path(),
                     live.uid()
                 );
                 Err(Failure::conflict(&self.resource, self.name(), &why))

@@ -18,8 +18,10 @@ impl Call<'_> {
         self.check_fits(&body)?;
         self.check_strict(&body, &warnings)?;
         self.place(&mut body)?;
+        let named = body["metadata"]["resourceVersion"].clone();
         // Admission sees what was sent, before the server takes out what is not the client's.
         let sent = self.is_mutated(Operation::Create).then(|| body.clone());
+        wipe(&mut body);
         self.normalise(&mut body, true);
         body = self.server.registry().types.update(
             &self.resource,
@@ -33,6 +35,9 @@ impl Call<'_> {
         self.admit_namespace(body["metadata"]["name"].as_str().unwrap_or_default())?;
         if let Some(sent) = sent {
             body = self.mutated_new(sent, body).await?;
+        }
+        if named.as_str().and_then(|named| named.parse::<u64>().ok()).is_some_and(|named| named > 0) {
+            body["metadata"]["resourceVersion"] = named;
         }
         let generated = generate_name(&mut body);
         for attempt in 0.. {
@@ -51,11 +56,7 @@ impl Call<'_> {
     /// What mutating admission makes of a new object: it was `sent`, and `body` would be stored as it is.
     pub(super) async fn mutated_new(&self, mut sent: Value, body: Value) -> Result<Value, Failure> {
         self.normalise(&mut sent, true);
-        for field in
-            ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
-        {
-            sent["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
-        }
+        wipe(&mut sent);
         let managed = body["metadata"]["managedFields"].clone();
         super::set_or_remove(&mut sent["metadata"], "managedFields", managed);
         if !self.mutate(Operation::Create, &mut sent, None).await? {
@@ -64,6 +65,13 @@ impl Call<'_> {
         self.reset(&mut sent, None);
         self.normalise(&mut sent, false);
         Ok(sent)
+    }
+}
+
+/// Takes away what only the server says of a new object.
+fn wipe(body: &mut Value) {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        body["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
     }
 }
 

@@ -70,7 +70,8 @@ impl Call<'_> {
         let mut new = match change {
             Change::Apply(config) => {
                 let merged = types.apply_scale(&old, config, &self.options, &self.now)?;
-                if self.resource.custom {
+                // What changes nothing is never converted.
+                if self.resource.custom && !is_same_scale(&old, &merged) {
                     return Err(Failure::internal(format!(
                         "failed to convert new object ({}/{}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an invalid group/version: autoscaling/v1",
                         self.namespace(),
@@ -95,6 +96,18 @@ impl Call<'_> {
             _ => Cow::Borrowed(body),
         }
     }
+}
+
+/// Whether an apply left the replicas of a scale, and who owns them, as they were.
+fn is_same_scale(old: &Value, new: &Value) -> bool {
+    let owners = |scale: &Value| -> Vec<[Value; 3]> {
+        let entries = scale["metadata"]["managedFields"].as_array().into_iter().flatten();
+        entries
+            .filter(|entry| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null())
+            .map(|entry| ["manager", "operation", "subresource"].map(|key| entry[key].clone()))
+            .collect()
+    };
+    old["spec"] == new["spec"] && owners(old) == owners(new)
 }
 
 fn check_replicas(scale: &Value, name: &str) -> Result<(), Failure> {

@@ -10,11 +10,16 @@ use crate::plane::body::{DEEPEST, depth};
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::rules;
 use crate::plane::status::Failure;
-use crate::plane::store::{Object, Raced};
+use crate::plane::store::{Empties, Object, Raced};
 
 impl Call<'_> {
     /// Stores a new object, which mutating admission has seen.
-    pub(super) async fn insert(&self, mut body: Value) -> Result<Arc<Object>, Failure> {
+    pub(super) async fn insert(&self, body: Value) -> Result<Arc<Object>, Failure> {
+        self.insert_as(body, Empties::default()).await
+    }
+
+    /// [`Call::insert`] of a body that had these empty parts.
+    pub(super) async fn insert_as(&self, mut body: Value, empties: Empties) -> Result<Arc<Object>, Failure> {
         let metadata = &mut body["metadata"];
         metadata["uid"] = uuid::Uuid::new_v4().to_string().into();
         metadata["creationTimestamp"] = self.now.as_str().into();
@@ -27,19 +32,27 @@ impl Call<'_> {
         self.validate(&body, None)?;
         self.check_create()?;
         self.judge(Operation::Create, Some(&body), None).await?;
+        if !body["metadata"]["resourceVersion"].is_null() {
+            return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
+        }
         let key = self.key_of(&name);
-        if self.server.store.get(&key).is_some() {
-            return Err(Failure::already_exists(&self.resource, &name));
+        if let Some(there) = self.server.store.get(&key) {
+            let mut failure = Failure::already_exists(&self.resource, &name);
+            if there.is_deleting() {
+                failure.message = format!("object is being deleted: {}", failure.message);
+            }
+            return Err(failure);
         }
         self.to_storage(&mut body);
         check_depth(&body)?;
+        self.forget_link(&mut body);
         if self.options.dry_run {
             return Ok(Object::unsaved(body));
         }
         let object = self
             .server
             .store
-            .put(&key, None, body)
+            .put_as(&key, None, body, empties)
             .map_err(|Raced::Changed| Failure::already_exists(&self.resource, &name))?;
         self.server.wrote(&self.resource, &key, &object);
         Ok(object)
@@ -64,22 +77,29 @@ impl Call<'_> {
         applied: bool,
     ) -> Result<Result<Answer, Raced>, Failure> {
         // An apply that changes nothing has nothing to be looked at but by those who may refuse even that.
-        if applied && body == before && !live.is_deleting() && !self.is_mutated(Operation::Update) {
+        if applied
+            && body == before
+            && live.empties().is_none()
+            && !live.is_deleting()
+            && !self.is_mutated(Operation::Update)
+        {
             let (new, old) = (self.as_admitted(&body), self.as_admitted(&before));
             self.judge(Operation::Update, Some(&new), Some(&old)).await?;
             return Ok(Ok(Answer::object(200, live.clone())));
         }
+        let empties = if applied && self.resource.custom { Empties::of(&body) } else { Empties::default() };
         let mut body = self.changed(&before, body, applied).await?;
         rules::prepare_update(&self.resource, self.subresource.as_ref(), &mut body, &before);
         self.check_grant(&body, Some(&before))?;
         self.validate(&body, Some(&before))?;
         let (new, old) = (self.as_admitted(&body), self.as_admitted(&before));
         self.judge(Operation::Update, Some(&new), Some(&old)).await?;
+        self.forget_link(&mut body);
         let emptied = live.is_deleting() && rules::finalized(&self.resource, &body);
-        if !emptied && is_same_but_for_times(&body, &before) {
+        if !emptied && empties == live.empties() && is_same_but_for_times(&body, &before) {
             return Ok(Ok(Answer::object(200, live.clone())));
         }
-        self.commit(live, body, emptied)
+        self.commit(live, body, empties, emptied)
     }
 
     /// What a write makes of an object: the server's own part kept, defaults, field managers, mutating admission.
@@ -113,11 +133,19 @@ impl Call<'_> {
         Ok(sent)
     }
 
+    /// What is stored has no link to itself; what would be stored may.
+    fn forget_link(&self, body: &mut Value) {
+        if !self.options.dry_run {
+            set_or_remove(&mut body["metadata"], "selfLink", Value::Null);
+        }
+    }
+
     /// Stores an object that everybody has agreed to.
     fn commit(
         &self,
         live: &Arc<Object>,
         mut body: Value,
+        empties: Empties,
         emptied: bool,
     ) -> Result<Result<Answer, Raced>, Failure> {
         let key = self.key_of(self.name());
@@ -136,7 +164,7 @@ impl Call<'_> {
             body["metadata"]["resourceVersion"] = live.revision().into();
             return Ok(Ok(Answer::object(200, Object::unsaved(body))));
         }
-        let Ok(object) = self.server.store.put(&key, Some(live), body) else {
+        let Ok(object) = self.server.store.put_as(&key, Some(live), body, empties) else {
             return Ok(Err(Raced::Changed));
         };
         self.server.wrote(&self.resource, &key, &object);

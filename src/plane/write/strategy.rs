@@ -1,5 +1,7 @@
 //! What the server makes of an object before it is stored, and what it holds against it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::set_or_remove;
@@ -40,14 +42,14 @@ impl Call<'_> {
         }
         let nothing = Value::Null;
         let old = before.map_or(&nothing, |before| &before["metadata"]);
-        for field in ["creationTimestamp", "generation", "selfLink", "resourceVersion"] {
+        for field in ["creationTimestamp", "generation", "resourceVersion"] {
             set_or_remove(&mut body["metadata"], field, old[field].clone());
         }
         // What an update says of these is held against it, where it is not what they are.
         for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             let given = &body["metadata"][field];
             let kept = field == "deletionTimestamp" && !old[field].is_null();
-            if before.is_none() || kept || given.is_null() || given == "" {
+            if kept || given.is_null() || given == "" {
                 set_or_remove(&mut body["metadata"], field, old[field].clone());
             }
         }
@@ -71,13 +73,18 @@ impl Call<'_> {
             });
             crd::warnings(body, before).into_iter().for_each(|warning| self.notes.warn(warning));
         } else if self.resource.custom {
+            if let Some(failure) = self.wrong_type(body) {
+                return Err(failure);
+            }
             let status = self.subresource == Some(Subresource::Status);
+            let found = errors.clone();
             errors.extend(self.server.registry().types.validate_custom(
                 &self.resource,
                 body,
                 before,
                 status,
                 &self.notes,
+                &found,
             ));
         } else {
             errors.extend(admission::validate(&self.resource, body, before));
@@ -85,7 +92,49 @@ impl Call<'_> {
                 errors.extend(self.server.registry().types.validate(&self.resource, body));
             }
         }
-        self.invalid(body, errors)
+        self.invalid(body, errors)?;
+        if self.resource.custom {
+            self.warn_of_finalizers(body, before);
+        }
+        Ok(())
+    }
+
+    /// A custom resource that says of itself to be of another type.
+    fn wrong_type(&self, body: &Value) -> Option<Failure> {
+        let wanted = &self.resource.gvk;
+        let text = |key: &str| body[key].as_str().unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let mut errors = Vec::new();
+        if kind != &*wanted.kind {
+            errors.push(FieldError::new("kind", format!("Invalid value: {kind:?}: must be {}", wanted.kind)));
+        }
+        if api_version != wanted.api_version() {
+            let message = format!("Invalid value: {api_version:?}: must be {}", wanted.api_version());
+            errors.push(FieldError::new("apiVersion", message));
+        }
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
+        (!errors.is_empty()).then(|| Failure::invalid(group, kind, name, &errors))
+    }
+
+    /// New finalizers of custom resources should tell whose they are.
+    fn warn_of_finalizers(&self, body: &Value, before: Option<&Value>) {
+        let list = |body: &Value| -> BTreeSet<String> {
+            let list = body["metadata"]["finalizers"].as_array().into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let old = before.map(list).unwrap_or_default();
+        for finalizer in list(body).difference(&old) {
+            if finalizer.contains('/')
+                || matches!(finalizer.as_str(), "orphan" | "foregroundDeletion" | "kubernetes")
+            {
+                continue;
+            }
+            let how = if finalizer.contains('.') { " including a path (/)" } else { "" };
+            self.notes.warn(format!(
+                "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name{how} to avoid accidental conflicts with other finalizer writers"
+            ));
+        }
     }
 
     pub(super) fn invalid(&self, body: &Value, errors: Vec<FieldError>) -> Result<(), Failure> {

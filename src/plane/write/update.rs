@@ -30,8 +30,8 @@ impl Call<'_> {
                 }
                 return Err(Failure::not_found(&self.resource, self.name()));
             };
-            let named = self.check_revision(&body, Some(&live))?;
             self.check_uid(&body, &live)?;
+            let named = self.check_revision(&body, Some(&live))?;
             match self.replace(&live, body.clone(), false).await? {
                 Ok(answer) => return Ok(answer),
                 Err(Raced::Changed) if named => return Err(self.modified()),

@@ -176,7 +176,7 @@ impl Walk<'_> {
             let modes = ["Strict", "Warn", "Ignore", "Strict"];
             query.push(format!("fieldValidation={}", self.rng.pick(&modes)));
         }
-        if self.rng.percent(1) {
+        if self.rng.percent(1) && !query.iter().any(|part| part.starts_with("dryRun")) {
             query.push((*self.rng.pick(&["dryRun=Some", "fieldValidation=Loose", "force=maybe"])).to_owned());
         }
         query

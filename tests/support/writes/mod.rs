@@ -179,8 +179,30 @@ fn renamed(node: Value, names: &mut Names, key: &str) -> Value {
         Value::Number(n) if matches!(key, "nodePort" | "healthCheckNodePort") => {
             names.of("port", &n.to_string()).into()
         }
+        Value::String(text) if key == "message" => message(&text).into(),
         Value::String(text) => GENERATED.replace_all(&text, "${1}<gen>").into_owned().into(),
         other => other,
+    }
+}
+
+/// A refusal: versions that nobody else saw, generated names, and errors in an order that is random in the real server.
+fn message(text: &str) -> String {
+    static RECORD: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(in record|in the precondition) \(\d*\)").unwrap());
+    let text = RECORD.replace_all(text, "$1 (<rv>)");
+    let text = GENERATED.replace_all(&text, "${1}<gen>");
+    if let Some((before, errors)) = text.split_once(": errors:\n") {
+        let mut errors: Vec<&str> = errors.lines().collect();
+        errors.sort_unstable();
+        return format!("{before}: {errors:?}");
+    }
+    match text.split_once(" is invalid: [") {
+        Some((before, errors)) => {
+            let mut errors: Vec<&str> = errors.trim_end_matches(']').split(", ").collect();
+            errors.sort_unstable();
+            format!("{before} is invalid: {errors:?}")
+        }
+        None => text.into_owned(),
     }
 }
 
