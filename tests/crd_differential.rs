@@ -138,6 +138,21 @@ fn difference(path: &str, real: &Value, ours: &Value, out: &mut Vec<String>) {
     }
 }
 
+/// Waits until the real server's controllers have said whether a new definition is established: until then more of it may
+/// be changed.
+async fn until_judged(real: &kube::Client, definition: &Value) {
+    let name = definition["metadata"]["name"].as_str().unwrap();
+    let read = Step::new("GET", format!("{DEFINITIONS}/{name}"), Value::Null);
+    support::eventually("the definition is judged", std::time::Duration::from_secs(20), async || {
+        let conditions = ask_real(real, &read).await.body["status"]["conditions"].clone();
+        let judged = conditions.as_array().is_some_and(|list| {
+            list.iter().any(|one| one["type"] == "Established" && one["reason"] != "Installing")
+        });
+        judged.then_some(())
+    })
+    .await;
+}
+
 /// Sends all cases to both; what came out different.
 async fn compare(real: &kube::Client, plane: &Plane, cases: Vec<Case>) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -149,6 +164,9 @@ async fn compare(real: &kube::Client, plane: &Plane, cases: Vec<Case>) -> Vec<St
         let mut found = Vec::new();
         for (index, step) in case.steps.iter().enumerate() {
             let (theirs, ours) = (ask_real(real, step).await, ask_plane(plane, step).await);
+            if index + 1 < case.steps.len() && step.path == DEFINITIONS && theirs.status == 201 {
+                until_judged(real, &theirs.body).await;
+            }
             if std::env::var_os("CRD_SHOW").is_some() {
                 eprintln!("{} [{index}] {} {}", case.name, theirs.status, theirs.body);
             }

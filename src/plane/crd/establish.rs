@@ -34,19 +34,17 @@ impl Server {
             return known.map(|known| known.group().clone());
         };
         let body = self.with_status(&key, object)?;
-        let changed = known.is_none_or(|known| !known.is_of(&body));
-        if changed {
-            self.redefine(|registry| registry.define(name, &body));
-        }
         let freed = known.filter(|known| known.accepted_names != body["status"]["acceptedNames"]);
         freed.map(|known| known.group().clone())
     }
 
-    /// The definition with the status that it deserves, which is stored; `None` when it went meanwhile.
+    /// The definition with the status that it deserves, which is stored; `None` when it went meanwhile. Its resources are
+    /// served before anybody can read in the status that they are.
     fn with_status(&self, key: &Key, mut object: Arc<Object>) -> Option<Value> {
         loop {
             let mut body = object.body();
             if object.is_deleting() {
+                self.serve(&key.name, &body);
                 return Some(body);
             }
             let (registry, now) = (self.registry(), clock::now());
@@ -57,6 +55,7 @@ impl Server {
             }
             let status = super::status(&body, &taken, &now);
             if status == body["status"] {
+                self.serve(&key.name, &body);
                 return Some(body);
             }
             // The spec stays what it is, so it need not be compared.
@@ -69,10 +68,18 @@ impl Server {
                     registry.types.update(resource, Some(&before), &body, OWN_MANAGER, Some("status"), &now);
             }
             body["spec"] = spec;
+            self.serve(&key.name, &body);
             if let Ok(stored) = self.store.put(key, Some(&object), body) {
                 return Some(stored.body());
             }
             object = self.store.get(key)?;
+        }
+    }
+
+    /// Takes a definition into the registry, unless it is there as it is.
+    fn serve(&self, name: &Arc<str>, body: &Value) {
+        if self.registry().definition(name).is_none_or(|known| !known.is_of(body)) {
+            self.redefine(|registry| registry.define(name, body));
         }
     }
 }
