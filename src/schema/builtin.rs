@@ -22,12 +22,15 @@ pub(super) fn fill(gvk: &Gvk, ty: &TypeRef, object: &mut Value) {
         ("", "Secret") => set(object, "type", "Opaque"),
         ("", "PersistentVolumeClaim") => {
             set(spec, "volumeMode", "Filesystem");
-            set(&mut object["status"], "phase", "Pending");
+            if object["status"].is_object() {
+                set(&mut object["status"], "phase", "Pending");
+            }
         }
         ("", "PersistentVolume") => {
             set(spec, "persistentVolumeReclaimPolicy", "Retain");
             set(spec, "volumeMode", "Filesystem");
         }
+        ("", "PodTemplate") => pod_spec(&mut object["template"]["spec"]),
         ("", "ReplicationController") => {
             set(spec, "replicas", 1);
             pod_spec(&mut spec["template"]["spec"]);

@@ -178,6 +178,9 @@ pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
     if resource.is("", "Pod") {
         body["status"] = json!({"phase": "Pending", "qosClass": quality(body)});
     }
+    if resource.is("", "PersistentVolumeClaim") {
+        body["status"] = json!({"phase": "Pending"});
+    }
     if resource.is("batch", "Job") && body["spec"]["manualSelector"] != true {
         select_own_pods(body);
     }
