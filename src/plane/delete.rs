@@ -208,7 +208,6 @@ impl Call<'_> {
             )));
         }
         check_options(&given)?;
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let propagation = match given["propagationPolicy"].as_str() {
             Some("Foreground") => Some(Propagation::Foreground),
             Some("Orphan") => Some(Propagation::Orphan),
@@ -218,8 +217,8 @@ impl Call<'_> {
                 .map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
         };
         Ok(Options {
-            uid: text(&given["preconditions"]["uid"]),
-            revision: text(&given["preconditions"]["resourceVersion"]),
+            uid: given["preconditions"]["uid"].as_str().map(str::to_owned),
+            revision: given["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
             propagation,
             // Less than nothing is as little as can be.
             grace: given["gracePeriodSeconds"].as_i64().map(|seconds| if seconds < 0 { 1 } else { seconds }),

@@ -124,6 +124,16 @@ impl Failure {
             .with(details(&resource.gvk.group, &resource.plural, name))
     }
 
+    /// What a name that is taken means to who left it to the server to make one up.
+    #[must_use]
+    pub fn no_unique_name(mut self) -> Failure {
+        self.message.push_str(", the server was not able to generate a unique name for the object");
+        if let Some(details) = &mut self.details {
+            details["retryAfterSeconds"] = 1.into();
+        }
+        self
+    }
+
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified);
         Failure::new(409, "Conflict", message).with(details(&resource.gvk.group, &resource.plural, name))

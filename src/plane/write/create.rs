@@ -46,6 +46,11 @@ impl Call<'_> {
                     body["metadata"]["name"] = "".into();
                     generate_name(&mut body);
                 }
+                Err(failure) if failure.reason == "AlreadyExists" => {
+                    let made_up =
+                        body["metadata"]["generateName"].as_str().is_some_and(|name| !name.is_empty());
+                    return Err(if made_up { failure.no_unique_name() } else { failure });
+                }
                 Err(failure) => return Err(failure),
                 Ok(object) => return Ok(Answer::object(201, object)),
             }
