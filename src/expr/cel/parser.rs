@@ -12,30 +12,6 @@ const DEPTH: u32 = 250;
 const LENGTH: usize = 100_000;
 /// How many nodes a tree may have: a macro may copy its target, and that of a macro around it.
 const NODES: usize = 200_000;
-/// Words that are no names.
-const RESERVED: [&str; 21] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "null",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
 /// What an operand may begin with.
 const OPERAND: &str = "'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER";
 
@@ -432,7 +408,7 @@ impl<'t> Parser<'t> {
             Some(_) => Some(self.arguments()?),
             None => None,
         };
-        if RESERVED.contains(&token.text) {
+        if super::schema::is_reserved(token.text) {
             return Some(self.mistake(place, format!("reserved identifier: {}", token.text)));
         }
         let name = if rooted { format!(".{}", token.text) } else { token.text.to_owned() };

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::report::{Report, items, text};
 use super::resources;
+use crate::expr::cel::is_reserved;
 use crate::plane::admission::policy::{Place, Result_, Variables, compile};
 
 /// Conditions of a policy or webhook. They see no variables.
@@ -77,31 +78,6 @@ pub(super) fn check(
 }
 
 fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 20] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-    ];
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    starts
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !RESERVED.contains(&name)
-        && name != "while"
+    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !is_reserved(name)
 }
