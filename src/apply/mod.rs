@@ -149,7 +149,9 @@ fn fenced_off(id: &ObjectId) -> Outcome {
 fn of_error(error: &ClusterError, passing: Code, id: &ObjectId) -> Outcome {
     let mut finding = error.finding().about(id);
     if error.is_retryable() {
-        finding.code = passing;
+        if finding.code != Code::NotHolder {
+            finding.code = passing;
+        }
         let after = if let ClusterError::Retry { after, .. } = error { *after } else { None };
         return Outcome::Failed(finding, after);
     }

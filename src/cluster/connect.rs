@@ -50,7 +50,7 @@ impl Cluster {
 
     /// With a client that is there already: a test's, or that of the embedded API server.
     pub fn from_client(client: Client) -> Cluster {
-        Cluster { client, url: "in-process".into(), timeout: REQUEST_TIMEOUT }
+        Cluster { client, url: "in-process".into(), timeout: REQUEST_TIMEOUT, acting: None }
     }
 
     /// The same, each request with another time-out.
@@ -66,7 +66,7 @@ impl Cluster {
         config.connect_timeout = Some(Duration::from_secs(10));
         let url = config.cluster_url.to_string().into();
         let client = Client::try_from(config).map_err(|e| ClusterError::of_client(&e))?;
-        Ok(Cluster { client, url, timeout: REQUEST_TIMEOUT })
+        Ok(Cluster { client, url, timeout: REQUEST_TIMEOUT, acting: None })
     }
 }
 

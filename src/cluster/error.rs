@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::write_fence::POLICY;
 use crate::finding::{Code, Finding};
 
 /// A field that somebody else owns, from the answer to an apply.
@@ -59,6 +60,12 @@ pub enum ClusterError {
         /// Field by field, where it says so.
         causes: Vec<RefusalCause>,
     },
+    /// The fence in the API server let the write not through: another instance holds the lease.
+    #[error("{message}")]
+    NotHolder {
+        /// What the API server said.
+        message: String,
+    },
     /// The API server does not know the kind.
     #[error("the API server does not serve {what}")]
     NotServed {
@@ -106,7 +113,9 @@ impl ClusterError {
             ClusterError::Stale { .. }
             | ClusterError::Retry { .. }
             | ClusterError::Unreachable { .. }
-            | ClusterError::Timeout { .. } => true,
+            | ClusterError::Timeout { .. }
+            // The lease comes and goes.
+            | ClusterError::NotHolder { .. } => true,
             // Tokens are rotated.
             ClusterError::Refused { status, .. } => *status == 401,
             _ => false,
@@ -117,6 +126,7 @@ impl ClusterError {
     pub fn finding(&self) -> Finding {
         let code = match self {
             ClusterError::Conflict { .. } => Code::Conflict,
+            ClusterError::NotHolder { .. } => Code::NotHolder,
             ClusterError::NotServed { .. } => Code::KindNotServed,
             ClusterError::Unreachable { .. } | ClusterError::Config { .. } => Code::ClusterUnreachable,
             error if error.is_retryable() => Code::ApplyFailed,
@@ -148,6 +158,9 @@ impl ClusterError {
                 ClusterError::NotServed { what: asked.to_owned() }
             }
             404 => ClusterError::NotFound { what: message },
+            _ if message.contains(&format!("ValidatingAdmissionPolicy '{POLICY}'")) => {
+                ClusterError::NotHolder { message }
+            }
             409 if reason == "AlreadyExists" => ClusterError::AlreadyExists { message },
             409 => conflict(details, message),
             // What a precondition on the uid in an applied object comes to, when the object is another one.

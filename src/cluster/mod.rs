@@ -4,28 +4,35 @@
 //! Nothing here decides what to write or when to try again: each request is sent once, within its time-out, and its
 //! answer is told apart by what to do about it ([`ClusterError`]).
 
+mod acting;
+mod certificate;
 mod connect;
 mod discovery;
 mod error;
 mod event;
 mod lease;
 mod objects;
+mod peer;
 mod request;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod write_fence;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use acting::{HOLDER_EXTRA, User};
 pub use discovery::Kinds;
 pub use error::{ClusterError, FieldConflict, RefusalCause};
 pub use event::EventRecord;
 pub use lease::Lease;
-pub use objects::{ApplyOptions, DeleteOptions, ListOptions, Preconditions, Propagation};
+pub use objects::{ApplyOptions, DeleteOptions, ListOptions, Preconditions, Propagation, contains};
+pub use peer::{KUBECONFIG_KEY, KubeconfigSecret, PeerAccess, PeerLink, peer_finding};
 pub use watch::{Change, ChangeKind, Watches};
+pub use write_fence::{FENCED, WriteFence, binding, policy};
 
 /// A cluster, by the way to its API server. Clones share connections.
 #[derive(Clone)]
@@ -33,6 +40,8 @@ pub struct Cluster {
     client: kube::Client,
     url: Arc<str>,
     timeout: Duration,
+    /// Whom writes are made as, if not as ourselves.
+    acting: Option<Arc<acting::Acting>>,
 }
 
 impl Cluster {

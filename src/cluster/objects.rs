@@ -203,6 +203,23 @@ impl Cluster {
         self.send(Method::POST, url, JSON, Some((JSON, body))).await.map(LiveObject::new)
     }
 
+    /// Applies an object, by force, unless it is there with everything that is asked for.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn ensure(&self, kind: &ServedKind, wanted: &Value) -> Result<(), ClusterError> {
+        let live = self.get(kind, &id_of(wanted)?).await?;
+        if live.is_some_and(|live| contains(&live.body, wanted)) {
+            return Ok(());
+        }
+        self.apply(kind, wanted, &ApplyOptions { force: true, ..ApplyOptions::default() }).await.map(drop)
+    }
+
+    /// Posts what is asked and not stored, such as a review.
+    pub(super) async fn post(&self, url: Url, body: &Value) -> Result<Value, ClusterError> {
+        self.send(Method::POST, url, JSON, Some((JSON, body))).await
+    }
+
     /// Replaces an object as a whole.
     ///
     /// # Errors
@@ -251,6 +268,19 @@ impl Cluster {
     }
 }
 
+/// Whether `have` says all that `wanted` says; lists must be equal in length, their items contained in order.
+pub fn contains(have: &Value, wanted: &Value) -> bool {
+    match (have, wanted) {
+        (Value::Object(have), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| have.get(key).is_some_and(|found| contains(found, value)))
+        }
+        (Value::Array(have), Value::Array(wanted)) => {
+            have.len() == wanted.len() && have.iter().zip(wanted).all(|(have, wanted)| contains(have, wanted))
+        }
+        (have, wanted) => have == wanted,
+    }
+}
+
 /// An item of a list with apiVersion and kind, which lists of built-in kinds leave out.
 fn typed(mut item: Value, kind: &ServedKind) -> Value {
     if let Some(map) = item.as_object_mut() {
@@ -267,4 +297,17 @@ fn id_of(body: &Value) -> Result<ObjectId, ClusterError> {
         message: error.to_string(),
         causes: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference() {
+        let wanted = json!({"spec": {"a": [{"x": 1}]}});
+        assert!(contains(&json!({"spec": {"a": [{"x": 1, "y": 2}], "b": 1}, "status": {}}), &wanted));
+        assert!(!contains(&json!({"spec": {"a": []}}), &wanted));
+        assert!(!contains(&json!({"spec": {"a": [{"x": 2}]}}), &wanted));
+    }
 }

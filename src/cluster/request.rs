@@ -89,7 +89,11 @@ impl Cluster {
         accept: &str,
         body: Option<(&str, &Value)>,
     ) -> Result<Value, ClusterError> {
-        let mut request = Request::builder().method(method).uri(&url.path).header(header::ACCEPT, accept);
+        let mut request = Request::builder().uri(&url.path).header(header::ACCEPT, accept);
+        if let Some(acting) = self.acting.as_ref().filter(|_| method != Method::GET) {
+            request = acting.sign(request);
+        }
+        request = request.method(method);
         let bytes = match body {
             Some((content_type, value)) => {
                 request = request.header(header::CONTENT_TYPE, content_type);

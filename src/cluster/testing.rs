@@ -21,6 +21,8 @@ pub(super) struct Asked {
     pub path: String,
     pub query: HashMap<String, String>,
     pub content_type: String,
+    /// Values of the headers that impersonate.
+    pub acting: Vec<String>,
     pub body: Value,
 }
 
@@ -143,7 +145,11 @@ async fn handle(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let content_type =
         headers.get("content-type").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let acting = ["user", "group", "extra-moin.scs.community%2fholder"];
+    let acting = acting.iter().flat_map(|name| headers.get_all(format!("impersonate-{name}")));
+    let acting = acting.map(|value| value.to_str().unwrap().to_owned()).collect();
     server.asked.lock().push(Asked {
+        acting,
         method: method.to_string(),
         path: path.clone(),
         query: query.clone(),

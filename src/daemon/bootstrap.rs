@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{ApplyOptions, Cluster, ClusterError, Kinds};
+use crate::cluster::{ApplyOptions, Cluster, ClusterError, Kinds, contains};
 use crate::model::{API_GROUP, GroupKind, Gvk, LiveObject, ObjectId, SYSTEM_NAMESPACE, ServedKind};
 use crate::status;
 
@@ -76,30 +76,4 @@ fn is_forbidden(error: &ClusterError) -> bool {
 fn served<'a>(kinds: &'a Kinds, gvk: &Gvk) -> Option<&'a ServedKind> {
     let of_kind = kinds.get(&GroupKind { group: gvk.group.clone(), kind: gvk.kind.clone() })?;
     of_kind.iter().find(|kind| kind.gvk == *gvk)
-}
-
-/// Whether `have` says all that `wanted` says; lists must be equal in length, their items contained in order.
-fn contains(have: &Value, wanted: &Value) -> bool {
-    match (have, wanted) {
-        (Value::Object(have), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| have.get(key).is_some_and(|found| contains(found, value)))
-        }
-        (Value::Array(have), Value::Array(wanted)) => {
-            have.len() == wanted.len() && have.iter().zip(wanted).all(|(have, wanted)| contains(have, wanted))
-        }
-        (have, wanted) => have == wanted,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_of_the_server_are_no_difference() {
-        let wanted = json!({"spec": {"a": [{"x": 1}]}});
-        assert!(contains(&json!({"spec": {"a": [{"x": 1, "y": 2}], "b": 1}, "status": {}}), &wanted));
-        assert!(!contains(&json!({"spec": {"a": []}}), &wanted));
-        assert!(!contains(&json!({"spec": {"a": [{"x": 2}]}}), &wanted));
-    }
 }

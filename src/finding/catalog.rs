@@ -167,6 +167,15 @@ catalog! {
     708 DriftReported "An object was changed by hand and is not repaired",
         "The object says `drift: report`, so the change stays and is shown.",
         "Undo the change, or take it into the repository.";
+    709 OwnGrave "A management cluster would be deleted or made a second time",
+        "The object is the Cluster that an instance of moin or its peer runs on, or something that takes it along. moin never deletes or recreates it, whatever the repository or an approval says.",
+        "Restore the object in the repository; to retire a management cluster, move its work away first and take it out of `clusters` in moin.yaml.";
+    710 MayExistAlready "A Cluster may exist already",
+        "The cluster that holds it was built anew, and its peer remembers this Cluster as provisioned: creating the object again would build a second real cluster.",
+        "Bring the object back with `clusterctl move` or from a backup, or approve the second one: {action: create, object: Cluster/NAMESPACE/NAME}.";
+    711 MoveInProgress "`clusterctl move` works in a namespace",
+        "The Clusters of the namespace are paused by somebody other than the repository, or marked to be deleted by a move. A write now could bring back at the source what lives at the destination already, so none is sent.",
+        "Wait for the move to end; if none runs, unpause the Clusters that the message names.";
     801 ApplyRefused "The API server refused an object",
         "The request was answered with an error that trying again does not mend.",
         "Correct the object as the server's message says.";
@@ -188,6 +197,24 @@ catalog! {
     807 TerminatingNamespace "The namespace of an object is being deleted",
         "Nothing is created in a namespace that is going.",
         "Wait until it is gone, or remove the object from the repository.";
+    808 PeerKubeconfig "The kubeconfig of a peer cannot be used",
+        "The Secret that leads to the peer is missing, lacks its key, or holds no kubeconfig that may be used: one from a cluster may run no program and name no file.",
+        "Look at the Secret that the message names; Cluster API writes it as NAME-kubeconfig, key `value`.";
+    809 PeerCredentials "A peer does not accept the credentials of its kubeconfig",
+        "The certificate is expired, or the API server does not know who asks.",
+        "Have the kubeconfig renewed; moin takes the new one as soon as the Secret holds it.";
+    810 WrongCluster "A kubeconfig leads to another cluster than the one it is for",
+        "The uid of the namespace kube-system is that of another known cluster, or the cluster holds what another repository put there. Nothing is written to it.",
+        "Correct the Secret or `clusters` in moin.yaml.";
+    811 PeerRebuilt "A management cluster was built anew",
+        "The uid of the namespace kube-system is another than the one that was recorded. It is filled from the repository once somebody approves, or at once with `rebuild: auto`.",
+        "Look whether this is really the cluster that was built anew; then add an approval: {action: rebuild, cluster: NAME}.";
+    812 Unfenced "The API server does not refuse writes of an instance that lost the lease",
+        "The admission policy that lets only the holder of the lease write could not be put in place. The lease and the preconditions of each change still hold; an instance that was frozen could create an object when it wakes.",
+        "Let moin's account write validatingadmissionpolicies and impersonate itself, as the message says; docs/operations.md has the rules.";
+    813 NotHolder "The API server refused a write of an instance that does not hold the lease",
+        "Another instance took the lease while the write was under way; the admission policy of the lease refused it. Nothing was changed.",
+        "Nothing to do: the other instance writes.";
     901 Drift "An object was changed by hand",
         "A field that the repository sets was changed in the cluster, and was set back.",
         "Change it in the repository.";

@@ -3,6 +3,7 @@
 //! Pure data. Nothing here reads a clock, a file, the environment or a network; nothing here decides anything.
 //! Object bodies are [`serde_json::Value`] whose maps are sorted by key, so that equal objects print equally.
 
+mod cluster_uid;
 mod health;
 mod id;
 mod live;
@@ -11,6 +12,7 @@ mod path;
 mod revision;
 mod unit;
 
+pub use cluster_uid::ClusterUid;
 pub use health::{Health, HealthStatus};
 pub use id::{GroupKind, Gvk, IdError, ObjectId};
 pub use live::{Actor, LiveObject, LiveState, ServedKind};

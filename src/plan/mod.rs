@@ -12,6 +12,7 @@
 mod mask;
 mod offline;
 mod prune;
+mod recognise;
 mod step;
 mod wave;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
 pub use prune::{Deletion, Deletions, uses_stack};
+pub use recognise::{Holds, Recognition, Sighting};
 pub use wave::Wave;
 
 use crate::config::{Adoption, Approval, Protection, Repository};
