@@ -52,7 +52,10 @@ async fn a_renewed_kubeconfig_is_a_new_client() {
     let mut link = PeerLink::follow(&home.cluster(), "mgmt2", place());
     let missing = closed(&mut link).await;
     assert_eq!(missing.code, Code::PeerKubeconfig);
-    assert!(missing.message.contains("Secret/mgmt/mgmt2-kubeconfig") && missing.message.contains("the cluster mgmt2"));
+    assert!(
+        missing.message.contains("Secret/mgmt/mgmt2-kubeconfig")
+            && missing.message.contains("the cluster mgmt2")
+    );
     let token = json!({"token": "very-secret"});
     home.put(PATH, secret("value", &kubeconfig("https://one:6443", &token)));
     assert!(matches!(next(&mut link).await, PeerAccess::Open(peer) if peer.url().contains("one")));
