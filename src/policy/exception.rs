@@ -4,6 +4,7 @@ use crate::expr::{Context, wildcard};
 
 use super::condition::Conditions;
 use super::matching::{Matching, Subjected};
+use super::pod_security::Exclusion;
 use super::reader::{Reader, Result};
 
 /// A compiled `PolicyException`.
@@ -14,6 +15,8 @@ pub(crate) struct Exception {
     rules: Vec<Exempt>,
     matching: Matching,
     conditions: Option<Conditions>,
+    /// What of the Pod Security Standards it is about; empty if it is about whole rules.
+    pub(crate) pod_security: Vec<Exclusion>,
 }
 
 #[derive(Debug, Clone)]
@@ -27,9 +30,6 @@ struct Exempt {
 impl Exception {
     pub(crate) fn compile(root: &Reader<'_>, name: String) -> Result<Exception> {
         let spec = root.field("spec").ok_or_else(|| root.error("spec is missing"))?;
-        if let Some(part) = spec.field("podSecurity") {
-            return Err(part.error("podSecurity of an exception is not evaluated"));
-        }
         let exempt = |entry: &Reader<'_>| {
             Ok(Exempt {
                 policy: entry.string("policyName")?.ok_or_else(|| entry.error("policyName is missing"))?,
@@ -39,7 +39,8 @@ impl Exception {
         let rules = spec.list("exceptions")?.iter().map(exempt).collect::<Result<Vec<_>>>()?;
         let matching = Matching::compile(&spec)?;
         let conditions = spec.field("conditions").map(|c| Conditions::compile(&c)).transpose()?;
-        Ok(Exception { name, rules, matching, conditions })
+        let pod_security = Exclusion::list(&spec, "podSecurity")?;
+        Ok(Exception { name, rules, matching, conditions, pod_security })
     }
 
     /// Whether it is about a rule and an object. Conditions that cannot be evaluated exempt nobody.

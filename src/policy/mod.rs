@@ -19,6 +19,7 @@ mod kinds;
 mod matching;
 mod mutate;
 mod pattern;
+mod pod_security;
 mod reader;
 mod request;
 mod rule;

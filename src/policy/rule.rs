@@ -10,6 +10,7 @@ use super::condition::Conditions;
 use super::generate::{self, Generate};
 use super::matching::Matching;
 use super::mutate::{self, Mutate};
+use super::pod_security::PodSecurity;
 use super::reader::{CompileError, Reader, Result};
 use super::validate::{self, Validate};
 use super::variables::{self, Entry};
@@ -33,6 +34,8 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Validate(Box<Validate>),
+    /// `validate.podSecurity`.
+    PodSecurity(Box<PodSecurity>),
     /// `validate.cel`.
     Cel(Box<Validations>),
     /// A ValidatingPolicy.
@@ -128,6 +131,9 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<Co
         if let Some(cel) = validate.field("cel") {
             let validations = Validations::of_rule(rule, &validate, &cel)?;
             return Ok(Body::Cel(Box::new(validations)));
+        }
+        if let Some(part) = validate.field("podSecurity") {
+            return Ok(Body::PodSecurity(Box::new(PodSecurity::compile(&validate, &part)?)));
         }
         let (validate, outside) = Validate::compile(&validate)?;
         unsupported.extend(outside);

@@ -94,7 +94,7 @@ struct Scene<'s, 'c> {
 }
 
 /// The parts of `validate` that decide, in the order in which the first one counts.
-const UNSUPPORTED: &[&str] = &["podSecurity", "manifests", "assert"];
+const UNSUPPORTED: &[&str] = &["manifests", "assert"];
 
 /// What `validate` uses that is not evaluated.
 pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {

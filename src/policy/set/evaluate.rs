@@ -13,7 +13,7 @@ use super::super::images::Images;
 use super::super::matching::{Subjected, resource_name};
 use super::super::request::{Operation, Request};
 use super::super::rule::{Body, Rule};
-use super::super::validate::{Judgement, Validate, Verdict};
+use super::super::validate::{Judgement, Verdict};
 use super::super::variables;
 use super::{PolicySet, RuleOutcome};
 
@@ -118,7 +118,7 @@ impl PolicySet {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }
             Body::Generate(_) | Body::Mutate(_) | Body::Policy(_) => return None,
-            Body::Validate(_) | Body::Cel(_) => {}
+            Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) => {}
         }
         let mut context = base.child();
         let policy = &self.policies[rule.policy].name;
@@ -126,24 +126,46 @@ impl PolicySet {
         if let Some(judgement) = self.spared(rule, object, &context) {
             return Some(judgement);
         }
-        let validate = match &rule.body {
-            Body::Validate(validate) => validate,
-            Body::Cel(validations) => return Some(validations.evaluate(&rule.name, request)),
-            _ => return None,
-        };
-        let deleting = request.operation == Operation::Delete;
-        let judgement = validate.evaluate(&rule.name, request.object, &context, deleting)?;
-        if judgement.verdict == Verdict::Fail && self.was_wrong_before(rule, validate, request) {
+        let judgement = self.judge_body(rule, request, object, &context)?;
+        if judgement.verdict == Verdict::Fail && self.was_wrong_before(rule, request) {
             let message = "skipping the rule evaluation as pre-existing violations are allowed";
             return Some(Judgement::new(Verdict::Skip, message));
         }
         Some(judgement)
     }
 
+    /// What the rule itself says, once it applies.
+    fn judge_body(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+        context: &Context<'_>,
+    ) -> Option<Judgement> {
+        let deleting = request.operation == Operation::Delete;
+        match &rule.body {
+            Body::Validate(validate) => validate.evaluate(&rule.name, request.object, context, deleting),
+            Body::Cel(validations) => Some(validations.evaluate(&rule.name, request)),
+            Body::PodSecurity(_) if deleting => None,
+            Body::PodSecurity(standard) => {
+                let exceptions = self.exceptions_for(rule, object, context);
+                let exceptions: Vec<_> =
+                    exceptions.iter().map(|e| (e.name.as_str(), e.pod_security.as_slice())).collect();
+                Some(standard.evaluate(&rule.name, request.object, &exceptions))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether an enforced rule lets a change pass because the object broke it before, too.
-    fn was_wrong_before(&self, rule: &Rule, validate: &Validate, request: &Request<'_>) -> bool {
+    fn was_wrong_before(&self, rule: &Rule, request: &Request<'_>) -> bool {
         let (Operation::Update, Some(old)) = (request.operation, request.old_object) else { return false };
-        if !validate.allow_existing || !rule.action.enforces_by_default() {
+        let allow_existing = match &rule.body {
+            Body::Validate(validate) => validate.allow_existing,
+            Body::PodSecurity(standard) => standard.allow_existing,
+            _ => false,
+        };
+        if !allow_existing || !rule.action.enforces_by_default() {
             return false;
         }
         let before = Request { object: old, old_object: None, operation: Operation::Create, ..*request };
@@ -159,8 +181,8 @@ impl PolicySet {
         let unnamed = Request { values: None, ..before };
         variables::bind_rule(&mut context, &unnamed, policy, &rule.name, &rule.entries);
         self.spared(rule, &object, &context).is_none()
-            && validate
-                .evaluate(&rule.name, old, &context, false)
+            && self
+                .judge_body(rule, &before, &object, &context)
                 .is_some_and(|judgement| judgement.verdict == Verdict::Fail)
     }
 
@@ -171,11 +193,21 @@ impl PolicySet {
             Ok(Some(skip)) => return Some(skip),
             Err(error) => return Some(Judgement::error("failed to evaluate preconditions", error)),
         }
-        let policy = &self.policies[rule.policy].name;
-        let exempts = |e: &&Exception| e.exempts(policy, &rule.name, object, context);
-        let names: Vec<&str> = self.exceptions.iter().filter(exempts).map(|e| e.name.as_str()).collect();
+        let exceptions = self.exceptions_for(rule, object, context);
+        if matches!(rule.body, Body::PodSecurity(_)) {
+            // An exception that names controls is asked for them later.
+            let whole = exceptions.iter().find(|exception| exception.pod_security.is_empty())?;
+            let message = format!("rule is skipped due to policy exception {}", whole.name);
+            return Some(Judgement::new(Verdict::Skip, message));
+        }
+        let names: Vec<&str> = exceptions.iter().map(|e| e.name.as_str()).collect();
         let message = format!("rule is skipped due to policy exceptions{}", names.join(", "));
         (!names.is_empty()).then(|| Judgement::new(Verdict::Skip, message))
+    }
+
+    fn exceptions_for(&self, rule: &Rule, object: &Subjected<'_>, context: &Context<'_>) -> Vec<&Exception> {
+        let policy = &self.policies[rule.policy].name;
+        self.exceptions.iter().filter(|e| e.exempts(policy, &rule.name, object, context)).collect()
     }
 
     fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {

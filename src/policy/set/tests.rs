@@ -169,7 +169,7 @@ fn a_policy_that_does_not_compile_refuses_what_it_could_match() {
 
 #[test]
 fn what_is_not_evaluated_is_said_and_fails_closed() {
-    let text = VERSIONS.replace("deny:", "podSecurity:");
+    let text = VERSIONS.replace("deny:", "manifests:");
     let (set, findings) = compile(&text);
     assert_eq!(findings[0].code, Code::PolicyUnsupported);
     assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
