@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   moin check                             the working tree here
   moin check main --repo ~/config        a branch of another folder
+  moin check main..HEAD                  a branch, and whether one can get there from main
   moin check --cluster mgmt1 -o github   in a workflow: findings at the lines of the pull request";
 
 /// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
@@ -19,7 +20,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// The revision; without one, the working tree or the branch as it is.
+    /// The revision, or BASE..HEAD to judge HEAD as a change of BASE as well (versions only go up, what is immutable
+    /// stays); without one, the working tree or the branch as it is.
     revision: Option<String>,
     #[command(flatten)]
     source: SourceArgs,

@@ -1,11 +1,11 @@
 //! What render, check and diff share: a revision of the repository, rendered and reviewed without a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
 use super::{BoxError, output};
 use crate::finding::{Code, Finding};
-use crate::model::{LiveObject, Snapshot};
+use crate::model::{LiveObject, ObjectId, Revision, Snapshot};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
 use crate::source::{Source, SourceError};
@@ -39,6 +39,18 @@ impl Reviewed {
         let stages = [&self.left_out, &self.manifests.findings, &self.review.findings];
         stages.into_iter().flatten().cloned().collect()
     }
+}
+
+/// Two revisions, rendered and reviewed.
+pub struct Between {
+    /// What was.
+    pub base: Reviewed,
+    /// Its revision.
+    pub base_revision: Revision,
+    /// What shall be, judged as a change of the base.
+    pub head: Reviewed,
+    /// Its revision.
+    pub head_revision: Revision,
 }
 
 /// Renders and reviews revisions, sharing what they have in common.
@@ -77,7 +89,7 @@ impl Offline {
     }
 
     /// What `check` and `render` begin with: the revision (or what is there now) of the repository that the arguments
-    /// name, rendered and reviewed.
+    /// name, rendered and reviewed. Of `BASE..HEAD`, the head, as a change of the base.
     ///
     /// # Errors
     /// When the settings are wrong or the source cannot be read.
@@ -89,15 +101,64 @@ impl Offline {
         let settings = source.settings()?;
         let source = open_repository(&settings)?;
         let mut offline = Offline::new(source, render_options(&settings), triggers.namespaces()?);
-        let snapshot = offline.snapshot(revision)?;
-        Ok(offline.review(&snapshot, None))
+        match revision.filter(|revision| revision.contains("..")) {
+            Some(range) => Ok(offline.between(range)?.head),
+            None => {
+                let snapshot = offline.snapshot(revision)?;
+                Ok(offline.review(&snapshot, None))
+            }
+        }
     }
 
-    /// Render and review; the policies of `base` judge as well.
+    /// Both ends of `BASE..HEAD`; the head is judged as a change of the base.
+    ///
+    /// # Errors
+    /// When the text is no range, or one of its ends cannot be read.
+    pub fn between(&mut self, range: &str) -> Result<Between, BoxError> {
+        let (base, head) = range_of(range)?;
+        let base_snapshot = self.snapshot(Some(base))?;
+        let base = self.review(&base_snapshot, None);
+        let head_snapshot = self.snapshot(head)?;
+        let head = self.review(&head_snapshot, Some(&base.manifests));
+        Ok(Between {
+            base,
+            base_revision: base_snapshot.revision,
+            head,
+            head_revision: head_snapshot.revision,
+        })
+    }
+
+    /// Render and review; the policies of `base` judge as well, and what it holds is what was there before.
     pub fn review(&mut self, snapshot: &Snapshot, base: Option<&Manifests>) -> Reviewed {
+        self.review_beside(snapshot, base, None)
+    }
+
+    /// Render and review beside objects that live in a cluster.
+    pub fn review_beside(
+        &mut self,
+        snapshot: &Snapshot,
+        base: Option<&Manifests>,
+        objects: Option<&HashMap<ObjectId, LiveObject>>,
+    ) -> Reviewed {
         let live = LiveTriggers { namespaces: &self.namespaces };
         let manifests = self.renderer.render(snapshot, &self.options, &live);
-        let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live });
+        let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live, objects });
         Reviewed { manifests, review, left_out: self.source.findings().to_vec() }
     }
+}
+
+/// Both ends of `BASE..HEAD`; without a head, the working tree.
+fn range_of(range: &str) -> Result<(&str, Option<&str>), String> {
+    let Some((base, head)) = range.split_once("..") else {
+        return Err(format!(
+            "{range:?} is one revision, not two: write {range}.. to compare it with the working tree, or BASE..{range}"
+        ));
+    };
+    if let Some(head) = head.strip_prefix('.') {
+        return Err(format!(
+            "{range:?} has three dots: write {base}..{head}, which compares the two revisions as they are; for only what \
+             a branch adds, take $(git merge-base {base} {head}) as base"
+        ));
+    }
+    Ok((if base.is_empty() { "HEAD" } else { base }, Some(head).filter(|head| !head.is_empty())))
 }

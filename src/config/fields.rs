@@ -233,7 +233,7 @@ pub(super) fn any_of(names: &[&str]) -> String {
 }
 
 /// The known word that a misspelt one most likely means.
-pub(super) fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
     let word = word.to_lowercase();
     let distance = |name: &&'n str| edit_distance(&word, &name.to_lowercase());
     let best = known.iter().copied().min_by_key(distance)?;

@@ -12,6 +12,8 @@ mod protection;
 mod repository;
 mod settings;
 
+pub(crate) use fields::nearest;
+
 pub use approval::{Approval, ApprovalAction};
 pub use glob::Glob;
 pub use protection::{KindPattern, Protection};

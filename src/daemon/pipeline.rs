@@ -105,7 +105,8 @@ impl Pipeline {
         let manifests = self.render(snapshot, live);
         let rules = &rules(&manifests);
         let triggers = LiveTriggers { namespaces: &live.namespaces };
-        let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers };
+        let objects = Some(&live.objects);
+        let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers, objects };
         let review = self.reviewer.review(&manifests, &surroundings);
         let described = self.kept(review.admitted.described(), &manifests, live);
         let context = Context {

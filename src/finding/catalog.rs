@@ -143,6 +143,33 @@ catalog! {
     603 SchemaViolation "An object does not fit the schema of its kind",
         "The API server would refuse it.",
         "Correct the field that the message names.";
+    604 VersionStep "A Cluster's version cannot go there",
+        "Cluster API lets a version only go up, and by one minor at a time. A lower one is refused for ever: a git revert of an upgrade cannot be applied.",
+        "Go up one minor after the other; make a new Cluster for an older Kubernetes.";
+    605 FieldImmutable "A field cannot change",
+        "The controllers' webhooks refuse a change of this field. A template is not changed but copied under a new name, which then stands in what uses it.",
+        "Set the field back, or make a new object under another name.";
+    606 VersionMalformed "The version of a Cluster is not in the form v1.34.2",
+        "Cluster API takes a whole version: major, minor and patch. It adds a missing `v`, so that what is stored is not what is in git.",
+        "Write the version whole, with its `v`.";
+    607 ControlPlaneReplicas "A control plane has a number of replicas that cannot be",
+        "etcd runs beside the API server and needs a majority, so kubeadm's control plane takes odd numbers only.",
+        "Use 1, 3 or 5.";
+    608 ClusterStackInvalid "A ClusterStack is not as its operator demands",
+        "The operator's webhook refuses versions of another channel, and a missing providerRef.",
+        "Correct the field that the message names.";
+    609 ClassNotReleased "No ClusterStack makes the class of a Cluster",
+        "The class has the name of a ClusterStack's release, but no ClusterStack of the namespace lists that version. The Cluster would wait for ever.",
+        "Add the version to a ClusterStack first, or use a class that there is.";
+    610 VariableInvalid "A variable of a Cluster does not fit its ClusterClass",
+        "The ClusterClass says which variables there are, which are required, and what they hold. Cluster API refuses the Cluster otherwise.",
+        "Correct the variable that the message names.";
+    611 WorkerClassMissing "Workers are of a class that the ClusterClass does not have",
+        "Each group of workers names a class of the ClusterClass's workers. Cluster API refuses the Cluster otherwise.",
+        "Use one of the classes that the message names.";
+    612 ClusterNameClash "Two Clusters would share resources in OpenStack",
+        "Networks, routers and load balancers are found by name, and the names are made from those of namespace and Cluster. In one project, two Clusters whose names come out the same take each other's.",
+        "Give one of the two another name, or a project of its own.";
     701 KindNotServed "Nobody serves the kind of an object",
         "The API server does not know the kind, and no CRD in the repository brings it. The object waits alone; everything else goes on.",
         "Install what brings the kind (often a chart), or remove the object.";

@@ -11,14 +11,14 @@ mod cluster_api;
 mod judge;
 mod weakened;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity};
-use crate::model::{Manifest, ObjectId, Unit};
+use crate::model::{LiveObject, Manifest, ObjectId, Unit};
 use crate::policy::PolicySet;
 use crate::render::{LiveTriggers, Manifests, Memo};
 
@@ -58,12 +58,14 @@ pub struct Surroundings<'a> {
     pub applied: Option<&'a Manifests>,
     /// Namespaces of the cluster, for rules that select by their labels.
     pub live: LiveTriggers<'a>,
+    /// Objects of the cluster, as far as they were read: what was there before a change.
+    pub objects: Option<&'a HashMap<ObjectId, LiveObject>>,
 }
 
 impl Surroundings<'static> {
     /// Nothing is known.
     pub fn none() -> Surroundings<'static> {
-        Surroundings { applied: None, live: LiveTriggers::none() }
+        Surroundings { applied: None, live: LiveTriggers::none(), objects: None }
     }
 }
 
@@ -115,6 +117,9 @@ impl Reviewer {
     pub fn review(&mut self, rendered: &Manifests, surroundings: &Surroundings<'_>) -> Review {
         self.verdicts.begin();
         let mut found = self.judge(rendered, &rendered.policy_set, surroundings, true);
+        for (index, finding) in cluster_api::across(rendered, surroundings) {
+            add_missing(&mut found[index], &[finding]);
+        }
         let mut findings = Vec::new();
         if let Some(applied) = surroundings.applied {
             findings.extend(weakened::weakened(applied, rendered));
@@ -169,7 +174,7 @@ impl Reviewer {
     }
 }
 
-/// Adds what only the policies of the applied revision say.
+/// Adds what was not found yet.
 fn add_missing(findings: &mut Arc<[Finding]>, before: &[Finding]) {
     let missing: Vec<Finding> =
         before.iter().filter(|finding| !findings.contains(finding)).cloned().collect();

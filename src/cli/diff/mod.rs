@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::args::{ClusterArgs, SourceArgs, TriggerArgs, open_repository, render_options};
-use super::offline::{Offline, Reviewed};
+use super::offline::{Between, Offline, Reviewed};
 use super::{Outcome, output};
 use crate::cluster::{Cluster, ListOptions};
 use crate::daemon::rules_of;
@@ -101,35 +101,16 @@ struct Comparison {
 }
 
 fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Comparison, super::BoxError> {
-    let (base, head) = range_of(args.range.as_deref().unwrap_or("HEAD.."))?;
-    let base_snapshot = offline.snapshot(Some(base))?;
-    let base = offline.review(&base_snapshot, None);
-    let head_snapshot = offline.snapshot(head)?;
-    let head = offline.review(&head_snapshot, Some(&base.manifests));
+    let Between { base, base_revision, head, head_revision } =
+        offline.between(args.range.as_deref().unwrap_or("HEAD.."))?;
     let applied: Vec<Arc<Manifest>> = base.review.admitted.manifests().to_vec();
     let now = Timestamp::UNIX_EPOCH.to_string();
     let mut live = plan::live_state_of(&applied, &base.manifests.schemas, &now);
     live.kinds = plan::served_kinds(applied.iter().chain(&head.manifests.manifests), &head.manifests.schemas);
     let recorded = applied.iter().map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
     let refused_before = base.review.blocked;
-    let base = Some(base_snapshot.revision);
-    Ok(Comparison { head, live, recorded, revision: head_snapshot.revision, base, refused_before })
-}
-
-/// Both ends of `BASE..HEAD`; without a head, the working tree.
-fn range_of(range: &str) -> Result<(&str, Option<&str>), String> {
-    let Some((base, head)) = range.split_once("..") else {
-        return Err(format!(
-            "{range:?} is one revision, not two: write {range}.. to compare it with the working tree, or BASE..{range}"
-        ));
-    };
-    if let Some(head) = head.strip_prefix('.') {
-        return Err(format!(
-            "{range:?} has three dots: write {base}..{head}, which compares the two revisions as they are; for only what \
-             a branch adds, take $(git merge-base {base} {head}) as base"
-        ));
-    }
-    Ok((if base.is_empty() { "HEAD" } else { base }, Some(head).filter(|head| !head.is_empty())))
+    let base = Some(base_revision);
+    Ok(Comparison { head, live, recorded, revision: head_revision, base, refused_before })
 }
 
 fn against_cluster(
@@ -143,6 +124,8 @@ fn against_cluster(
         let cluster = args.cluster.connect(settings).await?;
         read_live(&cluster, &head.manifests.manifests).await
     })?;
+    // Once more, now that what is there is known: a version may go up from there, and not down.
+    let head = offline.review_beside(&snapshot, None, Some(&live.objects));
     let owner = &head.manifests.owner;
     // What is ours and rendered is taken as recorded: an edit by hand shows as what a pass would set back.
     let ours = head.manifests.manifests.iter().filter(|manifest| {
@@ -179,6 +162,17 @@ async fn read_live(cluster: &Cluster, manifests: &[Arc<Manifest>]) -> Result<Liv
                 if let Ok(id) = crate::model::ObjectId::of(&object.body) {
                     live.objects.insert(id, object);
                 }
+            }
+        }
+    }
+    let class = crate::model::Gvk::new("cluster.x-k8s.io/v1", "ClusterClass").group_kind();
+    if let Some(kind) = live.kinds.get(&class).and_then(|kinds| kinds.first()).cloned()
+        && manifests.iter().any(|manifest| manifest.id.kind() == "Cluster")
+    {
+        // They say which variables a Cluster may have, whoever made them.
+        for object in cluster.list(&kind, &ListOptions::default()).await.unwrap_or_default() {
+            if let Ok(id) = crate::model::ObjectId::of(&object.body) {
+                live.objects.entry(id).or_insert(object);
             }
         }
     }
