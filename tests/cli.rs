@@ -262,7 +262,7 @@ fn a_refused_cluster_is_part_of_the_diff() {
 
     **Refused or wrong: not applied until it is mended**
 
-    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10`: supported-kubernetes-version/version-is-supported: Kubernetes v1.26.0 is not supported: use 1.32.4 or later of 1.32, 1.33, 1.34 or 1.35. (MOIN-0502)<br>What to do: Change the object as the policy's message says.
+    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10`: supported-kubernetes-version: Kubernetes v1.26.0 is not supported; these are, with all later patches: 1.32.4, 1.33.0, 1.34.0, 1.35.0 (MOIN-0502)<br>What to do: Change the object as the policy's message says.
 
     | | object | what happens | where it comes from |
     |---|---|---|---|

@@ -1,8 +1,9 @@
-//! `moin explain`: what a code means.
+//! `moin explain`: what a code means, or what a policy of the library demands.
 
 use std::fmt::Write as _;
 
 use clap::Args;
+use include_dir::{Dir, include_dir};
 
 use super::{Outcome, output};
 use crate::finding::Code;
@@ -10,8 +11,12 @@ use crate::finding::Code;
 const EXAMPLES: &str = "\
 Examples:
   moin explain MOIN-0702
-  moin explain                           all codes, a line each
+  moin explain control-plane-replicas    a policy of the library: what, why, and what to do
+  moin explain                           all codes and policies, a line each
   moin explain --all                     all pages, in Markdown";
+
+/// The library of policies, a folder each.
+static LIBRARY: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/policies");
 
 /// What the hundreds of a code stand for.
 const STAGES: [(u16, &str); 9] = [
@@ -26,13 +31,13 @@ const STAGES: [(u16, &str); 9] = [
     (9, "Observation"),
 ];
 
-/// Say what a finding means and what to do.
+/// Say what a finding means or a policy of the library demands, and what to do.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
-    /// A code such as MOIN-0702, or its number; without one, all codes are listed.
-    #[arg(conflicts_with = "all")]
-    code: Option<String>,
+    /// A code such as MOIN-0702, or its number, or the name of a policy; without one, all are listed.
+    #[arg(conflicts_with = "all", value_name = "CODE|POLICY")]
+    subject: Option<String>,
     /// Print the pages of all codes, in Markdown.
     #[arg(long)]
     all: bool,
@@ -40,17 +45,36 @@ pub struct ExplainArgs {
 
 /// Run the command.
 pub fn run(args: ExplainArgs) -> Outcome {
-    let text = match args.code {
+    let text = match args.subject {
+        Some(subject) if readme(&subject).is_some() => readme(&subject).unwrap_or_default().to_owned(),
         Some(code) => {
             let code: Code = code.parse().map_err(|error| format!("{error}; `moin explain` lists all"))?;
             let page = code.page();
             format!("{code}: {}\n\n{}\n\nWhat to do: {}\n", page.title, page.meaning, page.remedy)
         }
         None if args.all => pages(),
-        None => Code::ALL.iter().map(|code| format!("{code}  {}\n", code.page().title)).collect(),
+        None => list(),
     };
     output::result(&text)?;
     Ok(0)
+}
+
+/// The page of a policy of the library.
+fn readme(policy: &str) -> Option<&'static str> {
+    LIBRARY.get_file(format!("{policy}/README.md"))?.contents_utf8()
+}
+
+/// Codes with their titles, and policies with theirs.
+fn list() -> String {
+    let codes = Code::ALL.iter().map(|code| format!("{code}  {}\n", code.page().title));
+    let policies = LIBRARY.dirs().filter_map(|folder| {
+        let name = folder.path().to_str()?;
+        let policy = LIBRARY.get_file(folder.path().join("policy.yaml"))?.contents_utf8()?;
+        let title =
+            policy.lines().find_map(|line| line.trim().strip_prefix("policies.kyverno.io/title: "))?;
+        Some(format!("{name}  {title}\n"))
+    });
+    codes.chain(std::iter::once("\nPolicies of the library:\n".to_owned())).chain(policies).collect()
 }
 
 /// All pages as one Markdown document.

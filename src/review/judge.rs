@@ -69,7 +69,9 @@ fn by_schema(schemas: &Schemas, manifest: &Manifest, findings: &mut Vec<Finding>
 
 /// What a rule's verdict means for the object.
 fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
-    let message = format!("{}/{}: {}", outcome.policy, outcome.rule, outcome.message);
+    // A policy that is all CEL has no named rules.
+    let rule = if outcome.rule.is_empty() { String::new() } else { format!("/{}", outcome.rule) };
+    let message = format!("{}{rule}: {}", outcome.policy, outcome.message);
     let finding = match (outcome.result, outcome.refuses()) {
         (Verdict::Pass | Verdict::Skip, _) => return None,
         (Verdict::Error, true) => Finding::error(Code::PolicyError, message),

@@ -8,10 +8,14 @@ mod condition;
 mod constraints;
 mod environment;
 mod exception;
+mod field;
 mod inputs;
 mod validating;
 
+use std::collections::BTreeMap;
+
 use crate::expr::cel::{Budget, Program, Value};
+use crate::model::FieldPath;
 
 use super::reader::{Reader, Result};
 use super::request::Request;
@@ -53,6 +57,8 @@ struct Validation {
     program: Program,
     message: Option<String>,
     message_expression: Option<Program>,
+    /// The field of the object that it is about, as far as it says so.
+    field: Option<FieldPath>,
 }
 
 impl Validations {
@@ -83,9 +89,13 @@ impl Validations {
     ) -> Result<Validations> {
         let mut scope = Scope::default();
         let mut variables = Vec::new();
+        let mut fields = BTreeMap::new();
         for variable in reader.list("variables")? {
             let name = variable.string("name")?.ok_or_else(|| variable.error("name is missing"))?;
             let program = scope.compile(&expression(&variable)?)?;
+            if let Some(field) = field::of_expression(expression(&variable)?.text()?, &fields) {
+                fields.insert(name.clone(), field);
+            }
             scope.declare(&name, &program);
             variables.push((name, program));
         }
@@ -100,6 +110,7 @@ impl Validations {
         let validation = |entry: &Reader<'_>| {
             let expression = expression(entry)?;
             Ok(Validation {
+                field: field::of_expression(expression.text()?, &fields),
                 text: expression.text()?.trim().to_owned(),
                 program: scope.compile_bool(&expression, style == Style::Policy)?,
                 message: entry.string("message")?.filter(|text| !text.is_empty()).or(default_message.clone()),
@@ -128,7 +139,8 @@ impl Validations {
                 Ok(Value::Bool(true)) => {}
                 Ok(Value::Bool(false)) => {
                     let message = validation.failure(self.style, index, &bindings, &mut budget);
-                    return Judgement::new(Verdict::Fail, message);
+                    let path = validation.field.clone();
+                    return Judgement { path, ..Judgement::new(Verdict::Fail, message) };
                 }
                 Ok(other) => {
                     let why = format!("the expression is {}, not true or false", other.type_name());
