@@ -86,7 +86,7 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
     let api: Api<Secret> = Api::namespaced(home.client().clone(), &secret.namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", secret.name));
     let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut taken: Option<Result<String, Finding>> = None;
+    let mut taken: Option<Result<String, Arc<Finding>>> = None;
     let mut listed = None;
     while let Some(event) = stream.next().await {
         let found = match event {
@@ -102,7 +102,7 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
             Ok(Event::Apply(object)) => secret.text(peer, Some(&object)),
             Ok(Event::Delete(_)) => secret.text(peer, None),
             Err(error) => match secret.unreadable(peer, &error) {
-                Some(finding) => Err(finding),
+                Some(finding) => Err(finding.into()),
                 // The home cluster does not answer: what is known of the peer stays.
                 None => continue,
             },
@@ -112,7 +112,7 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
         }
         let now = match &found {
             Ok(text) => secret.open(peer, text).await,
-            Err(finding) => PeerAccess::Closed(Arc::new(finding.clone())),
+            Err(finding) => PeerAccess::Closed(finding.clone()),
         };
         taken = Some(found);
         access.send_replace(now);
@@ -121,17 +121,17 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
 
 impl KubeconfigSecret {
     /// The kubeconfig in the Secret, or why there is none.
-    fn text(&self, peer: &str, secret: Option<&Secret>) -> Result<String, Finding> {
+    fn text(&self, peer: &str, secret: Option<&Secret>) -> Result<String, Arc<Finding>> {
         let Some(secret) = secret else {
-            return Err(self.finding(peer, "is not there"));
+            return Err(self.finding(peer, "is not there").into());
         };
         let data = secret.data.as_ref();
         let Some(value) = data.and_then(|data| data.get(&self.key)) else {
             let keys: Vec<&str> = data.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
             let keys = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-            return Err(self.finding(peer, &format!("has no key {:?} (its keys: {keys})", self.key)));
+            return Err(self.finding(peer, &format!("has no key {:?} (its keys: {keys})", self.key)).into());
         };
-        String::from_utf8(value.0.clone()).map_err(|_| self.finding(peer, "holds no text"))
+        String::from_utf8(value.0.clone()).map_err(|_| self.finding(peer, "holds no text").into())
     }
 
     /// A client from the text of a kubeconfig.

@@ -153,6 +153,11 @@ impl Repository {
                 changes.push(format!("cluster {name} is filled after a rebuild without an approval"));
             }
         }
+        for name in old.clusters.keys().filter(|name| !self.clusters.contains_key(*name)) {
+            changes.push(format!(
+                "{name} is no management cluster any more: a later commit may delete its Cluster"
+            ));
+        }
         for folder in old.policies.iter().filter(|folder| !self.policies.contains(folder)) {
             changes.push(format!("the policies in {folder} judge no more"));
         }

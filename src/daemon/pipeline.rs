@@ -103,7 +103,11 @@ impl Pipeline {
         now: &str,
     ) -> Turn {
         let manifests = self.render(snapshot, live);
-        let rules = &rules(&manifests);
+        let mut rules = rules(&manifests);
+        if let Some(applied) = &self.applied {
+            rules.homes.include(&applied.repository);
+        }
+        let rules = &rules;
         let triggers = LiveTriggers { namespaces: &live.namespaces };
         let objects = Some(&live.objects);
         let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers, objects };

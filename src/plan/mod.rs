@@ -9,6 +9,7 @@
 //! depend on the order of the input. Cost: O(fields of the objects whose desired or live state changed); an object
 //! whose two sides are the same allocations as last time is answered from the [`Planner`]'s memory.
 
+mod guard;
 mod mask;
 mod offline;
 mod prune;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
+pub use guard::{Homes, Provisioned, provisioned};
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
 pub use prune::{Deletion, Deletions, uses_stack};
@@ -46,6 +48,10 @@ pub struct Rules {
     pub protection: Protection,
     /// Approvals in git and from the operator.
     pub approvals: Vec<Approval>,
+    /// The Clusters that instances of moin run on.
+    pub homes: Homes,
+    /// What a cluster that was built anew had provisioned before, as its peer remembers it; empty otherwise.
+    pub may_exist: Vec<Provisioned>,
 }
 
 impl Rules {
@@ -56,6 +62,8 @@ impl Rules {
             adoption: repository.adoption,
             protection: repository.protection.clone(),
             approvals: repository.approvals.iter().chain(operators).cloned().collect(),
+            homes: Homes::of(repository),
+            may_exist: Vec::new(),
         }
     }
 }
@@ -206,6 +214,7 @@ impl Accepted {
 #[derive(Debug, Default)]
 pub struct Planner {
     memory: FxHashMap<ObjectId, Remembered>,
+    moves: guard::Moves,
     /// How often it was planned: what the last plan did not use is forgotten.
     round: u64,
 }
@@ -258,8 +267,14 @@ impl Planner {
             let round = self.round;
             self.memory.retain(|_, remembered| remembered.round == round);
         }
+        // Beside the memory: what stands in the way of a step may come and go without a change of its object.
+        let guards = guard::Guards::new(admitted.manifests(), live, context, &mut self.moves);
+        for step in &mut steps {
+            *step = guards.judge(step.clone());
+        }
         steps.sort_by(|a, b| (a.wave, &a.manifest.id).cmp(&(b.wave, &b.manifest.id)));
-        let deletions = prune::deletions(live, context);
+        let mut deletions = prune::deletions(live, context);
+        guards.keep(&mut deletions);
         let findings = findings_of(&steps, &deletions);
         Plan { revision: context.revision.clone(), steps, deletions, findings }
     }

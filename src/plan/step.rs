@@ -278,6 +278,13 @@ fn blocked(draft: Step, code: Code, message: String, holds: bool) -> Step {
     Step { action: Action::Blocked { finding: Box::new(finding), holds }, ..draft }
 }
 
+/// A step that is not done for a reason beyond its object; what depends on it waits.
+pub(super) fn held_back(draft: Step, finding: Finding) -> Step {
+    let origin = &draft.manifest.origin;
+    let finding = finding.at(Location::in_source(&origin.source, origin.line, 1));
+    Step { action: Action::Blocked { finding: Box::new(finding), holds: true }, ..draft }
+}
+
 /// The finding of a step that a person should see beside the plan itself.
 pub(super) fn finding(step: &Step) -> Option<Finding> {
     match &step.action {

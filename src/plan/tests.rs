@@ -13,18 +13,18 @@ use crate::review::{Review, Surroundings, review};
 const NOW: &str = "2026-01-01T00:00:00Z";
 
 /// A repository under test, with what is applied of it.
-struct World {
-    review: Review,
-    manifests: crate::render::Manifests,
-    live: LiveState,
-    recorded: HashMap<ObjectId, Arc<Value>>,
-    rules: Rules,
-    revision: Revision,
+pub(super) struct World {
+    pub review: Review,
+    pub manifests: crate::render::Manifests,
+    pub live: LiveState,
+    pub recorded: HashMap<ObjectId, Arc<Value>>,
+    pub rules: Rules,
+    pub revision: Revision,
 }
 
 impl World {
     /// The repository, nothing of it applied, its kinds served.
-    fn of(repo: &Repo) -> World {
+    pub fn of(repo: &Repo) -> World {
         let manifests = repo.render();
         let review = review(&manifests, &Surroundings::none());
         assert!(review.blocked.is_empty(), "{:?}", review.findings);
@@ -40,7 +40,7 @@ impl World {
     }
 
     /// With everything applied.
-    fn applied(repo: &Repo) -> World {
+    pub fn applied(repo: &Repo) -> World {
         let mut world = World::of(repo);
         let admitted = world.review.admitted.manifests();
         world.live.objects = live_state_of(admitted, &world.manifests.schemas, NOW).objects;
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// The same cluster, another commit.
-    fn then(self, repo: &Repo) -> World {
+    pub fn then(self, repo: &Repo) -> World {
         let next = World::of(repo);
         World {
             live: LiveState { kinds: next.live.kinds.clone(), ..self.live },
@@ -77,7 +77,11 @@ impl World {
         self.live.objects.keys().find(|id| id.name() == name).cloned().expect("an object of that name")
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
+        self.plan_with(&mut Planner::default())
+    }
+
+    pub fn plan_with(&self, planner: &mut Planner) -> Plan {
         let accepted = Accepted::default();
         let context = Context {
             revision: &self.revision,
@@ -89,10 +93,10 @@ impl World {
             rules: &self.rules,
             now: NOW,
         };
-        plan(&self.review.admitted, &self.live, &context)
+        planner.plan(&self.review.admitted, &self.live, &context, 0)
     }
 
-    fn step(&self, name: &str) -> Arc<Step> {
+    pub fn step(&self, name: &str) -> Arc<Step> {
         self.plan().steps.into_iter().find(|step| step.id().name() == name).expect("a step of that name")
     }
 }
