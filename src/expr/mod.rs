@@ -8,6 +8,7 @@
 //! * [`variables::Template::compile`] and [`variables::Template::resolve`] over a [`context::Context`]
 //! * [`pattern::matches`] for scalars, [`operator::Operator`] for conditions
 
+pub(crate) mod admission;
 pub mod cel;
 pub mod context;
 pub(crate) mod der;

@@ -6,10 +6,12 @@ mod apply;
 mod check;
 mod combine;
 mod compare;
+mod configure;
 mod conflict;
 mod diff;
 mod extract;
 mod fields;
+pub mod json_patch;
 mod kinds;
 mod last_applied;
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod value;
 mod write;
 
 pub use apply::{apply, apply_as, settle};
+pub use configure::configure;
 pub use conflict::{ApplyError, Conflict};
 pub use diff::{FieldChange, diff};
 pub use extract::extract;

@@ -82,19 +82,6 @@ pub(crate) fn strict_error(bytes: &[u8]) -> Option<String> {
     yaml::parse(text, true).err().map(|error| error.to_string())
 }
 
-/// How many objects and lists may stand in one another in an object that is stored. What is read back has a limit of
-/// 128, and field managers, lists and events add a few of their own.
-pub(crate) const DEEPEST: usize = 120;
-
-/// How many objects and lists stand in one another.
-pub(crate) fn depth(value: &Value) -> usize {
-    match value {
-        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
 /// The options of a DELETE, if there are any.
 pub(crate) fn delete_options(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {

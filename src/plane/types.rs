@@ -14,7 +14,7 @@ use super::status::{Failure, FieldError};
 use crate::expr::rules::Rules;
 use crate::merge::{self, ApplyError, Write};
 use crate::model::{GroupKind, Gvk};
-use crate::schema::{KindInfo, ListKind, Schemas, TypeRef};
+use crate::schema::{KindInfo, Schemas};
 
 /// Types of all kinds that are served. Cheap to clone.
 #[derive(Clone)]
@@ -175,27 +175,7 @@ impl Types {
     /// An object with a part merged into it as an apply merges, without owners. What would replace a value as a whole
     /// is refused.
     pub fn overlay(&self, resource: &Resource, object: &Value, part: &Value) -> Result<Value, String> {
-        if let Some(field) = self.unknown_fields(resource, part).first() {
-            return Err(format!(
-                "failed to convert patch object to typed object: .{field}: field not declared in schema"
-            ));
-        }
-        let ty = self.schemas.type_of(&resource.gvk);
-        if let Err(ApplyError::NotTyped(why)) = merge::apply(ty.as_ref(), None, part, "admission", true, "") {
-            let why = why.split_once("): ").map_or(&*why, |(_, why)| why);
-            return Err(format!("failed to convert patch object to typed object: {why}"));
-        }
-        if let Some(ty) = &ty {
-            let mut found = Vec::new();
-            atomics(ty, part, "", &mut found);
-            if !found.is_empty() {
-                return Err(format!(
-                    "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {}",
-                    found.join(", ")
-                ));
-            }
-        }
-        Ok(merge::overlay(ty.as_ref(), object, part))
+        merge::configure(&self.schemas, &resource.gvk, object, part)
     }
 
     /// A strategic merge patch.
@@ -227,34 +207,6 @@ pub(crate) fn group_kind(definition: &Value) -> GroupKind {
     let text = |value: &Value| value.as_str().unwrap_or_default().into();
     let spec = &definition["spec"];
     GroupKind { group: text(&spec["group"]), kind: text(&spec["names"]["kind"]) }
-}
-
-/// Where a value holds what can only be replaced as a whole.
-fn atomics(ty: &TypeRef, value: &Value, at: &str, found: &mut Vec<String>) {
-    let ty = ty.get();
-    match (value, &ty.map, &ty.list) {
-        (Value::Object(fields), Some(map), _) => {
-            if map.atomic {
-                found.push(at.to_owned());
-            }
-            for (name, value) in fields {
-                if let Some(ty) = map.value_type(name) {
-                    atomics(ty, value, &format!("{at}.{name}"), found);
-                }
-            }
-        }
-        (Value::Array(items), _, Some(list)) => {
-            if list.kind == ListKind::Atomic {
-                found.push(at.to_owned());
-            }
-            for (index, item) in items.iter().enumerate() {
-                if let Some(ty) = &list.items {
-                    atomics(ty, item, &format!("{at}[{index}]"), found);
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Why an apply is refused.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::FieldPath;
 
 use super::action::Action;
-use super::cel::Validations;
+use super::cel::{Mutations, Validations};
 use super::condition::Conditions;
 use super::generate::{self, Generate};
 use super::matching::Matching;
@@ -41,11 +41,24 @@ pub(crate) enum Body {
     /// A ValidatingPolicy.
     Policy(Box<Validations>),
     Mutate(Box<Mutate>),
+    /// A MutatingPolicy.
+    Mutations(Box<Mutations>),
     Generate(Box<Generate>),
     /// It uses a part of the language that is not evaluated.
     Unsupported(String),
     /// It does not compile, and so refuses whatever it could be about.
     Broken(String),
+}
+
+impl Body {
+    /// When it changes an object: the classic rules do before policies in CEL. `None` for what changes nothing.
+    pub(crate) fn mutates(&self) -> Option<u8> {
+        match self {
+            Body::Mutate(_) => Some(0),
+            Body::Mutations(_) => Some(2),
+            _ => None,
+        }
+    }
 }
 
 /// What was found while compiling a rule.

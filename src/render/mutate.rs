@@ -23,11 +23,12 @@ pub(super) struct Mutated {
     _from: (Arc<Manifest>, Arc<PolicySet>),
 }
 
-/// Whether any policy has a mutate rule.
+/// Whether any policy has a mutate rule, or is all mutations.
 pub(super) fn mutates(policies: &[Arc<Manifest>]) -> bool {
     policies.iter().any(|policy| {
         let rules = policy.body["spec"]["rules"].as_array();
         rules.is_some_and(|rules| rules.iter().any(|rule| rule.get("mutate").is_some()))
+            || policy.body["spec"]["mutations"].is_array()
     })
 }
 

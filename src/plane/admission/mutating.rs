@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::attributes::Attributes;
 use super::webhook::{Refusal, Webhook};
+use crate::merge::json_patch;
 use crate::plane::patch;
 use crate::plane::status::Failure;
 
@@ -123,7 +124,7 @@ fn patched(
     if patch_type != "JSONPatch" {
         return Err(unreadable(format!("unsupported patch type {patch_type:?}")));
     }
-    patch::apply(before, &operations).map(Some).map_err(|error| failed(error.to_string()))
+    json_patch::apply(before, &operations).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// Field managers that make no sense after admission are what they were before; a warning says so.

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::attributes::Attributes;
 use super::caller::Caller;
 use super::matching::Constraints;
-use super::policy::{Conditions, Inputs, Shown};
+use super::policy::{Inputs, Shown};
 use super::review::{self, Verdict};
+use crate::expr::admission::{Conditions, Place};
 use crate::plane::kinds::Resource;
 use crate::plane::status::Failure;
 
@@ -65,7 +66,7 @@ impl Webhook {
                     _ => None,
                 }),
                 without_side_effects: matches!(hook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")),
-                conditions: Conditions::of(&hook["matchConditions"], false, None),
+                conditions: Conditions::of(&hook["matchConditions"], Place::condition(false), None),
                 caller: Caller::of(&hook["clientConfig"], Duration::from_secs(seconds)),
                 name,
             }));
@@ -86,7 +87,7 @@ impl Webhook {
                 let shown = Shown::of(attributes, &form, object, old);
                 let inputs =
                     Inputs { shown: &shown, namespace: &Value::Null, params: &Value::Null, attributes };
-                match self.conditions.met(&inputs.bindings(&[]), self.ignores_failures) {
+                match self.conditions.met(&inputs.bindings(), self.ignores_failures) {
                     Ok(met) => Ok(met.then_some(form)),
                     Err(why) => Err(Failure::forbidden(&attributes.call.resource, &attributes.name, &why)),
                 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::set_or_remove;
+use crate::merge::json_patch::{DEEPEST, depth};
 use crate::plane::admission::Operation;
-use crate::plane::body::{DEEPEST, depth};
 use crate::plane::call::{Answer, Call, Subresource};
 use crate::plane::rules;
 use crate::plane::status::Failure;

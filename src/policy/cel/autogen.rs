@@ -15,8 +15,21 @@ const CONTROLLERS: [(&str, &str, &str); 6] = [
     ("statefulsets", "apps", "spec.template"),
 ];
 
+/// Where a controller holds the template of its pods.
+pub(crate) type Place = &'static str;
+
 /// The specs to add for a policy's `spec`, one for each place of a pod template.
 pub(crate) fn rules(spec: &Value) -> Vec<Value> {
+    let rewritten = controllers(spec).into_iter().map(|(place, constraints)| {
+        let mut rewritten = shift(spec, place);
+        rewritten["matchConstraints"] = constraints;
+        rewritten
+    });
+    rewritten.collect()
+}
+
+/// The constraints that a policy about pods has for their controllers, one for each place of a pod template.
+pub(crate) fn controllers(spec: &Value) -> Vec<(Place, Value)> {
     if !is_about_pods(&spec["matchConstraints"]) {
         return Vec::new();
     }
@@ -32,12 +45,9 @@ pub(crate) fn rules(spec: &Value) -> Vec<Value> {
                 json!({"apiGroups": [group], "apiVersions": ["v1"], "resources": [name], "operations": operations})
             })
             .collect();
-        if rules.is_empty() {
-            continue;
+        if !rules.is_empty() {
+            made.push((template, json!({"resourceRules": rules})));
         }
-        let mut rewritten = shift(spec, template);
-        rewritten["matchConstraints"] = json!({"resourceRules": rules});
-        made.push(rewritten);
     }
     made
 }

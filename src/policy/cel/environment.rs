@@ -1,38 +1,37 @@
 //! What expressions of policies may use.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use crate::expr::cel::{Env, Fields, ObjectType, Program, Type};
+use crate::expr::admission::{Result_, Variables, declarations, with_types};
+use crate::expr::cel::{Env, Program, Type};
 
 use super::super::reader::{Reader, Result};
 
-static BASE: LazyLock<Env> = LazyLock::new(|| {
-    let object = || Type::map(Type::String, Type::Dyn);
-    Env::kubernetes().with_bind().with_extensions().with_variables([
-        ("object", object()),
-        ("oldObject", object()),
-        ("namespaceObject", Type::Dyn),
-        ("request", Type::Dyn),
-    ])
-});
+static BASE: LazyLock<Env> =
+    LazyLock::new(|| Env::kubernetes().with_bind().with_extensions().with_variables(declarations()));
 
 /// The environment at a place of a policy: with the variables that stand before it.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    variables: BTreeMap<Arc<str>, Type>,
+    variables: Variables,
 }
 
 impl Scope {
-    /// Makes a variable known to what comes after it.
-    pub(super) fn declare(&mut self, name: &str, program: &Program) {
-        self.variables.insert(name.into(), declared(program.output()));
+    /// Compiles a list of variables, each of which sees those before it.
+    pub(super) fn define(&mut self, list: &[Reader<'_>]) -> Result<Vec<(String, Program)>> {
+        let mut variables = Vec::with_capacity(list.len());
+        for variable in list {
+            let name = variable.string("name")?.ok_or_else(|| variable.error("name is missing"))?;
+            let program = self.compile(&super::expression(variable)?)?;
+            self.variables.add(&name, Some(&program));
+            variables.push((name, program));
+        }
+        Ok(variables)
     }
 
     /// Compiles the expression that a field holds.
     pub(super) fn compile(&self, reader: &Reader<'_>) -> Result<Program> {
-        let variables = ObjectType::new("kubernetes.variables", Fields::Named(self.variables.clone()));
-        let env = BASE.with_variable("variables", Type::Object(variables));
+        let env = self.variables.declare(&BASE);
         env.compile(reader.text()?).map_err(|error| reader.error(error.summary))
     }
 
@@ -45,14 +44,13 @@ impl Scope {
             other => Err(reader.error(format!("must evaluate to bool but got {other}"))),
         }
     }
-}
 
-/// The type of a variable: only plain ones are known.
-fn declared(ty: &Type) -> Type {
-    match ty {
-        Type::List(item) => Type::list(declared(item)),
-        Type::Map(pair) => Type::map(declared(&pair.0), declared(&pair.1)),
-        Type::Object(_) | Type::Opaque(..) | Type::Param(_) | Type::Type(_) => Type::Dyn,
-        plain => plain.clone(),
+    /// Compiles an expression that makes objects or patches.
+    pub(super) fn compile_change(&self, reader: &Reader<'_>, result: Result_) -> Result<Program> {
+        let text = reader.text()?;
+        let env = with_types(&self.variables.declare(&BASE), text);
+        let program = env.compile(text).map_err(|error| reader.error(error.summary))?;
+        result.check(&program).map_err(|why| reader.error(why))?;
+        Ok(program)
     }
 }

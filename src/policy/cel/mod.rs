@@ -1,4 +1,4 @@
-//! Rules in CEL: `validate.cel` of a classic rule, and ValidatingPolicy.
+//! Rules in CEL: `validate.cel` of a classic rule, ValidatingPolicy and MutatingPolicy.
 //!
 //! Expressions are compiled once; `variables` are worked out when an expression first looks at them. What a failed
 //! expression means differs by where it stands: see [`Style`].
@@ -10,7 +10,8 @@ mod environment;
 mod exception;
 mod field;
 mod inputs;
-mod validating;
+mod kinds;
+mod mutating;
 
 use std::collections::BTreeMap;
 
@@ -25,10 +26,10 @@ use condition::{Condition, Met};
 use environment::Scope;
 use inputs::Inputs;
 
-pub(crate) use autogen::rules as autogen;
 pub(crate) use constraints::Constraints;
 pub(crate) use exception::Exception;
-pub(crate) use validating::{Validating, action, is_validating};
+pub(crate) use kinds::{CelKind, Part, Unusable, action};
+pub(crate) use mutating::Mutations;
 
 /// Whose words and rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,16 +89,13 @@ impl Validations {
         default_message: Option<String>,
     ) -> Result<Validations> {
         let mut scope = Scope::default();
-        let mut variables = Vec::new();
+        let list = reader.list("variables")?;
+        let variables = scope.define(&list)?;
         let mut fields = BTreeMap::new();
-        for variable in reader.list("variables")? {
-            let name = variable.string("name")?.ok_or_else(|| variable.error("name is missing"))?;
-            let program = scope.compile(&expression(&variable)?)?;
-            if let Some(field) = field::of_expression(expression(&variable)?.text()?, &fields) {
+        for (variable, (name, _)) in list.iter().zip(&variables) {
+            if let Some(field) = field::of_expression(expression(variable)?.text()?, &fields) {
                 fields.insert(name.clone(), field);
             }
-            scope.declare(&name, &program);
-            variables.push((name, program));
         }
         let conditions = conditions
             .iter()

@@ -10,7 +10,7 @@ use crate::yaml;
 
 use super::super::action::Action;
 use super::super::autogen;
-use super::super::cel::{self, Constraints, Validating, is_validating};
+use super::super::cel::{self, CelKind, Constraints, Part, Unusable};
 use super::super::exception::Exception;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
@@ -24,8 +24,6 @@ const OTHER_KINDS: &[(&str, &[&str])] = &[
     (
         "policies.kyverno.io",
         &[
-            "MutatingPolicy",
-            "NamespacedMutatingPolicy",
             "GeneratingPolicy",
             "NamespacedGeneratingPolicy",
             "DeletingPolicy",
@@ -48,8 +46,8 @@ impl PolicySet {
             let (group, kind) = (&*manifest.gvk.group, &*manifest.gvk.kind);
             if group == "kyverno.io" && KINDS.contains(&kind) {
                 set.add(manifest, &mut findings);
-            } else if is_validating(group, kind) {
-                set.add_validating(manifest, &mut findings);
+            } else if let Some(kind) = CelKind::of(group, kind) {
+                set.add_cel(manifest, kind, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
                 set.add_unsupported(manifest, &mut findings);
             }
@@ -97,72 +95,64 @@ impl PolicySet {
         };
         let matching = Constraints::compile(&constraints)
             .map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
-        self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
-        self.rules.push(Rule {
-            policy: self.policies.len(),
-            name: id.name().to_owned(),
-            path: spec.path.clone(),
-            matching,
-            entries: Vec::new(),
-            preconditions: None,
-            body: Body::Unsupported(message),
-            action: Action::enforced(),
-        });
-        let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
-        self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
+        let body = Body::Unsupported(message);
+        self.push(manifest, id.name().to_owned(), (matching, body, Action::enforced()));
+        self.add_policy(manifest, name);
     }
 
-    /// A ValidatingPolicy, and what it means for the controllers of pods. One that does not compile refuses all that it
-    /// could be about.
-    fn add_validating(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
-        let (id, number) = (&manifest.id, self.policies.len());
+    /// A policy in CEL, and what it means for the controllers of pods. One that does not compile refuses all that it could
+    /// be about.
+    fn add_cel(&mut self, manifest: &Manifest, kind: CelKind, findings: &mut Vec<Finding>) {
+        let id = &manifest.id;
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
-        let for_controllers = cel::autogen(spec.value);
-        let all = std::iter::once(spec.value).chain(&for_controllers);
-        for (at, value) in all.enumerate() {
-            let compiled = Validating::compile(&Reader::new(value, spec.path.clone()));
-            let (matching, body, action) = match compiled {
-                Ok(Some(Validating { matching, validations, action })) => {
-                    (matching, Body::Policy(Box::new(validations)), action)
-                }
-                Ok(None) => {
+        let place = |path: &FieldPath| yaml::locate(&manifest.origin.source, path);
+        for (at, part) in kind.parts(&spec).into_iter().enumerate() {
+            let (matching, body, action) = match part {
+                Ok(part) => part,
+                Err(Unusable::Elsewhere(path)) => {
                     let message = format!("policy {}: only objects of Kubernetes are judged", id.name());
-                    let place = yaml::locate(
-                        &manifest.origin.source,
-                        &FieldPath::of_keys(["spec", "evaluation", "mode"]),
-                    );
-                    findings.push(Finding::warning(Code::PolicyUnsupported, message).about(id).at(place));
+                    let finding = Finding::warning(Code::PolicyUnsupported, message).about(id);
+                    findings.push(finding.at(place(&path)));
                     continue;
                 }
-                Err(error) => {
+                Err(Unusable::Broken(error, constraints)) => {
                     let why = format!("{}: {}", error.path, error.message);
                     // What is wrong with it was said of the spec it was made from.
                     if at == 0 {
                         let message = format!("policy {}: {why}", full_name(id));
-                        let place = yaml::locate(&manifest.origin.source, &error.path);
-                        findings.push(Finding::error(Code::PolicyInvalid, message).about(id).at(place));
+                        let finding = Finding::error(Code::PolicyInvalid, message).about(id);
+                        findings.push(finding.at(place(&error.path)));
                     }
-                    let constraints = Reader::new(&value["matchConstraints"], FieldPath::default());
-                    let matching = Constraints::compile(&constraints)
-                        .map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
+                    let constraints = Constraints::compile(&Reader::new(&constraints, FieldPath::default()));
+                    let matching =
+                        constraints.map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
                     (matching, Body::Broken(why), Action::enforced())
                 }
             };
-            self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
-            self.rules.push(Rule {
-                policy: number,
-                name: String::new(),
-                path: spec.path.clone(),
-                matching,
-                entries: Vec::new(),
-                preconditions: None,
-                body,
-                action,
-            });
+            self.push(manifest, String::new(), (matching, body, action));
         }
+        self.add_policy(manifest, full_name(id));
+    }
+
+    /// Adds a rule of the policy that is added next.
+    fn push(&mut self, manifest: &Manifest, name: String, (matching, body, action): Part) {
+        self.index.add(self.rules.len() as u32, manifest.id.namespace(), matching.kinds());
+        self.rules.push(Rule {
+            policy: self.policies.len(),
+            name,
+            path: FieldPath::of_keys(["spec"]),
+            matching,
+            entries: Vec::new(),
+            preconditions: None,
+            body,
+            action,
+        });
+    }
+
+    fn add_policy(&mut self, manifest: &Manifest, name: String) {
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
-        let name = full_name(id);
-        self.policies.push(Policy { id: id.clone(), name, unscored: false, source, line });
+        let id = manifest.id.clone();
+        self.policies.push(Policy { id, name, unscored: false, source, line });
     }
 
     fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {

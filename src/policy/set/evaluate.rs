@@ -25,7 +25,7 @@ impl PolicySet {
         let base = OnceCell::new();
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
-            if matches!(rule.body, Body::Generate(_) | Body::Mutate(_)) {
+            if matches!(rule.body, Body::Generate(_)) || rule.body.mutates().is_some() {
                 continue;
             }
             if let Body::Policy(validations) = &rule.body {
@@ -39,33 +39,67 @@ impl PolicySet {
         outcomes
     }
 
-    /// Applies all `mutate` rules that match an object, each to what the ones before made of it.
+    /// Applies all rules that change an object, each to what the ones before made of it: those of classic policies, then
+    /// those of policies in CEL.
     pub fn mutate(&self, request: &Request<'_>, schemas: &Schemas) -> (Option<Value>, Vec<RuleOutcome>) {
         let mut current: Option<Value> = None;
         let mut outcomes = Vec::new();
-        for rule in self.matching(request, &Subjected::of(request)) {
-            let Body::Mutate(mutate) = &rule.body else { continue };
+        let object = Subjected::of(request);
+        let matching = self.matching(request, &object);
+        let mut rules: Vec<(u8, &Rule)> =
+            matching.filter_map(|rule| Some((rule.body.mutates()?, rule))).collect();
+        rules.sort_by_key(|(phase, _)| *phase);
+        for (_, rule) in rules {
             let now = current.as_ref().unwrap_or(request.object);
             let request = Request { object: now, ..*request };
             let object = Subjected::of(&request);
             if !rule.matching.matches(&object) {
                 continue;
             }
-            let images = Images::of(now);
-            let base = self.context(&request, &images);
-            let mut context = base.child();
-            let policy = &self.policies[rule.policy].name;
-            variables::bind_rule(&mut context, &request, policy, &rule.name, &rule.entries);
-            let (judgement, changed) = match self.spared(rule, &object, &context) {
-                Some(judgement) => (judgement, None),
-                None => mutate.evaluate(now, schemas.type_of(&object.gvk).as_ref(), &context),
-            };
-            outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
+            let (outcome, changed) = self.change(rule, &request, &object, schemas);
+            outcomes.push(outcome);
             if changed.is_some() {
                 current = changed;
             }
         }
         (current, outcomes)
+    }
+
+    /// What one rule makes of an object.
+    fn change(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+        schemas: &Schemas,
+    ) -> (RuleOutcome, Option<Value>) {
+        let enforces = rule.action.enforces(object);
+        let mutate = match &rule.body {
+            Body::Mutations(mutations) => {
+                if let Some(outcome) = self.excepted(rule, request, enforces) {
+                    return (outcome, None);
+                }
+                let (judgement, changed) = mutations.evaluate(request, schemas);
+                let failed = judgement.verdict == Verdict::Error;
+                let outcome = self.outcome(rule, judgement, enforces);
+                return (if failed { outcome.of_rule("evaluation") } else { outcome }, changed);
+            }
+            Body::Mutate(mutate) => mutate,
+            _ => {
+                let judgement = Judgement::new(Verdict::Skip, "the rule changes nothing");
+                return (self.outcome(rule, judgement, enforces), None);
+            }
+        };
+        let images = Images::of(request.object);
+        let base = self.context(request, &images);
+        let mut context = base.child();
+        let policy = &self.policies[rule.policy].name;
+        variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
+        let (judgement, changed) = match self.spared(rule, object, &context) {
+            Some(judgement) => (judgement, None),
+            None => mutate.evaluate(request.object, schemas.type_of(&object.gvk).as_ref(), &context),
+        };
+        (self.outcome(rule, judgement, enforces), changed)
     }
 
     pub(super) fn context<'a>(&self, request: &Request<'a>, images: &'a Images<'a>) -> Context<'a> {
@@ -94,15 +128,15 @@ impl PolicySet {
         object: &Subjected<'_>,
     ) -> RuleOutcome {
         let enforces = rule.action.enforces(object);
-        let policy = self.policies[rule.policy].id.kind();
-        let name = &self.policies[rule.policy].name;
-        match cel::Exception::among(&self.cel_exceptions, policy, name, request) {
-            Some(judgement) => {
-                let outcome = self.outcome(rule, judgement, enforces);
-                RuleOutcome { rule: "exception".to_owned(), ..outcome }
-            }
-            None => self.outcome(rule, validations.evaluate("", request), enforces),
-        }
+        self.excepted(rule, request, enforces)
+            .unwrap_or_else(|| self.outcome(rule, validations.evaluate("", request), enforces))
+    }
+
+    /// The outcome if an exception from a policy in CEL is about the object.
+    fn excepted(&self, rule: &Rule, request: &Request<'_>, enforces: bool) -> Option<RuleOutcome> {
+        let policy = &self.policies[rule.policy];
+        let judgement = cel::Exception::among(&self.cel_exceptions, policy.id.kind(), &policy.name, request)?;
+        Some(self.outcome(rule, judgement, enforces).of_rule("exception"))
     }
 
     fn judge(
@@ -117,8 +151,8 @@ impl PolicySet {
             Body::Unsupported(why) => {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }
-            Body::Generate(_) | Body::Mutate(_) | Body::Policy(_) => return None,
             Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) => {}
+            _ => return None,
         }
         let mut context = base.child();
         let policy = &self.policies[rule.policy].name;

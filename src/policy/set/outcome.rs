@@ -47,6 +47,11 @@ pub struct Generated {
 }
 
 impl RuleOutcome {
+    /// The same under another name of the rule.
+    pub(super) fn of_rule(self, rule: &str) -> RuleOutcome {
+        RuleOutcome { rule: rule.to_owned(), ..self }
+    }
+
     /// The verdict as reports show it.
     pub fn reported(&self) -> Verdict {
         match self.result {

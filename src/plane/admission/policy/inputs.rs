@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::attributes::Attributes;
-use super::{Variable, authorizer};
+use super::authorizer;
 use crate::expr::cel::{Bindings, Value};
 use crate::plane::kinds::Resource;
 
@@ -37,8 +37,8 @@ pub(in crate::plane::admission) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// The variables for expressions.
-    pub fn bindings(&self, variables: &'a [Variable]) -> Bindings<'a> {
+    /// What expressions see, but for a policy's own variables.
+    pub fn bindings(&self) -> Bindings<'a> {
         let mut bindings = Bindings::new()
             .with("object", Value::of_json(&self.shown.object))
             .with("oldObject", Value::of_json(&self.shown.old))
@@ -48,11 +48,6 @@ impl<'a> Inputs<'a> {
         let (authorizer, resource) = authorizer::values(self.attributes);
         bindings.set("authorizer", authorizer);
         bindings.set("authorizer.requestResource", resource);
-        for variable in variables {
-            if let Some(program) = variable.expression.program() {
-                bindings.define("variables", &variable.name, program);
-            }
-        }
         bindings
     }
 }

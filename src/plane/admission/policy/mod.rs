@@ -2,17 +2,12 @@
 
 mod authorizer;
 mod definitions;
-mod dynamic;
-mod environment;
-mod expression;
 mod inputs;
 mod mutating;
 mod params;
 mod validating;
 
 pub(crate) use self::definitions::mutating_kinds;
-pub(super) use self::environment::{Place, Variables};
-pub(super) use self::expression::{Conditions, Result_, compile};
 pub(super) use self::inputs::{Inputs, Shown};
 pub(super) use self::mutating::{Policy as MutatingPolicy, change};
 pub(super) use self::validating::{Policy as ValidatingPolicy, judge};
@@ -20,34 +15,6 @@ pub(super) use self::validating::{Policy as ValidatingPolicy, judge};
 use serde_json::Value;
 
 use super::matching::Constraints;
-use crate::model::Gvk;
-
-/// A variable that expressions of a policy share.
-#[derive(Debug)]
-pub(super) struct Variable {
-    name: String,
-    expression: expression::Expression,
-}
-
-/// The variables of a policy, each of which sees those before it.
-fn variables(list: &Value, params: bool) -> (Vec<Variable>, Variables) {
-    let mut known = Variables::default();
-    let mut compiled = Vec::new();
-    for variable in list.as_array().into_iter().flatten() {
-        let text = |field: &str| variable[field].as_str().unwrap_or_default();
-        let place = Place::condition(params);
-        let expression =
-            expression::Expression::new(text("expression"), Result_::Anything, place, Some(&known));
-        known.add(text("name"), expression.program());
-        compiled.push(Variable { name: text("name").to_owned(), expression });
-    }
-    (compiled, known)
-}
-
-/// The kind of a policy's parameters.
-fn param_kind(kind: &Value) -> Option<Gvk> {
-    Some(Gvk::new(kind["apiVersion"].as_str()?, kind["kind"].as_str()?))
-}
 
 /// What puts a policy to work.
 #[derive(Debug)]

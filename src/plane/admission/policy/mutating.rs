@@ -1,21 +1,17 @@
 //! MutatingAdmissionPolicy.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::environment::Place;
-use super::expression::{Conditions, Expression, OutOfBudget, Result_};
 use super::inputs::{self, Inputs, Shown};
-use super::{Binding, Variable, dynamic, param_kind, params, variables};
-use crate::expr::cel::{Budget, Value};
-use crate::model::Gvk;
+use super::{Binding, params};
+use crate::expr::admission::{Change, Mutation, Mutator, PatchOperation};
+use crate::merge::json_patch::{self, Operation};
 use crate::plane::admission::attributes::Attributes;
 use crate::plane::admission::matching::Constraints;
 use crate::plane::admission::mutating::Reinvocation;
 use crate::plane::kinds::Resource;
-use crate::plane::patch::{self, Operation};
 use crate::plane::status::Failure;
 
 /// A policy, compiled.
@@ -23,48 +19,17 @@ use crate::plane::status::Failure;
 pub(in crate::plane::admission) struct Policy {
     pub name: String,
     pub constraints: Constraints,
-    params: Option<Gvk>,
-    ignores_failures: bool,
-    reinvoked: bool,
-    conditions: Conditions,
-    variables: Vec<Variable>,
-    mutations: Vec<Mutation>,
-}
-
-#[derive(Debug)]
-enum Mutation {
-    /// An object that is merged as an apply merges.
-    Apply(Expression),
-    /// A list of operations.
-    Patch(Expression),
+    mutator: Mutator,
 }
 
 impl Policy {
     /// A policy, compiled. What does not compile fails when it is evaluated.
     pub fn of(body: &Json) -> Policy {
         let spec = &body["spec"];
-        let kind = param_kind(&spec["paramKind"]);
-        let with_params = kind.is_some();
-        let (variables, known) = variables(&spec["variables"], with_params);
-        let place = Place::mutation(with_params);
-        let expression = |value: &Json, result| {
-            Expression::new(value["expression"].as_str().unwrap_or_default(), result, place, Some(&known))
-        };
-        let mutations = spec["mutations"].as_array().into_iter().flatten();
-        let mutations = mutations.map(|mutation| match mutation["patchType"].as_str() {
-            Some("JSONPatch") => Mutation::Patch(expression(&mutation["jsonPatch"], Result_::Patch)),
-            _ => Mutation::Apply(expression(&mutation["applyConfiguration"], Result_::Object)),
-        });
-        let mutations = mutations.collect();
         Policy {
             name: body["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
             constraints: Constraints::of_policy(&spec["matchConstraints"]),
-            ignores_failures: spec["failurePolicy"] == "Ignore",
-            reinvoked: spec["reinvocationPolicy"] == "IfNeeded",
-            conditions: Conditions::of(&spec["matchConditions"], with_params, Some(&known)),
-            params: kind,
-            variables,
-            mutations,
+            mutator: Mutator::of(spec, true),
         }
     }
 }
@@ -95,16 +60,9 @@ impl Invocation<'_> {
     ) -> Result<Json, String> {
         let shown = Shown::of(attributes, &self.form, Some(object), old);
         let inputs = Inputs { shown: &shown, namespace, params: &self.params, attributes };
-        let bindings = inputs.bindings(&self.policy.variables);
-        let budget = RefCell::new(Budget::kubernetes());
-        let (Mutation::Apply(expression) | Mutation::Patch(expression)) = mutation;
-        let value = match expression.evaluate(&bindings, &budget) {
-            Ok(value) => value?,
-            Err(OutOfBudget) => return Err(OutOfBudget::MESSAGE.to_owned()),
-        };
-        let after = match mutation {
-            Mutation::Apply(_) => merged(attributes, &self.form, &shown.object, &value)?,
-            Mutation::Patch(_) => patched(&shown.object, &value)?,
+        let after = match self.policy.mutator.change(mutation, inputs.bindings())? {
+            Change::Configuration(part) => merged(attributes, &self.form, &shown.object, part)?,
+            Change::Operations(operations) => patched(&shown.object, operations)?,
         };
         let mut after = attributes.in_own_form(&self.form, after);
         attributes.call.normalise(&mut after, false);
@@ -120,7 +78,7 @@ impl Invocation<'_> {
     ) -> Result<bool, String> {
         let shown = Shown::of(attributes, &self.form, Some(object), old);
         let inputs = Inputs { shown: &shown, namespace, params: &self.params, attributes };
-        self.policy.conditions.met(&inputs.bindings(&self.policy.variables), self.policy.ignores_failures)
+        self.policy.mutator.is_meant(inputs.bindings())
     }
 }
 
@@ -129,49 +87,23 @@ fn merged(
     attributes: &Attributes<'_>,
     form: &Resource,
     object: &Json,
-    value: &Value<'_>,
+    mut part: Json,
 ) -> Result<Json, String> {
-    dynamic::check_names(value, "Object").map_err(|why| format!("type mismatch: {why}"))?;
-    let mut patch = value.to_json();
-    patch["apiVersion"] = object["apiVersion"].clone();
-    patch["kind"] = object["kind"].clone();
-    attributes
-        .call
-        .server
-        .registry()
-        .types
-        .overlay(form, object, &patch)
-        .map_err(|why| format!("error applying patch: {why}"))
+    part["apiVersion"] = object["apiVersion"].clone();
+    part["kind"] = object["kind"].clone();
+    let types = &attributes.call.server.registry().types;
+    types.overlay(form, object, &part).map_err(|why| format!("error applying patch: {why}"))
 }
 
 /// The object after the operations that an expression made.
-fn patched(object: &Json, value: &Value<'_>) -> Result<Json, String> {
-    let items = value.items().map_err(|error| error.to_string())?;
-    let operations: Result<Vec<Operation>, String> = items.iter().map(operation).collect();
-    match patch::apply(object, &operations?) {
+fn patched(object: &Json, operations: Vec<PatchOperation>) -> Result<Json, String> {
+    let operation = |one: PatchOperation| Operation::new(one.op, one.path, one.from, one.value);
+    let operations: Vec<Operation> = operations.into_iter().map(operation).collect();
+    match json_patch::apply(object, &operations) {
         Ok(patched) => Ok(patched),
         Err(error) if error.test_failed => Ok(object.clone()),
         Err(error) => Err(format!("JSON Patch: {error}")),
     }
-}
-
-fn operation(item: &Value<'_>) -> Result<Operation, String> {
-    let Value::Struct(item) = item else {
-        return Err(
-            "type mismatch: JSONPatchType.expression should evaluate to array of JSONPatch".to_owned()
-        );
-    };
-    let text = |field: &str| item.fields.get(field).and_then(Value::as_str).map(str::to_owned);
-    let value = item.fields.get("value");
-    if let Some(object @ Value::Struct(made)) = value {
-        dynamic::check_names(object, &made.name).map_err(|why| format!("type mismatch: {why}"))?;
-    }
-    Ok(Operation::new(
-        text("op").unwrap_or_default(),
-        text("path").unwrap_or_default(),
-        text("from"),
-        value.map(Value::to_json),
-    ))
 }
 
 /// A policy that could not do its work.
@@ -200,7 +132,7 @@ pub(in crate::plane::admission) fn change(
     let mut changed = false;
     for invocation in &invocations {
         let mut complain = |message: String| {
-            if !invocation.policy.ignores_failures {
+            if !invocation.policy.mutator.ignores_failures() {
                 let (policy, binding) = (&invocation.policy.name, &invocation.binding.name);
                 let message = format!("policy '{policy}' with binding '{binding}' denied request: {message}");
                 problems.push(Problem { message, invalid: true });
@@ -219,7 +151,7 @@ pub(in crate::plane::admission) fn change(
             continue;
         }
         let before = current.clone();
-        for mutation in &invocation.policy.mutations {
+        for mutation in &invocation.policy.mutator.mutations {
             match invocation.apply(mutation, attributes, &namespace, current, old) {
                 Ok(after) => *current = after,
                 Err(why) => complain(why),
@@ -229,7 +161,7 @@ pub(in crate::plane::admission) fn change(
             changed = true;
             state.changed();
         }
-        if invocation.policy.reinvoked {
+        if invocation.policy.mutator.reinvoked {
             state.asked(&id);
         }
     }
@@ -248,7 +180,7 @@ fn invocations<'a>(
     let mut found = Vec::new();
     for (policy, bindings) in policies {
         let mut complain = |binding: Option<&Binding>, why: &str| {
-            if policy.ignores_failures {
+            if policy.mutator.ignores_failures() {
                 return;
             }
             let message = match binding {
@@ -268,7 +200,7 @@ fn invocations<'a>(
                 continue;
             }
         };
-        if let Err(why) = params::check_kind(server, policy.params.as_ref()) {
+        if let Err(why) = params::check_kind(server, policy.mutator.params.as_ref()) {
             complain(None, &why);
             continue;
         }
@@ -287,7 +219,12 @@ fn invocations<'a>(
                     continue;
                 }
             }
-            match params::collect(server, policy.params.as_ref(), &binding.params, &attributes.namespace) {
+            match params::collect(
+                server,
+                policy.mutator.params.as_ref(),
+                &binding.params,
+                &attributes.namespace,
+            ) {
                 Ok(params) => found.extend(params.into_iter().map(|params| Invocation {
                     policy,
                     binding,

@@ -1,22 +1,16 @@
 //! ValidatingAdmissionPolicy.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::environment::Place;
-use super::expression::{Conditions, Expression, OutOfBudget, Result_};
 use super::inputs::{self, Inputs, Shown};
-use super::{Action, Binding, Variable, param_kind, params, variables};
-use crate::expr::cel::{Bindings, Budget, Value};
-use crate::model::Gvk;
+use super::{Action, Binding, params};
+use crate::expr::admission::{Decision, Outcome, Validator};
 use crate::plane::admission::attributes::Attributes;
 use crate::plane::admission::matching::Constraints;
 use crate::plane::status::Failure;
 
-/// The longest message that an expression may make.
-const MESSAGE_LIMIT: usize = 5 * 1024;
 /// The longest value of an audit annotation.
 const ANNOTATION_LIMIT: usize = 10 * 1024;
 
@@ -25,182 +19,18 @@ const ANNOTATION_LIMIT: usize = 10 * 1024;
 pub(in crate::plane::admission) struct Policy {
     pub name: String,
     pub constraints: Constraints,
-    params: Option<Gvk>,
-    ignores_failures: bool,
-    conditions: Conditions,
-    variables: Vec<Variable>,
-    validations: Vec<Validation>,
-    annotations: Vec<(String, Expression)>,
-}
-
-#[derive(Debug)]
-struct Validation {
-    expression: Expression,
-    message: String,
-    message_expression: Option<Expression>,
-    reason: &'static str,
-}
-
-/// What a validation that does not hold says.
-struct Decision {
-    index: usize,
-    message: String,
-    reason: &'static str,
-}
-
-/// What a policy says for one parameter.
-#[derive(Default)]
-struct Outcome {
-    failed: Vec<Decision>,
-    annotations: Vec<(String, String)>,
-    /// Audit annotations that could not be worked out.
-    errors: Vec<String>,
-}
-
-impl Outcome {
-    /// Nothing but an error.
-    fn error(policy: &Policy, message: String) -> Outcome {
-        let failed = if policy.ignores_failures {
-            Vec::new()
-        } else {
-            vec![Decision { index: 0, message, reason: "" }]
-        };
-        Outcome { failed, ..Outcome::default() }
-    }
+    validator: Validator,
 }
 
 impl Policy {
     /// A policy, compiled. What does not compile fails when it is evaluated.
     pub fn of(body: &Json) -> Policy {
         let spec = &body["spec"];
-        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        let list = |field: &str| spec[field].as_array().into_iter().flatten();
-        let kind = param_kind(&spec["paramKind"]);
-        let with_params = kind.is_some();
-        let (variables, known) = variables(&spec["variables"], with_params);
-        let place = Place::condition(with_params);
-        let expression = |value: &Json, result, place| {
-            Expression::new(value.as_str().unwrap_or_default(), result, place, Some(&known))
-        };
-        let validations = list("validations").map(|validation| Validation {
-            expression: expression(&validation["expression"], Result_::Bool, place),
-            message: text(&validation["message"]).trim().to_owned(),
-            message_expression: validation["messageExpression"].as_str().filter(|text| !text.is_empty()).map(
-                |_| expression(&validation["messageExpression"], Result_::Text, Place::message(with_params)),
-            ),
-            reason: reason(&validation["reason"]),
-        });
-        let validations = validations.collect();
-        let annotations = list("auditAnnotations").map(|annotation| {
-            let value = expression(&annotation["valueExpression"], Result_::TextOrNull, place);
-            (text(&annotation["key"]), value)
-        });
-        let annotations = annotations.collect();
         Policy {
-            name: text(&body["metadata"]["name"]),
+            name: body["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
             constraints: Constraints::of_policy(&spec["matchConstraints"]),
-            ignores_failures: spec["failurePolicy"] == "Ignore",
-            conditions: Conditions::of(&spec["matchConditions"], with_params, Some(&known)),
-            params: kind,
-            variables,
-            validations,
-            annotations,
+            validator: Validator::of(spec, true),
         }
-    }
-
-    fn evaluate(&self, inputs: &Inputs<'_>) -> Outcome {
-        let bindings = inputs.bindings(&self.variables);
-        match self.conditions.met(&bindings, self.ignores_failures) {
-            Ok(true) => {}
-            Ok(false) => return Outcome::default(),
-            Err(why) => return Outcome::error(self, why),
-        }
-        // Each list of expressions works out the variables anew.
-        let bindings = inputs.bindings(&self.variables);
-        let messages = inputs.bindings(&self.variables);
-        let mut outcome = match self.validate(&bindings, &messages) {
-            Ok(failed) => Outcome { failed, ..Outcome::default() },
-            Err(OutOfBudget) => return Outcome::error(self, OutOfBudget::MESSAGE.to_owned()),
-        };
-        let bindings = inputs.bindings(&self.variables);
-        let budget = RefCell::new(Budget::kubernetes());
-        for (key, expression) in &self.annotations {
-            match expression.evaluate(&bindings, &budget) {
-                Err(OutOfBudget) => return Outcome::error(self, OutOfBudget::MESSAGE.to_owned()),
-                Ok(Ok(Value::String(text))) if !text.trim().is_empty() => {
-                    outcome.annotations.push((key.clone(), text.trim().to_owned()));
-                }
-                Ok(Ok(Value::Null | Value::String(_))) => {}
-                Ok(Ok(other)) => outcome.errors.push(format!(
-                    "valueExpression '{}' resulted in unsupported return type: {}. Return type must be either string or null.",
-                    expression.text,
-                    other.type_name()
-                )),
-                Ok(Err(_)) if self.ignores_failures => {}
-                Ok(Err(why)) => outcome.errors.push(why),
-            }
-        }
-        outcome
-    }
-
-    fn validate<'a>(
-        &'a self,
-        bindings: &Bindings<'a>,
-        messages: &Bindings<'a>,
-    ) -> Result<Vec<Decision>, OutOfBudget> {
-        let budget = RefCell::new(Budget::kubernetes());
-        let mut results = Vec::with_capacity(self.validations.len());
-        for validation in &self.validations {
-            results.push(validation.expression.evaluate(bindings, &budget)?);
-        }
-        let mut failed = Vec::new();
-        for (index, (validation, result)) in self.validations.iter().zip(results).enumerate() {
-            match result {
-                Ok(Value::Bool(true)) => {}
-                Err(_) if self.ignores_failures => {}
-                Err(message) => failed.push(Decision { index, message, reason: "" }),
-                Ok(_) => match validation.message(messages, &budget) {
-                    Ok(message) => failed.push(Decision { index, message, reason: validation.reason }),
-                    Err(OutOfBudget) if self.ignores_failures => {}
-                    Err(OutOfBudget) => {
-                        let message = format!("failed messageExpression: {}", OutOfBudget::MESSAGE);
-                        failed.push(Decision { index, message, reason: "" });
-                    }
-                },
-            }
-        }
-        Ok(failed)
-    }
-}
-
-impl Validation {
-    /// What is said when it does not hold.
-    fn message<'a>(
-        &'a self,
-        bindings: &Bindings<'a>,
-        budget: &RefCell<Budget>,
-    ) -> Result<String, OutOfBudget> {
-        if let Some(expression) = &self.message_expression
-            && let Ok(Value::String(message)) = expression.evaluate(bindings, budget)?
-        {
-            let message = message.trim();
-            if !message.is_empty() && message.len() <= MESSAGE_LIMIT && !message.contains('\n') {
-                return Ok(message.to_owned());
-            }
-        }
-        if self.message.is_empty() {
-            return Ok(format!("failed expression: {}", self.expression.text.trim()));
-        }
-        Ok(self.message.clone())
-    }
-}
-
-fn reason(reason: &Json) -> &'static str {
-    match reason.as_str() {
-        Some("Unauthorized") => "Unauthorized",
-        Some("Forbidden") => "Forbidden",
-        Some("RequestEntityTooLarge") => "RequestEntityTooLarge",
-        _ => "Invalid",
     }
 }
 
@@ -239,7 +69,7 @@ struct Judging<'a> {
 
 impl Judging<'_> {
     fn misconfigured(&mut self, binding: Option<&Binding>, why: &str) {
-        if self.policy.ignores_failures {
+        if self.policy.validator.ignores_failures() {
             return;
         }
         let policy = &self.policy.name;
@@ -265,7 +95,7 @@ impl Judging<'_> {
             }
         };
         let server = self.attributes.call.server;
-        if let Err(why) = params::check_kind(server, self.policy.params.as_ref()) {
+        if let Err(why) = params::check_kind(server, self.policy.validator.params.as_ref()) {
             self.misconfigured(None, &why);
             return Ok(());
         }
@@ -287,7 +117,8 @@ impl Judging<'_> {
                 }
             }
             let namespace = &self.attributes.namespace;
-            let found = params::collect(server, self.policy.params.as_ref(), &binding.params, namespace);
+            let found =
+                params::collect(server, self.policy.validator.params.as_ref(), &binding.params, namespace);
             let found = match found {
                 Ok(found) => found,
                 Err(why) => {
@@ -301,12 +132,9 @@ impl Judging<'_> {
             });
             for param in found {
                 let params = param.unwrap_or_default();
-                let outcome = self.policy.evaluate(&Inputs {
-                    shown,
-                    namespace,
-                    params: &params,
-                    attributes: self.attributes,
-                });
+                let attributes = self.attributes;
+                let inputs = Inputs { shown, namespace, params: &params, attributes };
+                let outcome = self.policy.validator.evaluate(|| inputs.bindings());
                 self.take(binding, outcome, &mut annotations);
             }
         }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::report::{Report, items, text};
 use super::resources;
+use crate::expr::admission::{Place, Result_, Variables, compile};
 use crate::expr::cel::is_reserved;
-use crate::plane::admission::policy::{Place, Result_, Variables, compile};
 
 /// Conditions of a policy or webhook. They see no variables.
 pub(super) fn match_conditions(list: &Value, params: bool, at: &str, report: &mut Report) {

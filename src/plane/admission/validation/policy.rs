@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::expression::{self, check};
 use super::report::{Report, items, text};
 use super::resources;
-use crate::plane::admission::policy::{Place, Result_, Variables};
+use crate::expr::admission::{Place, Result_, Variables};
 
 const ANNOTATIONS: usize = 20;
 const ANNOTATION_LENGTH: usize = 5 * 1024;

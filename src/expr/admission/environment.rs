@@ -7,7 +7,7 @@ use crate::expr::cel::{Env, Fields, ObjectType, Program, Type};
 
 /// What differs from one place of an expression to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plane::admission) struct Place {
+pub(crate) struct Place {
     pub params: bool,
     pub authorizer: bool,
     /// Whether objects and patches can be made.
@@ -33,12 +33,20 @@ impl Place {
 
 /// Variables that were compiled before, in order, with the types that later ones see.
 #[derive(Debug, Clone, Default)]
-pub(in crate::plane::admission) struct Variables(BTreeMap<Arc<str>, Type>);
+pub(crate) struct Variables(BTreeMap<Arc<str>, Type>);
 
 impl Variables {
     /// After one more variable was compiled, or was not.
     pub fn add(&mut self, name: &str, program: Option<&Program>) {
         self.0.insert(name.into(), program.map_or(Type::Dyn, |program| declared(program.output())));
+    }
+}
+
+impl Variables {
+    /// An environment that knows them.
+    pub fn declare(&self, env: &Env) -> Env {
+        let ty = ObjectType::new("kubernetes.variables", Fields::Named(self.0.clone()));
+        env.with_variable("variables", Type::Object(ty))
     }
 }
 
@@ -60,21 +68,21 @@ fn declared(ty: &Type) -> Type {
     }
 }
 
-static BASE: LazyLock<Env> = LazyLock::new(|| {
-    super::authorizer::with_functions(&Env::kubernetes()).with_variables([
+/// The variables that every expression of a policy has.
+pub(crate) fn declarations() -> [(&'static str, Type); 4] {
+    [
         ("object", Type::Dyn),
         ("oldObject", Type::Dyn),
         ("namespaceObject", Type::Object(namespace())),
         ("request", Type::Object(request())),
-    ])
-});
+    ]
+}
+
+static BASE: LazyLock<Env> =
+    LazyLock::new(|| super::authorizer::with_functions(&Env::kubernetes()).with_variables(declarations()));
 
 /// The environment of an expression at a place; with `variables` also those.
-pub(in crate::plane::admission) fn environment(
-    place: Place,
-    variables: Option<&Variables>,
-    text: &str,
-) -> Env {
+pub(crate) fn environment(place: Place, variables: Option<&Variables>, text: &str) -> Env {
     let mut env = BASE.clone();
     if place.params {
         env = env.with_variable("params", Type::Dyn);
@@ -85,9 +93,8 @@ pub(in crate::plane::admission) fn environment(
             ("authorizer.requestResource", Type::Opaque(super::authorizer::RESOURCE_CHECK.into(), [].into())),
         ]);
     }
-    if let Some(Variables(fields)) = variables {
-        let ty = ObjectType::new("kubernetes.variables", Fields::Named(fields.clone()));
-        env = env.with_variable("variables", Type::Object(ty));
+    if let Some(variables) = variables {
+        env = variables.declare(&env);
     }
     if place.patches {
         env = super::dynamic::with_types(&env, text);

@@ -12,7 +12,7 @@ static NAMES: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\bObject(?:\s*\.\s*[A-Za-z_][A-Za-z0-9_]*)*").ok());
 
 /// Every type that a text can name. What an object may hold nobody knows before it is merged, so each has any field.
-pub(super) fn with_types(env: &Env, text: &str) -> Env {
+pub(crate) fn with_types(env: &Env, text: &str) -> Env {
     let mut names = BTreeSet::from(["Object".to_owned()]);
     for found in NAMES.iter().flat_map(|names| names.find_iter(text)) {
         names.insert(found.as_str().split_whitespace().collect());
@@ -34,7 +34,7 @@ pub(super) fn with_types(env: &Env, text: &str) -> Env {
 }
 
 /// Whether the types of nested objects say where they stand: `Object{spec: Object.spec{}}`.
-pub(super) fn check_names(value: &Value<'_>, at: &str) -> Result<(), String> {
+pub(crate) fn check_names(value: &Value<'_>, at: &str) -> Result<(), String> {
     match value {
         Value::Struct(object) => {
             if &*object.name != at {

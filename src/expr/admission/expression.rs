@@ -9,7 +9,7 @@ use crate::expr::cel::{Bindings, Budget, Program, Type, Value};
 
 /// What an expression's result may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plane::admission) enum Result_ {
+pub(crate) enum Result_ {
     Bool,
     Text,
     TextOrNull,
@@ -19,7 +19,7 @@ pub(in crate::plane::admission) enum Result_ {
 }
 
 /// Compiles an expression; or what is wrong with it, in the words of the real server.
-pub(in crate::plane::admission) fn compile(
+pub(crate) fn compile(
     text: &str,
     result: Result_,
     place: Place,
@@ -29,35 +29,39 @@ pub(in crate::plane::admission) fn compile(
         let what = if error.instantiation { "program instantiation failed" } else { "compilation failed" };
         format!("{what}: {}", error.message)
     })?;
-    let output = program.output();
-    let named = |name: &str| matches!(output, Type::Object(ty) if &**ty.name() == name);
-    let (fits, wanted) = match result {
-        Result_::Anything => (true, ""),
-        Result_::Bool => (*output == Type::Bool, "bool"),
-        Result_::Text => (*output == Type::String, "string"),
-        Result_::TextOrNull => (matches!(output, Type::String | Type::Null), "one of [string null_type]"),
-        Result_::Object => (named("Object"), "Object"),
-        Result_::Patch => {
-            let patches = matches!(output, Type::List(item) if matches!(&**item, Type::Object(ty) if &**ty.name() == "JSONPatch"));
-            (patches, "list(JSONPatch)")
-        }
-    };
-    if fits {
-        return Ok(program);
+    result.check(&program).map(|()| program)
+}
+
+impl Result_ {
+    /// Whether a program gives what is wanted.
+    pub fn check(self, program: &Program) -> Result<(), String> {
+        let output = program.output();
+        let named = |name: &str| matches!(output, Type::Object(ty) if &**ty.name() == name);
+        let (fits, wanted) = match self {
+            Result_::Anything => (true, ""),
+            Result_::Bool => (*output == Type::Bool, "bool"),
+            Result_::Text => (*output == Type::String, "string"),
+            Result_::TextOrNull => (matches!(output, Type::String | Type::Null), "one of [string null_type]"),
+            Result_::Object => (named("Object"), "Object"),
+            Result_::Patch => {
+                let patches = matches!(output, Type::List(item) if matches!(&**item, Type::Object(ty) if &**ty.name() == "JSONPatch"));
+                (patches, "list(JSONPatch)")
+            }
+        };
+        if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {output}")) }
     }
-    Err(format!("must evaluate to {wanted} but got {output}"))
 }
 
 /// A compiled expression and its text, which messages show.
 #[derive(Debug)]
-pub(in crate::plane::admission) struct Expression {
+pub(crate) struct Expression {
     pub text: String,
     program: Result<Program, String>,
 }
 
 /// The budget of all expressions for a request is used up.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::plane::admission) struct OutOfBudget;
+pub(crate) struct OutOfBudget;
 
 impl OutOfBudget {
     pub const MESSAGE: &str =
@@ -69,8 +73,18 @@ impl Expression {
         Expression { text: text.to_owned(), program: compile(text, result, place, variables) }
     }
 
+    /// What was compiled elsewhere.
+    pub fn compiled(text: &str, program: Program) -> Expression {
+        Expression { text: text.to_owned(), program: Ok(program) }
+    }
+
     pub fn program(&self) -> Option<&Program> {
         self.program.as_ref().ok()
+    }
+
+    /// What is wrong with it.
+    pub fn mistake(&self) -> Option<&str> {
+        self.program.as_ref().err().map(String::as_str)
     }
 
     /// Its value; or why it has none.
@@ -94,20 +108,25 @@ impl Expression {
 
 /// Conditions that a request must meet before anything else is looked at.
 #[derive(Debug, Default)]
-pub(in crate::plane::admission) struct Conditions(Vec<Expression>);
+pub(crate) struct Conditions(Vec<Expression>);
 
 /// What all match conditions of a policy or webhook may cost.
 const CONDITIONS_BUDGET: u64 = 2_500_000;
 
 impl Conditions {
     /// From a list of match conditions.
-    pub fn of(list: &Json, params: bool, variables: Option<&Variables>) -> Conditions {
+    pub fn of(list: &Json, place: Place, variables: Option<&Variables>) -> Conditions {
         let conditions = list.as_array().into_iter().flatten();
         let expressions = conditions.map(|condition| {
             let text = condition["expression"].as_str().unwrap_or_default();
-            Expression::new(text, Result_::Bool, Place::condition(params), variables)
+            Expression::new(text, Result_::Bool, place, variables)
         });
         Conditions(expressions.collect())
+    }
+
+    /// The expressions, in order.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.0.iter()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,126 @@
+//! The kinds of policies that are all CEL, each as the rules it means.
+
+use serde_json::Value;
+
+use crate::model::FieldPath;
+
+use super::super::action::Action;
+use super::super::matching::Matching;
+use super::super::reader::{CompileError, Reader, Result};
+use super::super::rule::Body;
+use super::autogen;
+use super::constraints::Constraints;
+use super::{Mutations, Validations};
+
+/// A kind of policies.kyverno.io.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CelKind {
+    /// ValidatingPolicy.
+    Validating,
+    /// MutatingPolicy.
+    Mutating,
+}
+
+/// What a rule is about, what it does, and what its failure means.
+pub(crate) type Part = (Matching, Body, Action);
+
+/// Why there is no rule.
+pub(crate) enum Unusable {
+    /// It is about something else than objects of Kubernetes, as this field says.
+    Elsewhere(FieldPath),
+    /// It does not compile; the constraints say what it could be about.
+    Broken(CompileError, Value),
+}
+
+impl CelKind {
+    /// By group and kind. A kind for one namespace means the same there.
+    pub(crate) fn of(group: &str, kind: &str) -> Option<CelKind> {
+        if group != "policies.kyverno.io" {
+            return None;
+        }
+        match kind.strip_prefix("Namespaced").unwrap_or(kind) {
+            "ValidatingPolicy" => Some(CelKind::Validating),
+            "MutatingPolicy" => Some(CelKind::Mutating),
+            _ => None,
+        }
+    }
+
+    /// The rules of a policy: one for what it says, and those for the controllers of pods.
+    pub(crate) fn parts(self, spec: &Reader<'_>) -> Vec<std::result::Result<Part, Unusable>> {
+        let mode = spec.field("evaluation").and_then(|evaluation| evaluation.field("mode"));
+        if let Some(mode) = mode.filter(|mode| mode.value != "Kubernetes") {
+            return vec![Err(Unusable::Elsewhere(mode.path))];
+        }
+        let constraints = spec.value["matchConstraints"].clone();
+        let broken = |constraints: Value| |error| Unusable::Broken(error, constraints);
+        match self {
+            CelKind::Validating => {
+                let rewritten = autogen::rules(spec.value);
+                let specs = std::iter::once(spec.value).chain(&rewritten);
+                specs
+                    .map(|spec_| {
+                        let reader = Reader::new(spec_, spec.path.clone());
+                        validating(&reader).map_err(broken(spec_["matchConstraints"].clone()))
+                    })
+                    .collect()
+            }
+            CelKind::Mutating => {
+                let own = std::iter::once((None, constraints));
+                let controllers = autogen::controllers(spec.value).into_iter();
+                own.chain(controllers.map(|(place, constraints)| (Some(place), constraints)))
+                    .map(|(place, constraints)| {
+                        mutating(spec, place, &constraints).map_err(broken(constraints))
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+fn validating(spec: &Reader<'_>) -> Result<Part> {
+    let matching = matching(&constraints(spec)?)?;
+    let body = Body::Policy(Box::new(Validations::of_policy(spec)?));
+    Ok((matching, body, action(spec)?))
+}
+
+/// For pods, or for controllers by their constraints.
+fn mutating(spec: &Reader<'_>, place: Option<autogen::Place>, of: &Value) -> Result<Part> {
+    let constraints = match place {
+        None => constraints(spec)?,
+        Some(_) => Reader::new(of, spec.path.key("matchConstraints")),
+    };
+    let matching = matching(&constraints)?;
+    let body = Body::Mutations(Box::new(Mutations::compile(spec, place)?));
+    Ok((matching, body, failure_action(spec)?))
+}
+
+fn constraints<'a>(spec: &Reader<'a>) -> Result<Reader<'a>> {
+    spec.field("matchConstraints").ok_or_else(|| spec.error("matchConstraints are missing"))
+}
+
+fn matching(constraints: &Reader<'_>) -> Result<Matching> {
+    Constraints::compile(constraints).map(Matching::of_constraints)
+}
+
+/// `Deny` among the `validationActions` enforces; it is what a policy means that names none.
+pub(crate) fn action(spec: &Reader<'_>) -> Result<Action> {
+    let actions = spec.list("validationActions")?;
+    let mut enforced = actions.is_empty();
+    for action in &actions {
+        match action.text()? {
+            "Deny" => enforced = true,
+            "Audit" | "Warn" => {}
+            _ => return Err(action.error("Deny, Audit or Warn is expected here")),
+        }
+    }
+    Ok(if enforced { Action::enforced() } else { Action::default() })
+}
+
+/// What holds an object up of a policy that denies nothing: that it cannot be evaluated, unless it says to ignore that.
+fn failure_action(spec: &Reader<'_>) -> Result<Action> {
+    match spec.string("failurePolicy")?.as_deref() {
+        None | Some("Fail") => Ok(Action::enforced()),
+        Some("Ignore") => Ok(Action::default()),
+        Some(_) => Err(spec.error("failurePolicy is Fail or Ignore")),
+    }
+}
