@@ -1,5 +1,5 @@
-//! Policies in Kyverno's language, compiled once: `ClusterPolicy` and `Policy` (kyverno.io v1 and v2beta1), and
-//! `ValidatingPolicy` (policies.kyverno.io).
+//! Policies in Kyverno's language, compiled once: `ClusterPolicy` and `Policy` (kyverno.io v1 and v2beta1), the kinds of
+//! policies.kyverno.io, and the API server's own ValidatingAdmissionPolicy and MutatingAdmissionPolicy.
 //!
 //! [`PolicySet::compile`] understands as much as it can and says the rest: a policy that does not compile refuses
 //! every object that it could be about, and a rule that uses a part of the language that is not evaluated is an error
@@ -16,6 +16,7 @@ mod generate;
 mod images;
 mod index;
 mod kinds;
+mod known;
 mod matching;
 mod mutate;
 mod pattern;
@@ -29,6 +30,7 @@ mod validate;
 mod variables;
 
 pub use generate::CloneSource;
+pub use known::Known;
 pub use request::{Operation, Request, UserInfo, Values};
 pub use set::{Generated, PolicySet, RuleOutcome};
 pub use validate::Verdict;

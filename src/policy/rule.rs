@@ -1,11 +1,13 @@
 //! A rule, compiled.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::model::FieldPath;
 
 use super::action::Action;
-use super::cel::{Mutations, Validations};
+use super::cel::{Bound, Mutations, Validations};
 use super::condition::Conditions;
 use super::generate::{self, Generate};
 use super::matching::Matching;
@@ -14,6 +16,7 @@ use super::pod_security::PodSecurity;
 use super::reader::{CompileError, Reader, Result};
 use super::validate::{self, Validate};
 use super::variables::{self, Entry};
+use crate::expr::admission::{Mutator, Validator};
 
 /// A rule of a policy.
 #[derive(Debug, Clone)]
@@ -43,6 +46,10 @@ pub(crate) enum Body {
     Mutate(Box<Mutate>),
     /// A MutatingPolicy.
     Mutations(Box<Mutations>),
+    /// A ValidatingAdmissionPolicy.
+    Admission(Arc<Bound<Validator>>),
+    /// A MutatingAdmissionPolicy.
+    AdmissionMutation(Arc<Bound<Mutator>>),
     Generate(Box<Generate>),
     /// It uses a part of the language that is not evaluated.
     Unsupported(String),
@@ -55,6 +62,7 @@ impl Body {
     pub(crate) fn mutates(&self) -> Option<u8> {
         match self {
             Body::Mutate(_) => Some(0),
+            Body::AdmissionMutation(_) => Some(1),
             Body::Mutations(_) => Some(2),
             _ => None,
         }

@@ -14,7 +14,7 @@ use super::values::{namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
-use crate::policy::{Operation, PolicySet, Request, UserInfo, Verdict};
+use crate::policy::{Known, Operation, PolicySet, Request, UserInfo, Verdict};
 use crate::schema::Schemas;
 use crate::yaml::{self, Document};
 
@@ -33,6 +33,8 @@ struct Inputs {
 /// A policy, compiled alone: each is given values of its own.
 struct Compiled {
     name: String,
+    /// Classic policies change an object first, then those of the API server, then those that are all CEL.
+    phase: u8,
     set: PolicySet,
 }
 
@@ -56,7 +58,9 @@ pub(super) fn run(folder: &Path, moment: Moment) -> Report {
 fn run_document(folder: &Path, document: &Document, moment: Moment, report: &mut Report) {
     let test = &document.value;
     let place = |path: &FieldPath| yaml::locate(&document.source, path);
-    if test["kind"] != "Test" || test["apiVersion"] != "cli.kyverno.io/v1alpha1" {
+    // Suites from before the tool had a group of its own say `kyverno.io/v1`.
+    let versions = ["cli.kyverno.io/v1alpha1", "kyverno.io/v1"];
+    if test["kind"] != "Test" || !versions.iter().any(|version| test["apiVersion"] == *version) {
         let message = "a suite is `kind: Test` of `apiVersion: cli.kyverno.io/v1alpha1`";
         report.problems.push(Finding::error(Code::SuiteBroken, message).at(place(&FieldPath::default())));
         return;
@@ -97,6 +101,7 @@ impl Inputs {
         let exceptions: Vec<Arc<Manifest>> =
             files("exceptions").into_iter().filter_map(inputs::manifest).collect();
         let objects = inputs::objects(files("resources"));
+        let params = inputs::objects(files("paramResources"));
         let first = |file: &Value, problems: &mut Vec<Finding>| {
             let file = file.as_str()?;
             documents(folder, file, problems).into_iter().next().map(|document| document.value)
@@ -114,11 +119,18 @@ impl Inputs {
             .collect();
         let sources =
             inputs::objects(clones.iter().flat_map(|file| documents(folder, file, problems)).collect());
-        let policies = policies
+        let mut known = Known::default();
+        params.into_iter().for_each(|object| known.add(inputs::with_namespace(object, &schemas)));
+        let known = Arc::new(known);
+        let (bindings, policies): (Vec<_>, Vec<_>) = policies
             .into_iter()
             .filter_map(inputs::manifest)
-            .map(|manifest| Compiled::of(manifest, &exceptions, moment, problems))
+            .partition(|manifest| manifest.id.kind().ends_with("AdmissionPolicyBinding"));
+        let mut policies: Vec<Compiled> = policies
+            .into_iter()
+            .map(|manifest| Compiled::of(manifest, &bindings, &exceptions, &known, moment, problems))
             .collect();
+        policies.sort_by_key(|policy| policy.phase);
         Inputs {
             policies,
             objects: objects.into_iter().map(|object| inputs::with_namespace(object, &schemas)).collect(),
@@ -213,15 +225,24 @@ impl Inputs {
 impl Compiled {
     fn of(
         manifest: Arc<Manifest>,
+        bindings: &[Arc<Manifest>],
         exceptions: &[Arc<Manifest>],
+        known: &Arc<Known>,
         moment: Moment,
         problems: &mut Vec<Finding>,
     ) -> Compiled {
         let name = manifest.id.name().to_owned();
-        let (mut set, findings) = PolicySet::compile(&[manifest]);
+        let phase = match manifest.id.group() {
+            "kyverno.io" => 0,
+            "admissionregistration.k8s.io" => 1,
+            _ => 2,
+        };
+        let mut manifests = vec![manifest];
+        manifests.extend_from_slice(bindings);
+        let (mut set, findings) = PolicySet::compile(&manifests);
         problems.extend(findings);
         problems.extend(set.add_exceptions(exceptions));
-        Compiled { name, set: set.at(moment.now, moment.seed) }
+        Compiled { name, phase, set: set.at(moment.now, moment.seed).knowing(known.clone()) }
     }
 }
 

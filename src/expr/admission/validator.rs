@@ -40,6 +40,8 @@ pub(crate) struct Decision {
     pub index: usize,
     pub message: String,
     pub reason: &'static str,
+    /// Whether it could not be worked out at all.
+    pub is_error: bool,
 }
 
 /// What a policy says for one parameter.
@@ -136,8 +138,11 @@ impl Validator {
 
     /// Nothing but an error.
     fn error(&self, message: String) -> Outcome {
-        let failed =
-            if self.ignores_failures { Vec::new() } else { vec![Decision { index: 0, message, reason: "" }] };
+        let failed = if self.ignores_failures {
+            Vec::new()
+        } else {
+            vec![Decision { index: 0, message, reason: "", is_error: true }]
+        };
         Outcome { meant: true, failed, ..Outcome::default() }
     }
 
@@ -176,13 +181,16 @@ impl Validator {
             match result {
                 Ok(Value::Bool(true)) => {}
                 Err(_) if self.ignores_failures => {}
-                Err(message) => failed.push(Decision { index, message, reason: "" }),
+                Err(message) => failed.push(Decision { index, message, reason: "", is_error: true }),
                 Ok(_) => match validation.message(messages, &budget) {
-                    Ok(message) => failed.push(Decision { index, message, reason: validation.reason }),
+                    Ok(message) => {
+                        let reason = validation.reason;
+                        failed.push(Decision { index, message, reason, is_error: false });
+                    }
                     Err(OutOfBudget) if self.ignores_failures => {}
                     Err(OutOfBudget) => {
                         let message = format!("failed messageExpression: {}", OutOfBudget::MESSAGE);
-                        failed.push(Decision { index, message, reason: "" });
+                        failed.push(Decision { index, message, reason: "", is_error: true });
                     }
                 },
             }

@@ -48,6 +48,9 @@ impl Constraints {
 
     /// The names of the resources that it can be about; `None` if they are not all named.
     pub(crate) fn resources(&self) -> Option<Vec<&str>> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let names = self.rules.iter().flat_map(|rule| &rule.resources);
         names.map(|name| name.split('/').next().filter(|name| *name != "*")).collect()
     }
@@ -63,7 +66,8 @@ impl Constraints {
                 _ => selector.matches(object.namespace_labels()),
             }
         };
-        any(&self.rules)
+        // Without rules it narrows nothing.
+        (self.rules.is_empty() || any(&self.rules))
             && !any(&self.excluded)
             && self.objects.as_ref().is_none_or(|selector| selector.matches(object.labels()))
             && namespace_fits()

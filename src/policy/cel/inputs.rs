@@ -24,12 +24,23 @@ impl<'a> Inputs<'a> {
         Inputs { object, old, request: described(request), namespace: namespace(request) }
     }
 
-    pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
-        let mut bindings = Bindings::new()
+    /// What expressions of every policy see.
+    fn plain(&self) -> Bindings<'_> {
+        Bindings::new()
             .with("object", Value::of_json(self.object))
             .with("oldObject", Value::of_json(self.old))
             .with("request", Value::of_json(&self.request))
-            .with("namespaceObject", Value::of_json(&self.namespace));
+            .with("namespaceObject", Value::of_json(&self.namespace))
+    }
+
+    /// What expressions of an admission policy see, but for the policy's own variables.
+    pub(super) fn with_params<'b>(&'b self, params: &'b Json) -> Bindings<'b> {
+        self.plain().with("params", Value::of_json(params))
+    }
+
+    /// What expressions see that may use these variables.
+    pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
+        let mut bindings = self.plain();
         for (name, program) in variables {
             bindings.define("variables", name, program);
         }

@@ -1,25 +1,36 @@
 //! The kinds of policies that are all CEL, each as the rules it means.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use crate::expr::admission::{Mutator, Validator};
 use crate::model::FieldPath;
 
 use super::super::action::Action;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader, Result};
 use super::super::rule::Body;
+use super::admission::{Binding, Bound};
 use super::autogen;
 use super::constraints::Constraints;
 use super::{Mutations, Validations};
 
-/// A kind of policies.kyverno.io.
+/// A kind of policies.kyverno.io, or of the API server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CelKind {
     /// ValidatingPolicy.
     Validating,
     /// MutatingPolicy.
     Mutating,
+    /// ValidatingAdmissionPolicy.
+    ValidatingAdmission,
+    /// MutatingAdmissionPolicy.
+    MutatingAdmission,
 }
+
+/// The group of the API server's own policies.
+const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// What a rule is about, what it does, and what its failure means.
 pub(crate) type Part = (Matching, Body, Action);
@@ -35,6 +46,13 @@ pub(crate) enum Unusable {
 impl CelKind {
     /// By group and kind. A kind for one namespace means the same there.
     pub(crate) fn of(group: &str, kind: &str) -> Option<CelKind> {
+        if group == ADMISSION {
+            return match kind {
+                "ValidatingAdmissionPolicy" => Some(CelKind::ValidatingAdmission),
+                "MutatingAdmissionPolicy" => Some(CelKind::MutatingAdmission),
+                _ => None,
+            };
+        }
         if group != "policies.kyverno.io" {
             return None;
         }
@@ -45,8 +63,21 @@ impl CelKind {
         }
     }
 
+    /// The kind that binds policies of this one.
+    pub(crate) fn binding(self) -> Option<&'static str> {
+        match self {
+            CelKind::ValidatingAdmission => Some("ValidatingAdmissionPolicyBinding"),
+            CelKind::MutatingAdmission => Some("MutatingAdmissionPolicyBinding"),
+            CelKind::Validating | CelKind::Mutating => None,
+        }
+    }
+
     /// The rules of a policy: one for what it says, and those for the controllers of pods.
-    pub(crate) fn parts(self, spec: &Reader<'_>) -> Vec<std::result::Result<Part, Unusable>> {
+    pub(crate) fn parts(
+        self,
+        spec: &Reader<'_>,
+        bindings: Result<Vec<Binding>>,
+    ) -> Vec<std::result::Result<Part, Unusable>> {
         let mode = spec.field("evaluation").and_then(|evaluation| evaluation.field("mode"));
         if let Some(mode) = mode.filter(|mode| mode.value != "Kubernetes") {
             return vec![Err(Unusable::Elsewhere(mode.path))];
@@ -63,6 +94,22 @@ impl CelKind {
                         validating(&reader).map_err(broken(spec_["matchConstraints"].clone()))
                     })
                     .collect()
+            }
+            CelKind::ValidatingAdmission => {
+                let part = || {
+                    let matching = matching(&self::constraints(spec)?)?;
+                    let body = Body::Admission(Arc::new(Bound::<Validator>::compile(spec, bindings?)?));
+                    Ok((matching, body, failure_action(spec)?))
+                };
+                vec![part().map_err(broken(constraints))]
+            }
+            CelKind::MutatingAdmission => {
+                let part = || {
+                    let matching = matching(&self::constraints(spec)?)?;
+                    let body = Body::AdmissionMutation(Arc::new(Bound::<Mutator>::compile(spec, bindings?)?));
+                    Ok((matching, body, failure_action(spec)?))
+                };
+                vec![part().map_err(broken(constraints))]
             }
             CelKind::Mutating => {
                 let own = std::iter::once((None, constraints));

@@ -3,6 +3,7 @@
 //! Expressions are compiled once; `variables` are worked out when an expression first looks at them. What a failed
 //! expression means differs by where it stands: see [`Style`].
 
+mod admission;
 mod autogen;
 mod condition;
 mod constraints;
@@ -26,6 +27,7 @@ use condition::{Condition, Met};
 use environment::Scope;
 use inputs::Inputs;
 
+pub(crate) use admission::{Binding, Bound};
 pub(crate) use constraints::Constraints;
 pub(crate) use exception::Exception;
 pub(crate) use kinds::{CelKind, Part, Unusable, action};

@@ -10,7 +10,7 @@ use crate::yaml;
 
 use super::super::action::Action;
 use super::super::autogen;
-use super::super::cel::{self, CelKind, Constraints, Part, Unusable};
+use super::super::cel::{self, Binding, CelKind, Constraints, Part, Unusable};
 use super::super::exception::Exception;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
@@ -47,7 +47,8 @@ impl PolicySet {
             if group == "kyverno.io" && KINDS.contains(&kind) {
                 set.add(manifest, &mut findings);
             } else if let Some(kind) = CelKind::of(group, kind) {
-                set.add_cel(manifest, kind, &mut findings);
+                let bindings = bindings_of(manifest, kind, policies);
+                set.add_cel(manifest, kind, bindings, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
                 set.add_unsupported(manifest, &mut findings);
             }
@@ -102,11 +103,19 @@ impl PolicySet {
 
     /// A policy in CEL, and what it means for the controllers of pods. One that does not compile refuses all that it could
     /// be about.
-    fn add_cel(&mut self, manifest: &Manifest, kind: CelKind, findings: &mut Vec<Finding>) {
+    fn add_cel(
+        &mut self,
+        manifest: &Manifest,
+        kind: CelKind,
+        bindings: Result<Vec<Binding>, CompileError>,
+        findings: &mut Vec<Finding>,
+    ) {
         let id = &manifest.id;
+        // Rules of the API server's policies go by the policy's name.
+        let name = if kind.binding().is_some() { id.name() } else { "" };
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
         let place = |path: &FieldPath| yaml::locate(&manifest.origin.source, path);
-        for (at, part) in kind.parts(&spec).into_iter().enumerate() {
+        for (at, part) in kind.parts(&spec, bindings).into_iter().enumerate() {
             let (matching, body, action) = match part {
                 Ok(part) => part,
                 Err(Unusable::Elsewhere(path)) => {
@@ -129,7 +138,7 @@ impl PolicySet {
                     (matching, Body::Broken(why), Action::enforced())
                 }
             };
-            self.push(manifest, String::new(), (matching, body, action));
+            self.push(manifest, name.to_owned(), (matching, body, action));
         }
         self.add_policy(manifest, full_name(id));
     }
@@ -225,6 +234,21 @@ impl PolicySet {
             self.rules.push(made);
         }
     }
+}
+
+/// What binds an admission policy.
+fn bindings_of(
+    policy: &Manifest,
+    kind: CelKind,
+    all: &[Arc<Manifest>],
+) -> Result<Vec<Binding>, CompileError> {
+    let Some(wanted) = kind.binding() else { return Ok(Vec::new()) };
+    let bindings = all.iter().filter(|one| {
+        one.id.kind() == wanted && one.body["spec"]["policyName"].as_str() == Some(policy.id.name())
+    });
+    bindings
+        .map(|one| Binding::compile(&Reader::new(&one.body["spec"], FieldPath::of_keys(["spec"]))))
+        .collect()
 }
 
 /// `team-a/limits`, or `limits` without a namespace.

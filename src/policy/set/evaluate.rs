@@ -32,6 +32,14 @@ impl PolicySet {
                 outcomes.push(self.judge_by_policy(rule, validations, request, &object));
                 continue;
             }
+            if let Body::Admission(policy) = &rule.body {
+                let judged = policy.judge(request, &object, &self.known);
+                outcomes.extend(judged.map(|(judgement, enforces)| {
+                    let enforces = enforces && rule.action.enforces(&object);
+                    self.outcome(rule, judgement, enforces)
+                }));
+                continue;
+            }
             let base = base.get_or_init(|| self.context(request, &images));
             let Some(judgement) = self.judge(rule, request, &object, base) else { continue };
             outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
@@ -56,7 +64,7 @@ impl PolicySet {
             if !rule.matching.matches(&object) {
                 continue;
             }
-            let (outcome, changed) = self.change(rule, &request, &object, schemas);
+            let Some((outcome, changed)) = self.change(rule, &request, &object, schemas) else { continue };
             outcomes.push(outcome);
             if changed.is_some() {
                 current = changed;
@@ -65,30 +73,31 @@ impl PolicySet {
         (current, outcomes)
     }
 
-    /// What one rule makes of an object.
+    /// What one rule makes of an object; `None` if it has nothing to do with it after all.
     fn change(
         &self,
         rule: &Rule,
         request: &Request<'_>,
         object: &Subjected<'_>,
         schemas: &Schemas,
-    ) -> (RuleOutcome, Option<Value>) {
+    ) -> Option<(RuleOutcome, Option<Value>)> {
         let enforces = rule.action.enforces(object);
         let mutate = match &rule.body {
             Body::Mutations(mutations) => {
                 if let Some(outcome) = self.excepted(rule, request, enforces) {
-                    return (outcome, None);
+                    return Some((outcome, None));
                 }
                 let (judgement, changed) = mutations.evaluate(request, schemas);
                 let failed = judgement.verdict == Verdict::Error;
                 let outcome = self.outcome(rule, judgement, enforces);
-                return (if failed { outcome.of_rule("evaluation") } else { outcome }, changed);
+                return Some((if failed { outcome.of_rule("evaluation") } else { outcome }, changed));
             }
             Body::Mutate(mutate) => mutate,
-            _ => {
-                let judgement = Judgement::new(Verdict::Skip, "the rule changes nothing");
-                return (self.outcome(rule, judgement, enforces), None);
+            Body::AdmissionMutation(policy) => {
+                let (judgement, changed) = policy.change(request, object, &self.known, schemas)?;
+                return Some((self.outcome(rule, judgement, enforces), changed));
             }
+            _ => return None,
         };
         let images = Images::of(request.object);
         let base = self.context(request, &images);
@@ -99,7 +108,7 @@ impl PolicySet {
             Some(judgement) => (judgement, None),
             None => mutate.evaluate(request.object, schemas.type_of(&object.gvk).as_ref(), &context),
         };
-        (self.outcome(rule, judgement, enforces), changed)
+        Some((self.outcome(rule, judgement, enforces), changed))
     }
 
     pub(super) fn context<'a>(&self, request: &Request<'a>, images: &'a Images<'a>) -> Context<'a> {

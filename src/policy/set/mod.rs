@@ -7,12 +7,15 @@ mod outcome;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::expr::Environment;
 use crate::model::{ObjectId, SourceText};
 
 use super::cel;
 use super::exception::Exception;
 use super::index::Index;
+use super::known::Known;
 use super::rule::Rule;
 
 pub use outcome::{Generated, RuleOutcome};
@@ -26,6 +29,7 @@ pub struct PolicySet {
     exceptions: Vec<Exception>,
     cel_exceptions: Vec<cel::Exception>,
     environment: Environment,
+    known: Arc<Known>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +49,13 @@ impl PolicySet {
     pub fn at(mut self, now: i128, seed: u64) -> PolicySet {
         self.environment.now = now;
         self.environment.seed = seed;
+        self
+    }
+
+    /// Sets what policies may look up.
+    #[must_use]
+    pub fn knowing(mut self, known: Arc<Known>) -> PolicySet {
+        self.known = known;
         self
     }
 
