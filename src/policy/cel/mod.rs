@@ -91,10 +91,10 @@ impl Validations {
         default_message: Option<String>,
     ) -> Result<Validations> {
         let mut scope = Scope::default();
-        let list = reader.list("variables")?;
-        let variables = scope.define(&list)?;
+        let defined = reader.list("variables")?;
+        let variables = scope.define(&defined)?;
         let mut fields = BTreeMap::new();
-        for (variable, (name, _)) in list.iter().zip(&variables) {
+        for (variable, (name, _)) in defined.iter().zip(&variables) {
             if let Some(field) = field::of_expression(expression(variable)?.text()?, &fields) {
                 fields.insert(name.clone(), field);
             }
