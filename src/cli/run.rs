@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Make one pass and end with its result.
     #[arg(long)]
     once: bool,
+    /// Plan and tell, but take no lease and write nothing.
+    #[arg(long)]
+    observe: bool,
     /// How long a single pass may take at most, such as `60s`; 5m if nothing is said.
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -66,6 +69,7 @@ pub fn run(args: RunArgs) -> Outcome {
             render: render_options(&settings),
             once: args.once.then(|| settings.timeout.unwrap_or(ONCE_TIMEOUT)),
             interval: settings.interval,
+            observe: args.observe,
             fetch_timeout: FETCH_TIMEOUT,
             probes,
             stop,

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease as Watched;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::objects::Preconditions;
 use super::{Cluster, ClusterError};
@@ -97,6 +103,38 @@ impl Cluster {
     pub async fn lease(&self, namespace: &str, name: &str) -> Result<Option<Lease>, ClusterError> {
         let id = ObjectId::new("coordination.k8s.io", "Lease", Some(namespace), name);
         Ok(self.get(&kind(), &id).await?.map(|live| Lease::of(&live.body)))
+    }
+
+    /// Tells the version of a Lease whenever it changes, an empty one when it is gone, until nobody listens. A watch that
+    /// breaks begins anew; one that is forbidden never tells anything.
+    pub fn follow_lease(&self, namespace: &str, name: &str) -> UnboundedReceiver<String> {
+        let (sender, receiver) = unbounded_channel();
+        let api: Api<Watched> = Api::namespaced(self.client.clone(), namespace);
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        tokio::spawn(async move {
+            let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+            loop {
+                let event = tokio::select! {
+                    event = events.next() => event,
+                    () = sender.closed() => return,
+                };
+                let version = match event {
+                    Some(Ok(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
+                        lease.resource_version().unwrap_or_default()
+                    }
+                    Some(Ok(watcher::Event::Delete(_))) => String::new(),
+                    Some(Ok(watcher::Event::Init | watcher::Event::InitDone)) => continue,
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the lease cannot be watched; trying again");
+                        continue;
+                    }
+                    None => return,
+                };
+                // Nobody listens any more: the next turn ends it.
+                let _ = sender.send(version);
+            }
+        });
+        receiver
     }
 
     /// Creates a Lease.

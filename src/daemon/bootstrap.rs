@@ -26,8 +26,7 @@ pub async fn prepare(
     kinds: &Kinds,
     owner: &str,
 ) -> Result<Option<LiveObject>, ClusterError> {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}});
-    ensure(cluster, kinds, &namespace).await?;
+    ensure(cluster, kinds, &system_namespace()).await?;
     ensure(cluster, kinds, &status::reconciliation_crd()).await?;
     let id = ObjectId::new(API_GROUP, "Reconciliation", Some(SYSTEM_NAMESPACE), &status::name_of(owner));
     // A definition that was just created is served a moment later, and there is nothing to watch before it is.
@@ -41,6 +40,35 @@ pub async fn prepare(
             answer => return answer,
         }
     }
+}
+
+/// The Reconciliation of this owner, if there is one, in a cluster where nothing may be written.
+///
+/// # Errors
+/// [`ClusterError`] when the API server refuses or does not answer.
+pub async fn find(cluster: &Cluster, owner: &str) -> Result<Option<LiveObject>, ClusterError> {
+    let id = ObjectId::new(API_GROUP, "Reconciliation", Some(SYSTEM_NAMESPACE), &status::name_of(owner));
+    match cluster.get(&reconciliation_kind(), &id).await {
+        Err(ClusterError::NotServed { .. }) => Ok(None),
+        answer => answer,
+    }
+}
+
+/// Create moin's namespace if it is missing.
+///
+/// # Errors
+/// [`ClusterError`] when the API server refuses or does not answer.
+pub async fn prepare_namespace(cluster: &Cluster) -> Result<(), ClusterError> {
+    let kind =
+        ServedKind { gvk: Gvk::new("v1", "Namespace"), plural: "namespaces".to_owned(), namespaced: false };
+    match cluster.create(&kind, &system_namespace(), false).await {
+        Err(ClusterError::AlreadyExists { .. }) => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+fn system_namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
 }
 
 /// Apply an object unless it is there with everything that is asked for.

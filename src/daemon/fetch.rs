@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::DaemonError;
 use crate::engine::Backoff;
@@ -34,7 +34,11 @@ pub(super) struct Fetched {
 pub(super) struct Fetcher {
     source: Arc<SharedSource>,
     timeout: Duration,
-    watch: Arc<Mutex<Option<FolderWatch>>>,
+    /// Clones wait for each other: there is one local copy.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    changes: watch::Receiver<()>,
+    /// Ends with the last clone.
+    _watching: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 impl Fetcher {
@@ -43,7 +47,16 @@ impl Fetcher {
             tracing::warn!(%error, "the folder cannot be watched; it is looked at from time to time");
             None
         });
-        Fetcher { source: Arc::new(SharedSource::new(source)), timeout, watch: Arc::new(Mutex::new(watch)) }
+        let (tell, changes) = watch::channel(());
+        let watching =
+            watch.map(|watch| Arc::new(AbortOnDropHandle::new(tokio::spawn(tell_changes(watch, tell)))));
+        Fetcher {
+            source: Arc::new(SharedSource::new(source)),
+            timeout,
+            turn: Arc::default(),
+            changes,
+            _watching: watching,
+        }
     }
 
     /// The first look, without which nobody knows what this repository calls itself. One that is `patient` tries again
@@ -69,6 +82,7 @@ impl Fetcher {
 
     /// A look at the source; `applied` is the revision that the new one should descend from.
     pub(super) async fn fetch(&self, applied: Option<Revision>) -> Result<Fetched, SourceError> {
+        let _turn = self.turn.lock().await;
         let (snapshot, left_out) = self.source.fetch(self.timeout).await?;
         let revision = snapshot.revision.clone();
         let after = applied.clone();
@@ -89,6 +103,7 @@ impl Fetcher {
 
     /// All files at a revision that was read before.
     pub(super) async fn snapshot(&self, revision: &Revision) -> Result<Snapshot, SourceError> {
+        let _turn = self.turn.lock().await;
         let revision = revision.to_string();
         self.source.run(self.timeout, move |source| source.snapshot(&revision)).await
     }
@@ -98,20 +113,17 @@ impl Fetcher {
         SourceRecord { url: url.to_owned(), path: path.to_string(), root_commit: first.root_commit.clone() }
     }
 
-    /// Hears of changes by itself where the source can tell (a local folder); else nothing ever comes.
-    pub(super) fn watch(&self) -> mpsc::Receiver<()> {
-        let (sender, receiver) = mpsc::channel(1);
-        if let Some(mut watch) = self.watch.lock().take() {
-            tokio::spawn(async move {
-                loop {
-                    watch.changed().await;
-                    // One that nobody has taken yet tells of this one too.
-                    if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
-                        return;
-                    }
-                }
-            });
+    /// Waits until the source says by itself that it changed; for ever where it cannot tell (only a local folder can).
+    pub(super) async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
-        receiver
+    }
+}
+
+async fn tell_changes(mut watch: FolderWatch, tell: watch::Sender<()>) {
+    loop {
+        watch.changed().await;
+        tell.send_replace(());
     }
 }

@@ -1,169 +1,211 @@
-//! Holds the lease of a target while it can, and says when it is won or lost.
+//! Performs what the engine decides about the Lease of a target.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedSender;
-use tokio_util::sync::CancellationToken;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::apply::Fence;
+use super::bootstrap;
 use crate::cluster::{Cluster, ClusterError, Lease};
-use crate::engine::{Event, LeaseDecision, LeaseObserver, LeaseRecord};
+use crate::engine::{Event, LEASE_DURATION, LEASE_PATIENCE, LeaseRecord, LeaseWrite, PROTOCOL, Role};
 use crate::model::SYSTEM_NAMESPACE;
 
-/// A renewal that has failed for so long is a lost lease: others may take it once its duration is over.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+/// Annotation: who wants the lease from a stand-in.
+const HAND_BACK: &str = "moin.scs.community/hand-back";
+/// Annotation: `home` or `peer`, what the holder is to the cluster.
+const ROLE: &str = "moin.scs.community/role";
+/// Annotation: what the management cluster is called.
+const CLUSTER: &str = "moin.scs.community/cluster";
+/// Annotation: the version of the protocol that the last writer speaks.
+const PROTOCOL_VERSION: &str = "moin.scs.community/protocol";
 
-/// Whose lease, and on whose behalf.
-pub struct LeaseKeeper {
-    /// The target.
-    pub cluster: Cluster,
-    /// The owner name; the Lease is `moin-NAME`.
-    pub owner: String,
-    /// What this instance calls itself.
-    pub identity: String,
-    /// When the process began, for the monotonic clock.
-    pub began: Instant,
-    /// Open while the lease is certainly ours.
-    pub fence: Fence,
+/// The Lease of a target; clones are for the same one.
+#[derive(Clone)]
+pub(super) struct LeaseClient {
+    cluster: Cluster,
+    name: String,
+    /// As it was read or written last: a write keeps what it does not mean to change.
+    last: Arc<Mutex<Option<Lease>>>,
 }
 
-impl LeaseKeeper {
-    /// Try to hold the lease until told to stop, then give it back.
-    pub async fn keep(self, events: UnboundedSender<Event>, stop: CancellationToken) {
-        let mut observer = LeaseObserver::new(&self.identity);
-        let mut held = false;
-        let mut renewed = Instant::now();
-        loop {
-            let mut wait = LeaseObserver::RENEW_EVERY;
-            // From before the request: others may count from when it arrived, which was no earlier.
-            let asked = Instant::now();
-            match self.turn_in_time(&mut observer, held.then_some(renewed)).await {
-                Ok(None) => {
-                    renewed = asked;
-                    self.fence.open_until(renewed + GIVE_UP_AFTER);
-                    self.tell(&mut held, true, &events);
-                }
-                Ok(Some(others_for)) => {
-                    wait = others_for.min(LeaseObserver::RENEW_EVERY);
-                    self.tell(&mut held, false, &events);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the lease could not be renewed");
-                    wait = Duration::from_secs(1);
-                    if renewed.elapsed() >= GIVE_UP_AFTER {
-                        self.tell(&mut held, false, &events);
-                    }
-                }
+impl LeaseClient {
+    /// Of the Lease `moin-OWNER`.
+    pub(super) fn new(cluster: Cluster, owner: &str) -> LeaseClient {
+        LeaseClient { cluster, name: format!("moin-{owner}"), last: Arc::default() }
+    }
+
+    /// Tells of every change, by version.
+    pub(super) fn watch(&self) -> UnboundedReceiver<String> {
+        self.cluster.follow_lease(SYSTEM_NAMESPACE, &self.name)
+    }
+
+    /// How it is now.
+    pub(super) async fn read(&self) -> Event {
+        let answer = in_time(self.cluster.lease(SYSTEM_NAMESPACE, &self.name)).await;
+        match answer {
+            Ok(lease) => {
+                let record = lease.as_ref().map(record_of);
+                *self.last.lock() = lease;
+                Event::LeaseSeen(record)
             }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
+            Err(error) => failed(&error),
+        }
+    }
+
+    /// Write it over the version that was read last.
+    pub(super) async fn write(&self, write: LeaseWrite) -> Event {
+        let last = self.last.lock().clone();
+        let version = last.as_ref().map(|lease| lease.resource_version.clone());
+        if version != write.over {
+            return Event::LeaseRefused;
+        }
+        let creates = last.is_none();
+        let lease = changed(last.unwrap_or_else(|| self.new_lease()), &write, &micro_time());
+        let answer = in_time(async {
+            if !creates {
+                return self.cluster.update_lease(&lease).await;
             }
-        }
-        self.fence.close();
-        if held {
-            self.give_back().await;
-        }
-    }
-
-    /// A turn that does not outlast the lease: one that hangs is one that failed.
-    async fn turn_in_time(
-        &self,
-        observer: &mut LeaseObserver,
-        renewed: Option<Instant>,
-    ) -> Result<Option<Duration>, ClusterError> {
-        let left = renewed.map_or(GIVE_UP_AFTER, |at| GIVE_UP_AFTER.saturating_sub(at.elapsed()));
-        let limit = left.max(Duration::from_secs(1));
-        match tokio::time::timeout(limit, self.turn(observer)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ClusterError::Timeout { after: limit }),
-        }
-    }
-
-    fn tell(&self, held: &mut bool, now: bool, events: &UnboundedSender<Event>) {
-        if !now {
-            self.fence.close();
-        }
-        if *held != now {
-            *held = now;
-            tracing::info!(owner = %self.owner, held = now, "lease");
-            // Nobody listens any more when the daemon ends.
-            let _ = events.send(Event::Lease { held: now });
-        }
-    }
-
-    fn name(&self) -> String {
-        format!("moin-{}", self.owner)
-    }
-
-    /// One look at the lease. `None`: it is ours now. `Some`: somebody else's for this much longer.
-    async fn turn(&self, observer: &mut LeaseObserver) -> Result<Option<Duration>, ClusterError> {
-        let lease = self.cluster.lease(SYSTEM_NAMESPACE, &self.name()).await?;
-        match observer.observe(lease.as_ref().map(record_of), self.began.elapsed()) {
-            LeaseDecision::Wait(others_for) => Ok(Some(others_for)),
-            LeaseDecision::Renew | LeaseDecision::Take => match self.write(lease).await {
-                Ok(()) => Ok(None),
-                // Somebody was faster; look again.
-                Err(ClusterError::Stale { .. } | ClusterError::AlreadyExists { .. }) => {
-                    Ok(Some(Duration::from_millis(200)))
+            match self.cluster.create_lease(&lease).await {
+                // Its namespace is made by whoever holds the lease first.
+                Err(ClusterError::NotFound { .. }) => {
+                    bootstrap::prepare_namespace(&self.cluster).await?;
+                    self.cluster.create_lease(&lease).await
                 }
-                Err(error) => Err(error),
-            },
+                answer => answer,
+            }
+        });
+        match answer.await {
+            Ok(lease) => {
+                let record = record_of(&lease);
+                *self.last.lock() = Some(lease);
+                Event::LeaseWritten(record)
+            }
+            Err(ClusterError::Stale { .. } | ClusterError::AlreadyExists { .. }) => Event::LeaseRefused,
+            // It was deleted since.
+            Err(ClusterError::NotFound { .. }) if !creates => Event::LeaseRefused,
+            Err(error) => failed(&error),
         }
     }
 
-    async fn write(&self, lease: Option<Lease>) -> Result<(), ClusterError> {
-        let now = micro_time();
-        match lease {
-            None => {
-                let lease = Lease {
-                    namespace: SYSTEM_NAMESPACE.to_owned(),
-                    name: self.name(),
-                    holder: Some(self.identity.clone()),
-                    duration_seconds: LeaseObserver::DURATION.as_secs() as u32,
-                    acquired: Some(now.clone()),
-                    renewed: Some(now),
-                    ..Lease::default()
-                };
-                self.cluster.create_lease(&lease).await.map(drop)
-            }
-            Some(mut lease) => {
-                if lease.holder.as_deref() != Some(&self.identity) {
-                    lease.transitions += 1;
-                    lease.acquired = Some(now.clone());
-                    lease.holder = Some(self.identity.clone());
-                }
-                lease.duration_seconds = LeaseObserver::DURATION.as_secs() as u32;
-                lease.renewed = Some(now);
-                self.cluster.update_lease(&lease).await.map(drop)
-            }
-        }
+    fn new_lease(&self) -> Lease {
+        Lease { namespace: SYSTEM_NAMESPACE.to_owned(), name: self.name.clone(), ..Lease::default() }
     }
+}
 
-    async fn give_back(&self) {
-        let lease = self.cluster.lease(SYSTEM_NAMESPACE, &self.name()).await;
-        if let Ok(Some(mut lease)) = lease
-            && lease.holder.as_deref() == Some(&self.identity)
-        {
-            lease.holder = None;
-            if let Err(error) = self.cluster.update_lease(&lease).await {
-                tracing::warn!(%error, "the lease could not be given back; it runs out by itself");
-            }
+async fn in_time<T>(request: impl Future<Output = Result<T, ClusterError>>) -> Result<T, ClusterError> {
+    let answer = tokio::time::timeout(LEASE_PATIENCE, request).await;
+    answer.unwrap_or(Err(ClusterError::Timeout { after: LEASE_PATIENCE }))
+}
+
+fn failed(error: &ClusterError) -> Event {
+    tracing::debug!(%error, "the lease could not be read or written");
+    let mut finding = error.finding();
+    finding.message = format!("the lease cannot be read or written: {}", finding.message);
+    Event::LeaseFailed(Box::new(finding))
+}
+
+/// The Lease as a write makes it.
+fn changed(mut lease: Lease, write: &LeaseWrite, now: &str) -> Lease {
+    if write.renews {
+        // Whoever watches compares for change: a clock that stands still must not look like a holder that does.
+        let stands_still = lease.renewed.as_deref() == Some(now);
+        lease.renewed = Some(if stands_still { next_moment(now) } else { now.to_owned() });
+        lease.duration_seconds = LEASE_DURATION.as_secs() as u32;
+    }
+    if lease.holder.as_deref().unwrap_or_default() != write.holder {
+        lease.holder = Some(write.holder.clone()).filter(|holder| !holder.is_empty());
+        if lease.holder.is_some() {
+            lease.transitions += 1;
+            lease.acquired = Some(now.to_owned());
         }
     }
+    let role = match write.role {
+        Role::Home => "home",
+        Role::Peer => "peer",
+    };
+    let texts = [
+        (ROLE, Some(role.to_owned())),
+        (CLUSTER, write.cluster.clone()),
+        (PROTOCOL_VERSION, Some(PROTOCOL.to_string())),
+        (HAND_BACK, write.hand_back.clone()),
+    ];
+    for (key, text) in texts {
+        match text {
+            Some(text) => drop(lease.annotations.insert(key.to_owned(), text)),
+            None => drop(lease.annotations.remove(key)),
+        }
+    }
+    lease
 }
 
 fn record_of(lease: &Lease) -> LeaseRecord {
+    let said = |key: &str| lease.annotations.get(key).filter(|text| !text.is_empty()).cloned();
     let seconds = if lease.duration_seconds == 0 { 15 } else { lease.duration_seconds };
     LeaseRecord {
         holder: lease.holder.clone().unwrap_or_default(),
-        renew_time: format!("{}{}", lease.renewed.as_deref().unwrap_or_default(), lease.resource_version),
+        role: if said(ROLE).as_deref() == Some("peer") { Role::Peer } else { Role::Home },
+        renewal: lease.renewed.clone().unwrap_or_default(),
         duration: Duration::from_secs(seconds.into()),
+        cluster: said(CLUSTER),
+        // Words that nobody has said yet are of a later version, too.
+        protocol: said(PROTOCOL_VERSION).map_or(0, |text| text.parse().unwrap_or(u32::MAX)),
+        hand_back: said(HAND_BACK),
+        version: lease.resource_version.clone(),
     }
 }
 
+/// A microsecond later.
+fn next_moment(now: &str) -> String {
+    let later = now.parse::<Timestamp>().map(|at| at + Duration::from_micros(1));
+    later.map_or_else(|_| now.to_owned(), |at| at.strftime(MICRO_TIME).to_string())
+}
+
 /// The API server's MicroTime.
+const MICRO_TIME: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+
 fn micro_time() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    Timestamp::now().strftime(MICRO_TIME).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(holder: &str) -> LeaseWrite {
+        LeaseWrite {
+            over: None,
+            holder: holder.into(),
+            role: Role::Peer,
+            cluster: Some("mgmt1".into()),
+            hand_back: Some("home".into()),
+            renews: true,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let now = "2026-01-02T03:04:05.000006Z";
+        let lease = changed(Lease::default(), &write("me"), now);
+        let record = record_of(&lease);
+        assert_eq!((record.holder.as_str(), record.role, record.protocol), ("me", Role::Peer, PROTOCOL));
+        assert_eq!(record.cluster.as_deref(), Some("mgmt1"));
+        assert_eq!(record.hand_back.as_deref(), Some("home"));
+        assert_eq!((lease.transitions, lease.acquired.as_deref()), (1, Some(now)));
+        let asked =
+            changed(lease.clone(), &LeaseWrite { renews: false, hand_back: None, ..write("me") }, "later");
+        assert_eq!((asked.renewed.as_deref(), record_of(&asked).hand_back), (Some(now), None));
+        let again = changed(lease, &write("me"), now);
+        assert_ne!(again.renewed.as_deref(), Some(now), "a renewal is seen even when the clock stands");
+        assert_eq!(record_of(&changed(again, &write(""), now)).holder, "");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_of_a_later_version() {
+        let mut lease = Lease::default();
+        assert_eq!(record_of(&lease).protocol, 0);
+        lease.annotations.insert(PROTOCOL_VERSION.into(), "2-beta".into());
+        assert_eq!(record_of(&lease).protocol, u32::MAX);
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::config::Approval;
 use crate::engine::{PlanView, UnitView};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Finding, Severity};
 use crate::model::{Health, HealthStatus, LiveState, Manifest, ObjectId, Revision, Snapshot, Unit, UnitName};
 use crate::observe;
 use crate::plan::{Accepted, Action, Context, Plan, Planner, Rules, Step};
@@ -82,6 +82,11 @@ impl Pipeline {
     pub fn record_turn(&mut self, turn: &Turn) {
         self.applied = Some(turn.manifests.clone());
         self.applied_revision = Some(turn.plan.revision.clone());
+    }
+
+    /// The revision that was last taken as applied.
+    pub fn applied_revision(&self) -> Option<&Revision> {
+        self.applied_revision.as_ref()
     }
 
     /// Take one object as applied.
@@ -295,19 +300,4 @@ fn environment(live: &LiveState, rules: &Rules, schemas: u64) -> u64 {
 /// The repository's rules for planning, with what an operator approved beside git.
 pub fn rules_of(manifests: &Manifests, approvals: &[Approval]) -> Rules {
     Rules::of(&manifests.owner, &manifests.repository, approvals)
-}
-
-/// A revision that must not be applied, if it does not descend from the recorded one and nobody approved it.
-pub fn not_a_descendant(recorded: &Revision, revision: &Revision) -> Finding {
-    let message = format!(
-        "commit {} does not descend from the applied commit {}: the branch was rewritten, or points elsewhere",
-        revision.short(),
-        recorded.short()
-    );
-    let help = format!(
-        "push on top of {}, or add to spec.approvals of the Reconciliation: {{action: revision, revision: {}}}",
-        recorded.short(),
-        revision.short()
-    );
-    Finding::error(Code::NotADescendant, message).help(help)
 }

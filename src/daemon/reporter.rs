@@ -1,16 +1,21 @@
 //! Writes the Reconciliation and events, beside the loop: the newest report wins, and equal reports write nothing.
+//!
+//! The status says which revision may be applied, so it goes over the very state that was read: when somebody else has
+//! recorded another revision since, nothing is written and the engine is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::bootstrap::reconciliation_kind;
+use super::bootstrap::{self, reconciliation_kind};
+use super::target::attempted_in;
 use crate::cluster::{ApplyOptions, Cluster, ClusterError, EventRecord, Preconditions};
-use crate::engine::Backoff;
-use crate::model::LiveObject;
+use crate::engine::{Backoff, Event};
+use crate::model::{LiveObject, Revision};
 use crate::status::{self, EventNote, Report};
 
 /// Reports closer together than this are written as one.
@@ -19,30 +24,48 @@ const QUIET: Duration = Duration::from_secs(1);
 /// restart, with nothing to write, is no news.
 const PASSING: Duration = Duration::from_secs(5);
 
-/// How long writes wait for the report of their revision at most.
-const TELLING: Duration = Duration::from_secs(5);
+/// How often a report is written over what somebody else (an operator with an approval) has changed since it was read.
+const ATTEMPTS: u32 = 3;
 
 pub(super) struct Reporter {
     reports: watch::Sender<Option<Report>>,
-    /// The revision of the last report that was written, or could not be.
-    told: watch::Receiver<Option<String>>,
+    standing: Arc<Mutex<Standing>>,
     task: JoinHandle<()>,
+}
+
+/// What is known to be written.
+struct Standing {
+    live: Option<LiveObject>,
+    /// The last report that was written, or that could not be.
+    told: Report,
+    /// The revision that is recorded.
+    recorded: Option<Revision>,
+}
+
+impl Standing {
+    fn of(live: Option<LiveObject>) -> Standing {
+        let told = live.as_ref().map(|live| status::last_told(&live.body)).unwrap_or_default();
+        let recorded = live.as_ref().and_then(|live| attempted_in(&live.body));
+        Standing { live, told, recorded }
+    }
 }
 
 struct Writer {
     cluster: Cluster,
-    live: Option<LiveObject>,
-    told: Report,
-    tell: watch::Sender<Option<String>>,
+    standing: Arc<Mutex<Standing>>,
+    events: mpsc::UnboundedSender<Event>,
 }
 
 impl Reporter {
-    /// Begin; `live` is the Reconciliation as it stands.
-    pub(super) fn start(cluster: Cluster, live: Option<LiveObject>) -> Reporter {
+    /// Begin; `live` is the Reconciliation as it stands. What becomes of the revisions in the reports is told as events.
+    pub(super) fn start(
+        cluster: Cluster,
+        live: Option<LiveObject>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Reporter {
         let (reports, mut inbox) = watch::channel(None);
-        let told = live.as_ref().map(|live| status::last_told(&live.body)).unwrap_or_default();
-        let (tell, telling) = watch::channel(told.revision.clone());
-        let mut writer = Writer { cluster, live, told, tell };
+        let standing = Arc::new(Mutex::new(Standing::of(live)));
+        let writer = Writer { cluster, standing: standing.clone(), events };
         let task = tokio::spawn(async move {
             while inbox.changed().await.is_ok() {
                 let news = |report: &Option<Report>| report.as_ref().is_some_and(|r| writer.is_news(r));
@@ -72,7 +95,27 @@ impl Reporter {
                 }
             }
         });
-        Reporter { reports, told: telling, task }
+        Reporter { reports, standing, task }
+    }
+
+    /// This is how it stands now, and it is to be written whatever became of the same report before.
+    pub(super) fn insist(&self, report: &Report) {
+        self.reports.send_replace(Some(report.clone()));
+    }
+
+    /// The Reconciliation was read anew.
+    pub(super) fn found(&self, live: Option<LiveObject>) {
+        *self.standing.lock() = Standing::of(live);
+    }
+
+    /// Nothing is ours to tell any more, nor what was to be told.
+    pub(super) fn hush(&self) {
+        self.reports.send_replace(None);
+    }
+
+    /// Whether this revision is recorded already.
+    pub(super) fn has_recorded(&self, revision: &Revision) -> bool {
+        self.standing.lock().recorded.as_ref() == Some(revision)
     }
 
     /// This is how it stands now.
@@ -84,17 +127,6 @@ impl Reporter {
             }
             differs
         });
-    }
-
-    /// Waits until a report of this revision was written, or could not be: after a crash nobody else would know that
-    /// something of it may be applied.
-    pub(super) fn once_told(&self, revision: &str) -> impl Future<Output = ()> + Send + 'static {
-        let (mut told, revision) = (self.told.clone(), revision.to_owned());
-        async move {
-            let is_it = |told: &Option<String>| told.as_deref() == Some(&revision);
-            // A status that cannot be written in time is no reason to leave the cluster as it is.
-            let _ = tokio::time::timeout(TELLING, told.wait_for(is_it)).await;
-        }
     }
 
     /// The last report; comes back when it is written, or could not be.
@@ -113,53 +145,103 @@ async fn closed(inbox: &watch::Receiver<Option<Report>>) {
 
 impl Writer {
     fn is_news(&self, report: &Report) -> bool {
-        report.converged || report.stalled || report.revision != self.told.revision
+        report.converged
+            || report.stalled
+            || report.revision.as_deref() != self.standing.lock().recorded.as_ref().map(Revision::as_str)
     }
 
-    /// Answers whether the status stands as it should.
-    async fn write(&mut self, report: &Report) -> bool {
+    /// Answers whether nothing is left to do about this report.
+    async fn write(&self, report: &Report) -> bool {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let object = status::reconciliation(report, self.live.as_ref().map(|live| &*live.body), &now);
-        let same = self.live.as_ref().is_some_and(|live| live.body["status"] == object["status"]);
-        let mut written = same;
-        if !same {
-            match self.write_status(&object).await {
-                Ok(live) => {
-                    self.live = Some(live);
-                    written = true;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the status could not be written; trying again");
-                    // Somebody deleted it: it is made anew.
-                    if matches!(error, ClusterError::NotFound { .. }) {
-                        self.live = None;
-                    }
-                }
+        let mut end = Ok(true);
+        for _ in 0..ATTEMPTS {
+            end = self.write_once(report, &now).await;
+            if !matches!(end, Err(ClusterError::Stale { .. })) {
+                break;
+            }
+            match self.read_again().await {
+                Ok(true) => {}
+                // Another revision than ours is recorded by now: this report has no place any more.
+                Ok(false) => return true,
+                Err(error) => end = Err(error),
             }
         }
-        let notes = status::events(&self.told, report);
+        let notes = status::events(&self.standing.lock().told, report);
         for note in &notes {
             self.write_event(note, &now).await;
         }
-        self.told = report.clone();
-        self.tell.send_replace(report.revision.clone());
-        written
+        self.standing.lock().told = report.clone();
+        match end {
+            Ok(_) => {
+                let recorded = report.revision.as_deref().map(Revision::new);
+                self.standing.lock().recorded.clone_from(&recorded);
+                // Nobody listens any more when the daemon ends.
+                let _ = recorded.map(|revision| self.events.send(Event::Recorded(revision)));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the status could not be written; trying again");
+                // Somebody deleted it: it is made anew.
+                if matches!(error, ClusterError::NotFound { .. }) {
+                    self.standing.lock().live = None;
+                }
+                let mut finding = error.finding();
+                finding.message = format!("the status cannot be written: {}", finding.message);
+                let _ = self.events.send(Event::RecordFailed(Box::new(finding)));
+                false
+            }
+        }
     }
 
-    async fn write_status(&self, object: &Value) -> Result<LiveObject, ClusterError> {
-        let kind = reconciliation_kind();
-        if self.live.is_none() {
-            let mut bare = object.clone();
-            if let Some(map) = bare.as_object_mut() {
-                map.remove("status");
-            }
-            self.cluster.apply(&kind, &bare, &ApplyOptions::default()).await?;
+    /// Answers whether there was anything to write.
+    async fn write_once(&self, report: &Report, now: &str) -> Result<bool, ClusterError> {
+        let live = self.standing.lock().live.clone();
+        let object = status::reconciliation(report, live.as_ref().map(|live| &*live.body), now);
+        if live.as_ref().is_some_and(|live| live.body["status"] == object["status"]) {
+            return Ok(false);
         }
-        self.cluster.patch_status(&kind, object, &Preconditions::default()).await
+        let kind = reconciliation_kind();
+        let before = match live {
+            Some(live) => live,
+            None => {
+                let mut bare = object.clone();
+                if let Some(map) = bare.as_object_mut() {
+                    map.remove("status");
+                }
+                let made = self.cluster.apply(&kind, &bare, &ApplyOptions::default()).await?;
+                if attempted_in(&made.body).is_some() {
+                    return Err(ClusterError::Stale { message: "it is there already".to_owned() });
+                }
+                made
+            }
+        };
+        let written = self.cluster.patch_status(&kind, &object, &Preconditions::of(&before)).await?;
+        self.standing.lock().live = Some(written);
+        Ok(true)
+    }
+
+    /// Look at what is there in place of what was expected. Answers whether the same revision is still recorded.
+    async fn read_again(&self) -> Result<bool, ClusterError> {
+        let owner = {
+            let standing = self.standing.lock();
+            let live = standing.live.as_ref();
+            live.and_then(|live| live.body["metadata"]["name"].as_str().map(str::to_owned))
+        };
+        let Some(name) = owner else { return Ok(true) };
+        let live = bootstrap::find(&self.cluster, &name).await?;
+        let recorded = live.as_ref().and_then(|live| attempted_in(&live.body));
+        let mut standing = self.standing.lock();
+        let same = recorded == standing.recorded;
+        standing.live = live;
+        if !same {
+            standing.recorded.clone_from(&recorded);
+            let _ = self.events.send(Event::RecordSeen(recorded));
+        }
+        Ok(same)
     }
 
     async fn write_event(&self, note: &EventNote, now: &str) {
-        let Some(about) = &self.live else { return };
+        let Some(about) = self.standing.lock().live.clone() else { return };
         let record = EventRecord {
             warning: note.kind == "Warning",
             reason: note.reason.clone(),
@@ -171,7 +253,7 @@ impl Writer {
             instance: "moin".to_owned(),
             time: now.replace('Z', ".000000Z"),
         };
-        if let Err(error) = self.cluster.record(about, &record).await {
+        if let Err(error) = self.cluster.record(&about, &record).await {
             tracing::debug!(%error, "an event could not be written");
         }
     }
@@ -180,8 +262,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
-    use std::sync::Arc;
+    use serde_json::Value;
 
     /// A server that refuses the first writes of a status.
     fn server(refusals: u32) -> (Cluster, Arc<Mutex<Vec<Value>>>) {
@@ -203,29 +284,45 @@ mod tests {
         (Cluster::from_client(kube::Client::new(router, "default")), stored)
     }
 
-    #[tokio::test]
-    async fn a_status_that_could_not_be_written_is_written_later() {
-        let (cluster, stored) = server(1);
-        let reporter = Reporter::start(cluster, None);
-        let report = Report { owner: "moin".into(), revision: Some("b".into()), ..Report::default() };
-        reporter.report(&report);
-        for _ in 0..100 {
-            if !stored.lock().is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert_eq!(stored.lock().len(), 1);
-        assert_eq!(stored.lock()[0]["status"]["revision"], "b");
+    fn report(revision: &str) -> Report {
+        Report { owner: "moin".into(), revision: Some(revision.into()), ..Report::default() }
     }
 
     #[tokio::test]
-    async fn writes_wait_until_their_revision_is_recorded() {
-        let (cluster, stored) = server(0);
-        let reporter = Reporter::start(cluster, None);
-        let report = Report { owner: "moin".into(), revision: Some("b".into()), ..Report::default() };
-        reporter.report(&report);
-        reporter.once_told("b").await;
-        assert_eq!(stored.lock().len(), 1);
+    async fn a_revision_is_recorded_only_when_it_is_written() {
+        let (cluster, stored) = server(1);
+        let (events, mut told) = mpsc::unbounded_channel();
+        let reporter = Reporter::start(cluster, None, events);
+        reporter.report(&report("b"));
+        assert!(matches!(told.recv().await, Some(Event::RecordFailed(_))));
+        assert!(stored.lock().is_empty());
+        let again = told.recv().await;
+        assert!(matches!(&again, Some(Event::Recorded(revision)) if revision.as_str() == "b"), "{again:?}");
+        assert_eq!(stored.lock()[0]["status"]["revision"], "b");
+        assert!(reporter.has_recorded(&Revision::new("b")));
+        reporter.found(None);
+        assert!(!reporter.has_recorded(&Revision::new("b")));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_recorded_is_not_written_over() {
+        let body = |revision: &str, version: &str| {
+            serde_json::json!({"apiVersion": "moin.scs.community/v1alpha1", "kind": "Reconciliation",
+                "metadata": {"name": "moin", "namespace": "moin-system", "resourceVersion": version},
+                "status": {"revision": revision}})
+        };
+        let stale = serde_json::json!({"kind": "Status", "reason": "Conflict", "message": "modified"});
+        let router = axum::Router::new().fallback(move |method: http::Method| async move {
+            match method {
+                http::Method::GET => (http::StatusCode::OK, axum::Json(body("other", "2"))),
+                _ => (http::StatusCode::CONFLICT, axum::Json(stale)),
+            }
+        });
+        let cluster = Cluster::from_client(kube::Client::new(router, "default"));
+        let (events, mut told) = mpsc::unbounded_channel();
+        let reporter = Reporter::start(cluster, Some(LiveObject::new(body("a", "1"))), events);
+        reporter.report(&report("b"));
+        let seen = told.recv().await;
+        assert!(matches!(&seen, Some(Event::RecordSeen(Some(it))) if it.as_str() == "other"), "{seen:?}");
     }
 }

@@ -42,15 +42,17 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Prepare and begin to watch; every change of what is watched is told on the channel.
+    /// Prepare, unless nothing may be written before the lease is won, and begin to watch; every change of what is watched
+    /// is told on the channel.
     pub(super) async fn open(
         cluster: &Cluster,
         owner: &str,
         source: &SourceRecord,
+        prepare: bool,
     ) -> Result<(Target, mpsc::Receiver<()>), DaemonError> {
-        let kinds = cluster.discover().await.map_err(DaemonError::Cluster)?;
         let reconciliation =
-            bootstrap::prepare(cluster, &kinds, owner).await.map_err(DaemonError::Cluster)?;
+            if prepare { prepared(cluster, owner).await } else { bootstrap::find(cluster, owner).await };
+        let reconciliation = reconciliation.map_err(DaemonError::Cluster)?;
         if let Some(live) = &reconciliation {
             same_source(owner, live, source)?;
         }
@@ -93,18 +95,9 @@ impl Target {
         status::recorded(&live.body).1.map(|revision| Revision::new(&revision))
     }
 
-    /// The newest revision of which anything was applied.
+    /// The newest revision of which anything may be applied.
     pub(super) fn attempted_revision(&self) -> Option<Revision> {
-        let status = &self.reconciliation.as_ref()?.body["status"];
-        status["revision"].as_str().or(status["appliedRevision"].as_str()).map(Revision::new)
-    }
-
-    /// The revision that the Reconciliation records by now, whoever wrote it.
-    pub(super) fn recorded_revision(&self) -> Option<Revision> {
-        let state = self.watches.state();
-        let state = state.read();
-        let live = state.objects.get(&self.reconciliation_id())?;
-        live.body["status"]["revision"].as_str().map(Revision::new)
+        attempted_in(&self.reconciliation.as_ref()?.body)
     }
 
     /// Approvals that an operator wrote into the Reconciliation.
@@ -165,6 +158,18 @@ impl Target {
             })
             .collect()
     }
+}
+
+/// What a target needs, and the Reconciliation in it.
+pub(super) async fn prepared(cluster: &Cluster, owner: &str) -> Result<Option<LiveObject>, ClusterError> {
+    let kinds = cluster.discover().await?;
+    bootstrap::prepare(cluster, &kinds, owner).await
+}
+
+/// The newest revision of which anything may be applied, by a Reconciliation.
+pub(super) fn attempted_in(reconciliation: &Value) -> Option<Revision> {
+    let status = &reconciliation["status"];
+    status["revision"].as_str().or(status["appliedRevision"].as_str()).map(Revision::new)
 }
 
 /// An approval in the Reconciliation's spec; one that is not understood allows nothing.

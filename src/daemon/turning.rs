@@ -7,19 +7,21 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::bootstrap;
 use super::fetch::{Fetched, Fetcher};
 use super::in_use::kept;
-use super::pipeline::{Pipeline, Turn, fingerprint, not_a_descendant, rules_of};
+use super::lease::LeaseClient;
+use super::pipeline::{Pipeline, Turn, fingerprint, rules_of};
 use super::reporter::Reporter;
-use super::target::{Target, absent};
-use crate::apply::{Applier, Outcome, Receipt, Work};
+use super::target::{Target, absent, attempted_in, prepared};
+use crate::apply::{Applier, Fence, Outcome, Receipt, Work};
 use crate::cluster::{Cluster, ClusterError};
-use crate::engine::{Effect, Engine, Event, UnitPhase, WriteEnd, Written};
-use crate::finding::{Code, Finding};
-use crate::model::{GroupKind, ObjectId, Revision, Snapshot};
+use crate::engine::{Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
+use crate::finding::Finding;
+use crate::model::{GroupKind, LiveObject, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause, Step};
 use crate::source::SourceError;
-use crate::status::{ObjectCounts, Report, SourceRecord, UnitStatus};
+use crate::status::{self, ObjectCounts, Report, SourceRecord, UnitStatus};
 use crate::web::Probes;
 
 /// What comes back from work beside the loop.
@@ -27,74 +29,128 @@ pub(super) enum Message {
     Fetched(Box<Result<Fetched, SourceError>>),
     Applied(Vec<Receipt>),
     Pruned(Vec<Receipt>),
+    Record(Box<Result<Found, ClusterError>>),
+    Engine(Event),
+}
+
+/// What the target records, read from itself.
+pub(super) struct Found {
+    live: Option<LiveObject>,
+    /// All files of the revision that it says was applied as a whole, where that is another than was known.
+    applied: Option<Snapshot>,
+}
+
+/// What work is done with.
+pub(super) struct Tools {
+    pub applier: Applier,
+    pub fence: Fence,
+    pub lease: LeaseClient,
+    /// Nothing is prepared in the target before the lease is won.
+    pub stand_in: bool,
+    pub fetcher: Fetcher,
+    pub probes: Probes,
+    /// When the engine's clock began.
+    pub began: Instant,
 }
 
 /// Everything that the loop owns beside the engine.
 pub(super) struct Turning {
     target: Target,
     applier: Applier,
+    fence: Fence,
+    lease: LeaseClient,
+    stand_in: bool,
+    began: Instant,
     pipeline: Pipeline,
     cluster: Cluster,
     fetcher: Fetcher,
     source: SourceRecord,
     first: Option<Fetched>,
+    /// What was read last; whether it may be applied the engine says.
+    fetched: Option<Fetched>,
     snapshot: Option<Snapshot>,
     left_out: Vec<Finding>,
     turn: Option<Turn>,
     /// The revision that was applied as a whole.
     applied: Option<Revision>,
-    /// The newest revision that was planned for: no other may follow that does not descend from it.
-    attempted: Option<Revision>,
-    /// What the Reconciliation was last seen to record: another value is somebody else's.
-    recorded: Option<Revision>,
-    holds_lease: bool,
     reporter: Reporter,
+    events: mpsc::UnboundedReceiver<Event>,
     probes: Probes,
     messages: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedReceiver<Message>,
 }
 
 impl Turning {
     pub(super) fn new(
-        applier: Applier,
+        tools: Tools,
         target: Target,
         pipeline: Pipeline,
-        fetcher: Fetcher,
         source: SourceRecord,
-        first: Fetched,
-        probes: Probes,
-    ) -> (Turning, mpsc::UnboundedReceiver<Message>) {
+        first: Option<Fetched>,
+    ) -> Turning {
         let (messages, inbox) = mpsc::unbounded_channel();
-        let cluster = applier.cluster().clone();
-        let turning = Turning {
+        let (tell, events) = mpsc::unbounded_channel();
+        let cluster = tools.applier.cluster().clone();
+        Turning {
             cluster: cluster.clone(),
-            applier,
-            reporter: Reporter::start(cluster.clone(), target.reconciliation()),
+            applier: tools.applier,
+            fence: tools.fence,
+            lease: tools.lease,
+            stand_in: tools.stand_in,
+            began: tools.began,
+            reporter: Reporter::start(cluster, target.reconciliation(), tell),
+            events,
             applied: target.applied_revision(),
-            attempted: target.attempted_revision(),
-            recorded: target.attempted_revision(),
             target,
             pipeline,
-            fetcher,
+            fetcher: tools.fetcher,
             source,
-            first: Some(first),
+            first,
+            fetched: None,
             snapshot: None,
             left_out: Vec::new(),
             turn: None,
-            holds_lease: false,
-            probes,
+            probes: tools.probes,
             messages,
-        };
-        (turning, inbox)
+            inbox,
+        }
+    }
+
+    /// What comes next of work beside the loop.
+    pub(super) async fn next(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                Some(message) = self.inbox.recv() => return self.receive(message),
+                Some(event) = self.events.recv() => return event,
+            }
+        }
     }
 
     /// Do it, or have it done; what comes of it at once is answered, the rest comes as a message.
     pub(super) fn perform(&mut self, effect: Effect, engine: &Engine) -> Option<Event> {
         match effect {
-            Effect::Fetch => self.fetch(),
-            Effect::Plan => return Some(self.plan()),
+            Effect::Fetch { after } => self.fetch(after),
+            Effect::Plan => return Some(self.plan(engine)),
             Effect::Apply(ids) => self.apply(&ids),
             Effect::Prune(ids) => self.prune(&ids),
             Effect::Report => self.report(engine),
+            Effect::ReadLease => {
+                let lease = self.lease.clone();
+                self.ask(async move { Message::Engine(lease.read().await) });
+            }
+            Effect::WriteLease(write) => {
+                let lease = self.lease.clone();
+                self.ask(async move { Message::Engine(lease.write(write).await) });
+            }
+            Effect::OpenFence(until) => self.fence.open_until(self.began + until),
+            Effect::CloseFence => {
+                self.fence.close();
+                if !engine.holds_lease() {
+                    self.reporter.hush();
+                }
+            }
+            Effect::ReadRecord => self.read_record(),
+            Effect::Record(revision) => return self.record(revision, engine),
             // The loop itself sees to these.
             Effect::WakeAt(_) | Effect::Finish(_) => {}
         }
@@ -102,58 +158,100 @@ impl Turning {
     }
 
     /// Take in what came of work beside the loop.
-    pub(super) fn receive(&mut self, message: Message) -> Option<Event> {
-        Some(match message {
-            Message::Fetched(result) => match *result {
-                // Somebody else has applied more since it was asked: whether it descends from that nobody knows yet.
-                Ok(fetched) if fetched.after != self.attempted => {
-                    self.fetch();
-                    return None;
-                }
-                result => self.fetched(result),
-            },
+    fn receive(&mut self, message: Message) -> Event {
+        match message {
+            Message::Fetched(result) => self.fetched(*result),
             Message::Applied(receipts) => Event::Applied(self.take_in(receipts)),
             Message::Pruned(receipts) => Event::Pruned(self.take_in(receipts)),
-        })
-    }
-
-    /// The lease was won or lost.
-    pub(super) fn lease(&mut self, event: Event) -> Vec<Event> {
-        self.holds_lease = matches!(event, Event::Lease { held: true });
-        let recorded = self.target.recorded_revision();
-        let known = recorded.is_none() || recorded == self.recorded || recorded == self.attempted;
-        if !self.holds_lease || known {
-            return vec![event];
+            Message::Record(answer) => self.found(*answer),
+            Message::Engine(event) => event,
         }
-        self.recorded.clone_from(&recorded);
-        self.attempted = recorded;
-        // Taken from the end.
-        vec![event, Event::Overtaken]
     }
 
-    /// The last report.
-    pub(super) async fn finish(mut self, engine: &Engine) -> Report {
+    /// Have something asked beside the loop.
+    fn ask(&self, request: impl Future<Output = Message> + Send + 'static) {
+        let messages = self.messages.clone();
+        // Nobody listens any more when the daemon ends.
+        tokio::spawn(async move { messages.send(request.await) });
+    }
+
+    fn read_record(&self) {
+        let (cluster, fetcher) = (self.cluster.clone(), self.fetcher.clone());
+        let owner = self.target.owner().to_owned();
+        let known = self.pipeline.applied_revision().cloned();
+        let stand_in = self.stand_in;
+        self.ask(async move {
+            let read = async {
+                let live = if stand_in {
+                    prepared(&cluster, &owner).await?
+                } else {
+                    bootstrap::find(&cluster, &owner).await?
+                };
+                let applied = live.as_ref().and_then(|live| status::recorded(&live.body).1);
+                let applied = applied.map(|revision| Revision::new(&revision));
+                let applied = match applied.filter(|applied| Some(applied) != known.as_ref()) {
+                    Some(revision) => snapshot_of(&fetcher, &revision).await,
+                    None => None,
+                };
+                Ok(Found { live, applied })
+            };
+            Message::Record(Box::new(read.await))
+        });
+    }
+
+    fn found(&mut self, answer: Result<Found, ClusterError>) -> Event {
+        match answer {
+            Err(error) => {
+                let mut finding = error.finding();
+                finding.message = format!("what the cluster records cannot be read: {}", finding.message);
+                Event::RecordUnread(Box::new(finding))
+            }
+            Ok(Found { live, applied }) => {
+                if let Some(snapshot) = applied {
+                    self.pipeline.record_revision(&snapshot, &self.target.live());
+                }
+                let status = live.as_ref().map(|live| &live.body);
+                let recorded = status.and_then(|body| attempted_in(body));
+                self.applied = status.and_then(|body| status::recorded(body).1).map(|it| Revision::new(&it));
+                self.reporter.found(live);
+                Event::RecordSeen(recorded)
+            }
+        }
+    }
+
+    fn record(&mut self, revision: Revision, engine: &Engine) -> Option<Event> {
+        if self.reporter.has_recorded(&revision) {
+            return Some(Event::Recorded(revision));
+        }
+        // The report is of this revision; that it is written is told by the reporter.
         let report = self.make_report(engine);
-        if self.holds_lease {
+        self.reporter.insist(&report);
+        None
+    }
+
+    /// The last report; then the lease is given back.
+    pub(super) async fn finish(mut self, engine: &Engine) -> Report {
+        // What of a batch is not sent yet is not sent any more.
+        self.fence.close();
+        let report = self.make_report(engine);
+        if engine.holds_lease() {
             self.reporter.finish(&report).await;
+        }
+        if let Some(write) = engine.give_back()
+            && !matches!(self.lease.write(write).await, Event::LeaseWritten(_))
+        {
+            tracing::warn!(after = ?LEASE_PATIENCE, "the lease could not be given back; it runs out by itself");
         }
         report
     }
 
-    fn fetch(&mut self) {
-        let messages = self.messages.clone();
-        if let Some(first) = self.first.take() {
-            // It was read before the target was known; only now can its descent be judged.
-            if self.attempted.is_none() {
-                let _ = messages.send(Message::Fetched(Box::new(Ok(first))));
-                return;
-            }
+    fn fetch(&mut self, after: Option<Revision>) {
+        // It was read before the target was known; only with nothing recorded needs its descent no judging.
+        if let Some(first) = self.first.take().filter(|_| after.is_none()) {
+            return self.ask(async move { Message::Fetched(Box::new(Ok(first))) });
         }
-        let (fetcher, applied) = (self.fetcher.clone(), self.attempted.clone());
-        tokio::spawn(async move {
-            let fetched = fetcher.fetch(applied).await;
-            let _ = messages.send(Message::Fetched(Box::new(fetched)));
-        });
+        let fetcher = self.fetcher.clone();
+        self.ask(async move { Message::Fetched(Box::new(fetcher.fetch(after).await)) });
     }
 
     fn fetched(&mut self, result: Result<Fetched, SourceError>) -> Event {
@@ -166,19 +264,24 @@ impl Turning {
             }
             Ok(fetched) => {
                 let revision = fetched.snapshot.revision.clone();
-                let applied = self.attempted.as_ref().filter(|_| !fetched.descends);
-                if let Some(applied) = applied.filter(|_| !self.target.approves_revision(&revision)) {
-                    return Event::FetchFailed(Box::new(not_a_descendant(applied, &revision)));
-                }
-                self.attempted = Some(revision.clone());
-                self.left_out = fetched.left_out;
-                self.snapshot = Some(fetched.snapshot);
-                Event::Fetched(revision)
+                let look = Look {
+                    approved: !fetched.descends && self.target.approves_revision(&revision),
+                    revision,
+                    after: fetched.after.clone(),
+                    descends: fetched.descends,
+                };
+                self.fetched = Some(fetched);
+                Event::Fetched(look)
             }
         }
     }
 
-    fn plan(&mut self) -> Event {
+    fn plan(&mut self, engine: &Engine) -> Event {
+        let accepted = self.fetched.take_if(|it| Some(&it.snapshot.revision) == engine.revision());
+        if let Some(fetched) = accepted {
+            self.left_out = fetched.left_out;
+            self.snapshot = Some(fetched.snapshot);
+        }
         let Some(snapshot) = &self.snapshot else { return Event::Woke };
         let began = Instant::now();
         let live = self.target.live();
@@ -210,9 +313,7 @@ impl Turning {
             .collect();
         drop(live);
         let (applier, target) = (self.applier.clone(), self.target.watches());
-        let told = self.reporter.once_told(turn.plan.revision.as_str());
         self.beside(ids, Message::Applied, async move {
-            told.await;
             // What exists without being ours is not in the watch caches: it must be seen before it is written over.
             let (new, known): (Vec<Work>, Vec<Work>) =
                 work.into_iter().partition(|work| work.step.action == Action::Create);
@@ -319,7 +420,7 @@ impl Turning {
         }
         let report = self.make_report(engine);
         self.probes.metrics.report(&report);
-        if self.holds_lease {
+        if engine.holds_lease() {
             self.reporter.report(&report);
         }
     }
@@ -329,14 +430,8 @@ impl Turning {
         findings.extend(self.target.findings());
         findings.extend(self.turn.iter().flat_map(|turn| turn.findings.iter().cloned()));
         findings.extend(engine.findings());
-        if !self.holds_lease {
-            findings.push(Finding::warning(
-                Code::LeaseHeld,
-                "another instance holds the lease; nothing is written",
-            ));
-        }
         let converged = engine.is_converged();
-        let revision = self.snapshot.as_ref().map(|snapshot| snapshot.revision.clone());
+        let revision = engine.revision().cloned();
         if engine.has_applied_everything() && self.applied != revision {
             self.applied.clone_from(&revision);
             if let Some(turn) = &self.turn {
@@ -358,14 +453,25 @@ impl Turning {
             owner: self.target.owner().to_owned(),
             source: self.source.clone(),
             // One that was refused leaves no trace: what was attempted before is what the next must descend from.
-            revision: revision.or_else(|| self.attempted.clone()).map(|revision| revision.to_string()),
+            revision: revision.or_else(|| engine.recorded().cloned()).map(|revision| revision.to_string()),
             applied_revision: self.applied.as_ref().map(ToString::to_string),
-            holds_lease: self.holds_lease,
+            holds_lease: engine.holds_lease(),
             converged,
             stalled: engine.is_stalled(),
             units: units.collect(),
             objects,
             findings,
+        }
+    }
+}
+
+/// All files of a revision, if it can be read. Without it, edits by hand look like conflicts.
+pub(super) async fn snapshot_of(fetcher: &Fetcher, revision: &Revision) -> Option<Snapshot> {
+    match fetcher.snapshot(revision).await {
+        Ok(snapshot) => Some(snapshot),
+        Err(error) => {
+            tracing::warn!(%error, %revision, "the applied revision cannot be read; edits by hand look like conflicts");
+            None
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Now;
+use super::{Candidate, LeaseRecord, LeaseWrite, Now};
 use crate::finding::Finding;
 use crate::model::{Health, ObjectId, Revision, Unit};
 use crate::plan::Wave;
@@ -29,6 +29,25 @@ pub struct Options {
     pub interval: Duration,
     /// How long a unit may take that says nothing of it.
     pub unit_timeout: Duration,
+    /// By what name and in what role it asks for the lease.
+    pub candidate: Candidate,
+    /// Plan and tell, but take no lease and write nothing.
+    pub observe: bool,
+    /// The revision that the target was found to record.
+    pub recorded: Option<Revision>,
+}
+
+/// One look at the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What was found.
+    pub revision: Revision,
+    /// The revision that it should descend from, as it was asked for.
+    pub after: Option<Revision>,
+    /// Whether it does.
+    pub descends: bool,
+    /// Whether somebody approved it though it does not.
+    pub approved: bool,
 }
 
 /// What happened.
@@ -36,17 +55,27 @@ pub struct Options {
 pub enum Event {
     /// The process began.
     Started,
-    /// The lease was won or lost.
-    Lease {
-        /// Whether writes are ours now.
-        held: bool,
-    },
-    /// Somebody else has applied another revision since the source was read: what was read is nothing to write by until it
-    /// has been read again.
-    Overtaken,
-    /// The source was read and its revision may be applied; the same revision as before is no news.
-    Fetched(Revision),
-    /// The source could not be read, or its revision may not be applied.
+    /// The Lease as it was read; `None`: there is none.
+    LeaseSeen(Option<LeaseRecord>),
+    /// The Lease was written, and is like this now.
+    LeaseWritten(LeaseRecord),
+    /// The write of the Lease was refused: somebody else has written it since it was read.
+    LeaseRefused,
+    /// A request for the Lease was not answered, or not with anything about it.
+    LeaseFailed(Box<Finding>),
+    /// A watch tells of this version of the Lease; empty: of something about it.
+    LeaseTouched(String),
+    /// The revision that the target records, whoever recorded it: nothing else may follow that does not descend from it.
+    RecordSeen(Option<Revision>),
+    /// It could not be read.
+    RecordUnread(Box<Finding>),
+    /// The target records this revision now.
+    Recorded(Revision),
+    /// It could not be recorded.
+    RecordFailed(Box<Finding>),
+    /// The source was read.
+    Fetched(Look),
+    /// The source could not be read.
     FetchFailed(Box<Finding>),
     /// The source says by itself that it changed.
     SourceChanged,
@@ -67,8 +96,24 @@ pub enum Event {
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Read the source.
-    Fetch,
+    /// Read the source, and see whether it descends from this revision.
+    Fetch {
+        /// Which.
+        after: Option<Revision>,
+    },
+    /// Read the Lease; answered with [`Event::LeaseSeen`] or [`Event::LeaseFailed`] within [`super::LEASE_PATIENCE`].
+    ReadLease,
+    /// Write the Lease; answered with [`Event::LeaseWritten`], [`Event::LeaseRefused`] or [`Event::LeaseFailed`] within
+    /// [`super::LEASE_PATIENCE`].
+    WriteLease(LeaseWrite),
+    /// Let writes through until this time.
+    OpenFence(Now),
+    /// Send no write any more, not even one that was asked for.
+    CloseFence,
+    /// Read from the target, not from a cache, which revision it records.
+    ReadRecord,
+    /// Record in the target that this revision is about to be applied, over the record that was read last.
+    Record(Revision),
     /// Render, review and plan with the newest snapshot and live state.
     Plan,
     /// Carry out the steps of these objects.

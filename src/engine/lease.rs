@@ -1,81 +1,103 @@
-//! Who may write: a Lease in the target, judged by own observation.
+//! The Lease of a target as the engine sees it, and when it is free.
 //!
-//! The rule of client-go's leader election: a lease is free when its record has not changed for its duration, counted
-//! on the observer's own monotonic clock since it first saw that record. The times written in the record are for
-//! people; comparing them with a wall clock would trust the other's clock.
+//! The rule of client-go's leader election: a lease is free when nobody has renewed it for its duration, counted on the
+//! observer's own monotonic clock since it first saw that renewal. The times written in the record are for people;
+//! comparing them with a wall clock would trust the other's clock.
 
 use std::time::Duration;
 
 use super::Now;
 
+/// How long a lease is good for without a renewal.
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// For how long after a renewal was asked for its holder writes: shorter than the duration by what clocks may run apart.
+pub(super) const WRITE_FOR: Duration = Duration::from_secs(10);
+/// How much longer than everybody else a stand-in waits, so that a replica of the home daemon is faster.
+pub(super) const STAND_IN_WAITS: Duration = Duration::from_millis(500);
+/// The longest duration that is believed: nobody may lock a target for a day.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The version of what instances tell each other through the Lease. One that reads a higher number takes no part.
+pub const PROTOCOL: u32 = 1;
+
+/// What a daemon is to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Role {
+    /// It is the target's own: preferred.
+    #[default]
+    Home,
+    /// It stands in while the target's own is gone.
+    Peer,
+}
+
 /// The part of a Lease object that matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeaseRecord {
     /// Who holds it; empty if it was given back.
     pub holder: String,
-    /// When it was renewed, as written; compared for change only.
-    pub renew_time: String,
+    /// What the holder is to the target.
+    pub role: Role,
+    /// Differs from one renewal to the next; compared for change only.
+    pub renewal: String,
     /// How long it is good for without a renewal.
     pub duration: Duration,
+    /// What the management cluster is called that it belongs to, where that was said.
+    pub cluster: Option<String>,
+    /// Version of the protocol that its last writer speaks.
+    pub protocol: u32,
+    /// Who wants it from a stand-in.
+    pub hand_back: Option<String>,
+    /// The state that was read: a write goes over exactly this one.
+    pub version: String,
 }
 
-/// What to do about the lease.
+/// A write of the Lease over the record that was seen last; refused if that has changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LeaseDecision {
-    /// It is ours: renew it.
-    Renew,
-    /// It is free: take it.
-    Take,
-    /// Somebody else holds it; look again after this long.
-    Wait(Duration),
+pub struct LeaseWrite {
+    /// The version that it goes over; `None` makes the Lease.
+    pub over: Option<String>,
+    /// Who holds it from then on; empty gives it back.
+    pub holder: String,
+    /// What that holder is to the target.
+    pub role: Role,
+    /// What the management cluster is called.
+    pub cluster: Option<String>,
+    /// Who wants it from a stand-in.
+    pub hand_back: Option<String>,
+    /// Whether the lease counts anew from this write.
+    pub renews: bool,
 }
 
-/// Watches a lease over time.
+/// The record as it was last seen, and since when nobody has renewed it.
 #[derive(Debug)]
-pub struct LeaseObserver {
-    identity: String,
-    seen: Option<(LeaseRecord, Now)>,
+pub(super) struct Observed {
+    pub record: Option<LeaseRecord>,
+    since: Now,
 }
 
-impl LeaseObserver {
-    /// How long a lease is good for.
-    pub const DURATION: Duration = Duration::from_secs(15);
-    /// How often it is renewed.
-    pub const RENEW_EVERY: Duration = Duration::from_secs(5);
-
-    /// An observer that writes `identity` as the holder.
-    pub fn new(identity: &str) -> LeaseObserver {
-        LeaseObserver { identity: identity.to_owned(), seen: None }
+impl Observed {
+    /// Take in the record as it is now (`None`: there is no Lease object).
+    pub fn update(before: Option<Observed>, record: Option<LeaseRecord>, now: Now) -> Observed {
+        let same = |old: &Option<LeaseRecord>| match (old, &record) {
+            (None, None) => true,
+            (Some(old), Some(new)) => old.holder == new.holder && old.renewal == new.renewal,
+            _ => false,
+        };
+        let since = before.filter(|before| same(&before.record)).map_or(now, |before| before.since);
+        Observed { record, since }
     }
 
-    /// The name that this instance holds leases by.
-    pub fn identity(&self) -> &str {
-        &self.identity
-    }
-
-    /// Take in the record as it is now (`None`: there is no Lease object) and decide.
-    pub fn observe(&mut self, record: Option<LeaseRecord>, now: Now) -> LeaseDecision {
-        let Some(record) = record else {
-            self.seen = None;
-            return LeaseDecision::Take;
-        };
-        if record.holder == self.identity {
-            self.seen = Some((record, now));
-            return LeaseDecision::Renew;
+    /// When somebody of this role may take it. What nobody holds is the home's at once; a stand-in waits as long as for
+    /// one that is held, for the home may just be starting.
+    pub fn free_at(&self, role: Role) -> Now {
+        let held = self.record.as_ref().filter(|record| !record.holder.is_empty());
+        let good_for = held.map_or(LEASE_DURATION, |record| record.duration.clamp(LEASE_DURATION, LONGEST));
+        match (role, held) {
+            (Role::Home, None) => self.since,
+            (Role::Home, Some(_)) => self.since + good_for,
+            (Role::Peer, _) => self.since + good_for + STAND_IN_WAITS,
         }
-        if record.holder.is_empty() {
-            self.seen = None;
-            return LeaseDecision::Take;
-        }
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == record => *since,
-            _ => {
-                self.seen = Some((record.clone(), now));
-                now
-            }
-        };
-        let free_at = since + record.duration;
-        if now >= free_at { LeaseDecision::Take } else { LeaseDecision::Wait(free_at - now) }
     }
 }
 
@@ -83,40 +105,55 @@ impl LeaseObserver {
 mod tests {
     use super::*;
 
-    fn record(holder: &str, renew_time: &str) -> Option<LeaseRecord> {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn record(holder: &str, renewal: &str) -> Option<LeaseRecord> {
         Some(LeaseRecord {
             holder: holder.into(),
-            renew_time: renew_time.into(),
-            duration: LeaseObserver::DURATION,
+            renewal: renewal.into(),
+            duration: LEASE_DURATION,
+            ..LeaseRecord::default()
         })
     }
 
     #[test]
-    fn a_lease_is_free_when_its_record_stands_still_for_its_duration() {
-        let mut observer = LeaseObserver::new("me");
-        let second = Duration::from_secs(1);
+    fn a_lease_is_free_when_nobody_renewed_it_for_its_duration() {
         // The other's clock is a day ahead; that says nothing.
-        assert!(matches!(observer.observe(record("other", "2036-01-01"), Now::ZERO), LeaseDecision::Wait(_)));
-        assert!(matches!(
-            observer.observe(record("other", "2036-01-01"), 14 * second),
-            LeaseDecision::Wait(_)
-        ));
-        assert!(matches!(
-            observer.observe(record("other", "2036-01-02"), 15 * second),
-            LeaseDecision::Wait(_)
-        ));
-        assert!(matches!(
-            observer.observe(record("other", "2036-01-02"), 29 * second),
-            LeaseDecision::Wait(_)
-        ));
-        assert_eq!(observer.observe(record("other", "2036-01-02"), 30 * second), LeaseDecision::Take);
+        let observed = Observed::update(None, record("other", "2036-01-01"), Now::ZERO);
+        assert_eq!(observed.free_at(Role::Home), 15 * SECOND);
+        let observed = Observed::update(Some(observed), record("other", "2036-01-01"), 14 * SECOND);
+        assert_eq!(observed.free_at(Role::Home), 15 * SECOND);
+        let observed = Observed::update(Some(observed), record("other", "2036-01-02"), 14 * SECOND);
+        assert_eq!(observed.free_at(Role::Home), 29 * SECOND);
+        assert!(observed.free_at(Role::Peer) > 29 * SECOND);
     }
 
     #[test]
-    fn a_lease_that_was_given_back_is_free_at_once() {
-        let mut observer = LeaseObserver::new("me");
-        assert_eq!(observer.observe(None, Now::ZERO), LeaseDecision::Take);
-        assert_eq!(observer.observe(record("", "x"), Now::ZERO), LeaseDecision::Take);
-        assert_eq!(observer.observe(record("me", "x"), Now::ZERO), LeaseDecision::Renew);
+    fn who_asks_for_a_lease_does_not_renew_it() {
+        let observed = Observed::update(None, record("other", "a"), Now::ZERO);
+        let asked = record("other", "a").map(|record| LeaseRecord {
+            hand_back: Some("me".into()),
+            version: "2".into(),
+            ..record
+        });
+        assert_eq!(Observed::update(Some(observed), asked, 5 * SECOND).free_at(Role::Home), 15 * SECOND);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_the_homes_at_once_and_a_stand_ins_later() {
+        for nobody in [None, record("", "x")] {
+            let observed = Observed::update(None, nobody, SECOND);
+            assert_eq!(observed.free_at(Role::Home), SECOND);
+            assert!(observed.free_at(Role::Peer) >= 16 * SECOND);
+        }
+    }
+
+    #[test]
+    fn no_record_locks_a_target_for_long_nor_frees_it_early() {
+        let with = |duration| record("other", "x").map(|record| LeaseRecord { duration, ..record });
+        let long = Observed::update(None, with(Duration::from_secs(1 << 40)), Now::ZERO);
+        assert_eq!(long.free_at(Role::Home), 60 * SECOND);
+        let short = Observed::update(None, with(Duration::ZERO), Now::ZERO);
+        assert_eq!(short.free_at(Role::Home), 15 * SECOND);
     }
 }

@@ -9,7 +9,53 @@ use crate::plan::Wave;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options(mode: Mode) -> Options {
-    Options { mode, interval: 30 * SECOND, unit_timeout: 300 * SECOND }
+    Options {
+        mode,
+        interval: 30 * SECOND,
+        unit_timeout: 300 * SECOND,
+        candidate: candidate("me", Role::Home),
+        observe: false,
+        recorded: None,
+    }
+}
+
+fn candidate(identity: &str, role: Role) -> Candidate {
+    Candidate { identity: identity.into(), role, cluster: Some("mgmt1".into()) }
+}
+
+/// The Lease as this write makes it.
+fn stored(write: &LeaseWrite, version: &str) -> LeaseRecord {
+    LeaseRecord {
+        holder: write.holder.clone(),
+        role: write.role,
+        renewal: version.into(),
+        duration: LEASE_DURATION,
+        cluster: write.cluster.clone(),
+        protocol: PROTOCOL,
+        hand_back: write.hand_back.clone(),
+        version: version.into(),
+    }
+}
+
+fn lease_write(effects: &[Effect]) -> Option<&LeaseWrite> {
+    effects.iter().find_map(|effect| if let Effect::WriteLease(write) = effect { Some(write) } else { None })
+}
+
+fn look(revision: &str, after: Option<&str>) -> Look {
+    Look {
+        revision: Revision::new(revision),
+        after: after.map(Revision::new),
+        descends: true,
+        approved: false,
+    }
+}
+
+/// Lets the engine take the lease, which it has asked for; answers with what it does once it knows what is recorded.
+fn win(engine: &mut Engine, recorded: Option<&str>, now: Now) -> Vec<Effect> {
+    let taken = engine.step(Event::LeaseSeen(None), now);
+    let record = stored(lease_write(&taken).expect("it is free"), "1");
+    assert!(engine.step(Event::LeaseWritten(record), now).contains(&Effect::ReadRecord));
+    engine.step(Event::RecordSeen(recorded.map(Revision::new)), now)
 }
 
 fn id(name: &str) -> ObjectId {
@@ -48,11 +94,20 @@ fn refused(name: &str) -> Event {
 }
 
 /// An engine that holds the lease and has fetched; its first plan is under way.
-fn begun(mode: Mode) -> Engine {
+fn fetched(mode: Mode) -> Engine {
     let mut engine = Engine::new(options(mode));
-    assert!(engine.step(Event::Started, Now::ZERO).contains(&Effect::Fetch));
-    engine.step(Event::Lease { held: true }, Now::ZERO);
-    assert!(engine.step(Event::Fetched(Revision::new("a")), Now::ZERO).contains(&Effect::Plan));
+    let effects = engine.step(Event::Started, Now::ZERO);
+    assert!(effects.contains(&Effect::Fetch { after: None }) && effects.contains(&Effect::ReadLease));
+    win(&mut engine, None, Now::ZERO);
+    assert!(engine.step(Event::Fetched(look("a", None)), Now::ZERO).contains(&Effect::Plan));
+    engine
+}
+
+/// The same, and its revision is recorded already.
+fn begun(mode: Mode) -> Engine {
+    let mut engine = fetched(mode);
+    let recorded = engine.step(Event::RecordSeen(Some(Revision::new("a"))), Now::ZERO);
+    assert!(applies(&recorded).is_empty());
     engine
 }
 
@@ -81,18 +136,23 @@ fn a_refused_object_holds_the_dependents_and_a_later_change_lets_it_try_again() 
     engine.step(refused("x"), Now::ZERO);
     assert!(applies(&engine.step(planned(units()), Now::ZERO)).is_empty());
     assert_eq!(engine.units().next().unwrap().phase, UnitPhase::Failed);
-    assert!(applies(&engine.step(Event::Woke, 10 * SECOND)).is_empty(), "nothing has moved since");
-    engine.step(Event::ClusterChanged, 11 * SECOND);
-    assert_eq!(applies(&engine.step(planned(units()), 12 * SECOND)), [id("x")]);
+    assert!(applies(&engine.step(Event::Woke, 4 * SECOND)).is_empty(), "nothing has moved since");
+    engine.step(Event::ClusterChanged, 4 * SECOND);
+    assert_eq!(applies(&engine.step(planned(units()), 4 * SECOND)), [id("x")]);
 }
 
 #[test]
 fn nothing_is_written_without_the_lease() {
     let mut engine = Engine::new(options(Mode::Forever));
+    let plan = || planned(vec![view(unit("a", &[]), &["x"])]);
     engine.step(Event::Started, Now::ZERO);
-    engine.step(Event::Fetched(Revision::new("a")), Now::ZERO);
-    assert!(applies(&engine.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO)).is_empty());
-    assert_eq!(applies(&engine.step(Event::Lease { held: true }, SECOND)), [id("x")]);
+    engine.step(Event::Fetched(look("a", None)), Now::ZERO);
+    assert!(applies(&engine.step(plan(), Now::ZERO)).is_empty());
+    // What was there before is looked at anew; nothing is written before the revision is recorded.
+    assert!(win(&mut engine, None, SECOND).contains(&Effect::Plan));
+    let effects = engine.step(plan(), SECOND);
+    assert!(applies(&effects).is_empty() && effects.contains(&Effect::Record(Revision::new("a"))));
+    assert_eq!(applies(&engine.step(Event::Recorded(Revision::new("a")), SECOND)), [id("x")]);
 }
 
 #[test]
@@ -100,6 +160,7 @@ fn pruning_waits_for_the_whole_commit_and_for_what_was_not_understood() {
     let gone = id("gone");
     let plan = |writes: &[&str], hold: Option<&str>| {
         Event::Planned(PlanView {
+            revision: Some(Revision::new("a")),
             units: vec![view(unit("a", &[]), writes)],
             deletions: vec![gone.clone()],
             hold_prune: hold.map(str::to_owned),
@@ -124,8 +185,8 @@ fn a_unit_that_waits_for_health_times_out_and_may_still_recover() {
         UnitView { unhealthy: vec![(id("x"), health)], ..view(unit, &[]) }
     };
     let effects = engine.step(planned(vec![sick()]), Now::ZERO);
-    assert!(effects.contains(&Effect::WakeAt(30 * SECOND)));
-    engine.step(Event::Fetched(Revision::new("a")), 30 * SECOND);
+    assert!(effects.contains(&Effect::WakeAt(5 * SECOND)), "for the lease");
+    engine.step(Event::Fetched(look("a", Some("a"))), 30 * SECOND);
     engine.step(Event::Woke, 60 * SECOND);
     assert_eq!(engine.units().next().unwrap().phase, UnitPhase::TimedOut);
     engine.step(Event::ClusterChanged, 70 * SECOND);
@@ -159,12 +220,28 @@ fn a_single_pass_that_cannot_read_its_source_did_not_start() {
 fn idle_asks_for_nothing_but_the_next_look_at_the_source() {
     let mut engine = begun(Mode::Forever);
     engine.step(planned(vec![view(unit("a", &[]), &[])]), Now::ZERO);
-    for minute in 1..10 {
-        let now = minute * 60 * SECOND;
-        assert!(engine.step(Event::Woke, now).iter().all(|e| matches!(e, Effect::Fetch | Effect::WakeAt(_))));
-        let effects = engine.step(Event::Fetched(Revision::new("a")), now);
-        assert_eq!(effects, [Effect::WakeAt(now + 30 * SECOND)]);
+    let mut version = 1;
+    for round in 1..50 {
+        let now = round * 5 * SECOND;
+        for effect in engine.step(Event::Woke, now) {
+            match effect {
+                Effect::WriteLease(write) => {
+                    version += 1;
+                    let record = stored(&write, &version.to_string());
+                    let effects = engine.step(Event::LeaseWritten(record), now);
+                    let idle = |e: &Effect| matches!(e, Effect::OpenFence(_) | Effect::WakeAt(_));
+                    assert!(effects.iter().all(idle), "{effects:?}");
+                }
+                Effect::Fetch { after } => {
+                    assert_eq!(after, Some(Revision::new("a")));
+                    let effects = engine.step(Event::Fetched(look("a", Some("a"))), now);
+                    assert!(effects.iter().all(|e| matches!(e, Effect::WakeAt(_))), "{effects:?}");
+                }
+                effect => assert!(matches!(effect, Effect::WakeAt(_)), "{effect:?}"),
+            }
+        }
     }
+    assert!(engine.holds_lease() && version == 50);
 }
 
 #[test]
@@ -184,8 +261,8 @@ fn an_end_waits_for_writes_but_not_for_ever_and_a_pass_cut_short_is_no_success()
     let mut engine = begun(Mode::Once { deadline: 600 * SECOND });
     engine.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO);
     let waits = engine.step(Event::Stop, SECOND);
-    assert_eq!(waits, [Effect::WakeAt(SECOND + STOP_PATIENCE)]);
-    assert_eq!(engine.step(Event::Woke, SECOND + STOP_PATIENCE), [Effect::Finish(1)]);
+    assert_eq!(waits, [Effect::WakeAt(5 * SECOND)], "for the lease, which is still ours");
+    assert!(engine.step(Event::Woke, SECOND + STOP_PATIENCE).contains(&Effect::Finish(1)));
     let mut daemon = begun(Mode::Forever);
     daemon.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO);
     daemon.step(Event::Stop, SECOND);
@@ -213,16 +290,53 @@ fn a_deletion_that_waits_for_nothing_waits_after_a_failure() {
 
 #[test]
 fn who_was_overtaken_reads_anew_before_writing() {
-    let mut engine = begun(Mode::Forever);
-    let plan = || planned(vec![view(unit("a", &[]), &["x"])]);
-    engine.step(Event::Lease { held: false }, Now::ZERO);
-    engine.step(plan(), Now::ZERO);
-    assert!(engine.step(Event::Overtaken, SECOND).contains(&Effect::Fetch));
-    assert!(applies(&engine.step(Event::Lease { held: true }, SECOND)).is_empty());
-    let finding = Box::new(Finding::error(Code::NotADescendant, "older"));
-    assert!(applies(&engine.step(Event::FetchFailed(finding), SECOND)).is_empty());
-    assert!(applies(&engine.step(Event::ClusterChanged, SECOND)).is_empty());
+    let mut engine = Engine::new(options(Mode::Forever));
+    engine.step(Event::Started, Now::ZERO);
+    engine.step(Event::Fetched(look("a", None)), Now::ZERO);
+    engine.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO);
+    let effects = win(&mut engine, Some("b"), SECOND);
+    assert!(
+        effects.contains(&Effect::Fetch { after: Some(Revision::new("b")) }) && applies(&effects).is_empty()
+    );
+    let older = Look { descends: false, ..look("a", Some("b")) };
+    let effects = engine.step(Event::Fetched(older.clone()), SECOND);
+    assert!(!effects.contains(&Effect::Plan));
+    assert_eq!(engine.findings()[0].code, Code::NotADescendant);
+    assert!(!engine.step(Event::ClusterChanged, SECOND).contains(&Effect::Plan));
+    let approved = Look { approved: true, ..older };
     engine.step(Event::Woke, 40 * SECOND);
-    assert!(engine.step(Event::Fetched(Revision::new("a")), 40 * SECOND).contains(&Effect::Plan));
-    assert_eq!(applies(&engine.step(plan(), 40 * SECOND)), [id("x")]);
+    assert!(engine.step(Event::Fetched(approved), 40 * SECOND).contains(&Effect::Plan));
+}
+
+#[test]
+fn what_was_asked_before_somebody_else_applied_more_is_asked_again() {
+    let mut engine = Engine::new(options(Mode::Forever));
+    engine.step(Event::Started, Now::ZERO);
+    win(&mut engine, Some("b"), Now::ZERO);
+    let effects = engine.step(Event::Fetched(look("c", None)), Now::ZERO);
+    assert!(effects.contains(&Effect::Fetch { after: Some(Revision::new("b")) }));
+    assert!(!effects.contains(&Effect::Plan));
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_is_read_again() {
+    let mut engine = Engine::new(options(Mode::Forever));
+    engine.step(Event::Started, Now::ZERO);
+    engine.step(Event::SourceChanged, Now::ZERO);
+    assert!(engine.step(Event::Fetched(look("a", None)), Now::ZERO).contains(&Effect::Fetch { after: None }));
+}
+
+#[test]
+fn who_only_observes_plans_and_writes_nothing() {
+    let mode = Mode::Once { deadline: 60 * SECOND };
+    let mut engine = Engine::new(Options { observe: true, ..options(mode) });
+    let mut effects = engine.step(Event::Started, Now::ZERO);
+    effects.extend(engine.step(Event::Fetched(look("a", None)), Now::ZERO));
+    assert!(effects.contains(&Effect::Plan));
+    effects.extend(engine.step(planned(vec![view(unit("a", &[]), &["x"])]), Now::ZERO));
+    let writes = |e: &Effect| {
+        matches!(e, Effect::ReadLease | Effect::WriteLease(_) | Effect::Apply(_) | Effect::Record(_))
+    };
+    assert!(!effects.iter().any(writes), "{effects:?}");
+    assert!(effects.contains(&Effect::Finish(1)), "there is something to write");
 }

@@ -231,8 +231,8 @@ catalog! {
         "The certificate is expired, or the API server does not know who asks.",
         "Have the kubeconfig renewed; moin takes the new one as soon as the Secret holds it.";
     810 WrongCluster "A kubeconfig leads to another cluster than the one it is for",
-        "The uid of the namespace kube-system is that of another known cluster, or the cluster holds what another repository put there. Nothing is written to it.",
-        "Correct the Secret or `clusters` in moin.yaml.";
+        "The uid of the namespace kube-system is that of another known cluster, the Lease in it names another management cluster, or it holds what another repository put there. Nothing is written to it.",
+        "Correct the Secret, `clusters` in moin.yaml, or --cluster. After a renaming, delete the Lease that the message names.";
     811 PeerRebuilt "A management cluster was built anew",
         "The uid of the namespace kube-system is another than the one that was recorded. It is filled from the repository once somebody approves, or at once with `rebuild: auto`.",
         "Look whether this is really the cluster that was built anew; then add an approval: {action: rebuild, cluster: NAME}.";
@@ -242,6 +242,9 @@ catalog! {
     813 NotHolder "The API server refused a write of an instance that does not hold the lease",
         "Another instance took the lease while the write was under way; the admission policy of the lease refused it. Nothing was changed.",
         "Nothing to do: the other instance writes.";
+    820 ProtocolUnknown "Another instance speaks a newer protocol",
+        "The Lease was last written by a newer moin, with rules that this one does not know. It takes no part.",
+        "Run the same version on both sides.";
     901 Drift "An object was changed by hand",
         "A field that the repository sets was changed in the cluster, and was set back.",
         "Change it in the repository.";

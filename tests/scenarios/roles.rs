@@ -54,7 +54,7 @@ async fn documented(scenario: &Scenario, verbs: &[&str]) {
     let own = ["get", "list", "watch", "create", "patch", "update"];
     let at_home = json!([
         rule("moin.scs.community", &["reconciliations", "reconciliations/status"], &own),
-        rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
+        rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "create", "update"]),
     ]);
     grant(scenario, Some("moin-system"), at_home).await;
 }

@@ -128,6 +128,7 @@ impl Scenario {
             },
             once,
             interval: Duration::from_millis(200),
+            observe: false,
             fetch_timeout: Duration::from_secs(10),
             probes: Probes::default(),
             stop,

@@ -195,6 +195,7 @@ async fn daemon(
         },
         once: None,
         interval: Duration::from_secs(1),
+        observe: false,
         fetch_timeout: Duration::from_secs(30),
         probes: Probes::default(),
         stop,
