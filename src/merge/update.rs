@@ -50,5 +50,11 @@ pub(super) fn zero(ty: Option<&TypeRef>, like: &Value) -> Value {
     };
     zero["apiVersion"] = like["apiVersion"].clone();
     zero["kind"] = like["kind"].clone();
+    if ty.is_some_and(TypeRef::is_builtin) {
+        // A field that is written whether or not it is set.
+        for (field, _) in like.as_object().into_iter().flatten().filter(|(_, value)| value.is_null()) {
+            zero[field] = Value::Null;
+        }
+    }
     zero
 }

@@ -181,6 +181,13 @@ impl Call<'_> {
     fn check_preconditions(&self, live: &Object, options: &Options) -> Result<(), Failure> {
         let name = &live.name();
         if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != live.uid()) {
+            if self.resource.is("", "Namespace") {
+                let why = format!(
+                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    live.uid()
+                );
+                return Err(Failure::conflict(&self.resource, name, &why));
+            }
             let why = format!(
                 "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
                 live.uid()

@@ -139,11 +139,10 @@ impl Failure {
         Failure::new(409, "Conflict", message).with(details(&resource.gvk.group, &resource.plural, name))
     }
 
-    /// A precondition of a deletion that does not hold; named by kind, of a built-in one without the group.
+    /// A precondition of a deletion that does not hold; named by kind.
     pub fn precondition(resource: &Resource, name: &str, why: &str) -> Failure {
-        let kind = &resource.gvk.kind;
-        let group = if resource.custom { &*resource.gvk.group } else { "" };
-        let what = if group.is_empty() { kind.to_string() } else { format!("{kind}.{group}") };
+        let (group, kind) = (&*resource.gvk.group, &*resource.gvk.kind);
+        let what = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         Failure::new(409, "Conflict", format!("Operation cannot be fulfilled on {what} \"{name}\": {why}"))
             .with(details(group, kind, name))
     }

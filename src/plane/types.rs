@@ -90,6 +90,13 @@ impl Types {
         self.schemas.canonical(&resource.gvk, body);
     }
 
+    /// An object as it is read in the version that it is stored in: what that version does not know is gone, and its
+    /// defaults are there.
+    pub fn as_stored(&self, stored: &Gvk, body: &mut Value) {
+        self.schemas.prune(stored, body);
+        self.schemas.fill_defaults(stored, body);
+    }
+
     /// The status of a new object: of a built-in kind the struct with its zero values.
     pub fn zero_status(&self, resource: &Resource) -> Value {
         match self.schemas.type_of(&resource.gvk) {

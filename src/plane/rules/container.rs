@@ -237,7 +237,7 @@ fn mounts(list: &Value, volumes: &BTreeSet<&str>, at: &str, report: &mut Report)
 }
 
 /// Resources that containers have without a domain in their name.
-fn is_container_resource(name: &str) -> bool {
+pub(super) fn is_container_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-")
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::report::Report;
-use super::{batch, config, limits, metadata, networking, pod, rbac, service, storage, workloads};
+use super::{batch, config, limits, metadata, networking, pod, quota, rbac, service, storage, workloads};
 use crate::plane::call::Subresource;
 use crate::plane::kinds::Resource;
 use crate::plane::status::FieldError;
@@ -35,11 +35,13 @@ pub(crate) fn has_rules(resource: &Resource) -> bool {
             | "rolebindings.rbac.authorization.k8s.io"
             | "clusterrolebindings.rbac.authorization.k8s.io"
             | "resourcequotas"
+            | "limitranges"
             | "persistentvolumes"
             | "persistentvolumeclaims"
             | "storageclasses.storage.k8s.io"
             | "leases.coordination.k8s.io"
             | "priorityclasses.scheduling.k8s.io"
+            | "endpointslices.discovery.k8s.io"
     )
 }
 
@@ -107,7 +109,8 @@ fn whole(resource: &Resource, body: &Value, before: Option<&Value>, report: &mut
         "clusterroles.rbac.authorization.k8s.io" => rbac::role(body, false, report),
         "rolebindings.rbac.authorization.k8s.io" => rbac::binding(body, true, report),
         "clusterrolebindings.rbac.authorization.k8s.io" => rbac::binding(body, false, report),
-        "resourcequotas" => limits::quota(body, report),
+        "resourcequotas" => quota::quota(body, report),
+        "limitranges" => quota::limit_range(body, report),
         "persistentvolumes" => storage::volume(body, report),
         "persistentvolumeclaims" => storage::claim_spec(&body["spec"], "spec", report),
         "storageclasses.storage.k8s.io" => storage::class(body, report),
@@ -126,10 +129,11 @@ fn update(resource: &Resource, body: &Value, before: &Value, report: &mut Report
         "daemonsets.apps" => workloads::selector_update(body, before, report),
         _ => {}
     }
-    if !matches!(
-        &*resource.collection,
-        "namespaces" | "priorityclasses.scheduling.k8s.io" | "storageclasses.storage.k8s.io"
-    ) {
+    if !matches!(&*resource.collection, "namespaces" | "priorityclasses.scheduling.k8s.io") {
+        whole(resource, body, Some(before), report);
+    }
+    // The rules of an update look at the whole of these once more.
+    if matches!(&*resource.collection, "networkpolicies.networking.k8s.io" | "persistentvolumes") {
         whole(resource, body, Some(before), report);
     }
     match &*resource.collection {
@@ -142,7 +146,7 @@ fn update(resource: &Resource, body: &Value, before: &Value, report: &mut Report
         "persistentvolumeclaims" => storage::claim_update(body, before, report),
         "storageclasses.storage.k8s.io" => storage::class_update(body, before, report),
         "priorityclasses.scheduling.k8s.io" => limits::priority_class_update(body, before, report),
-        "resourcequotas" => limits::quota_update(body, before, report),
+        "resourcequotas" => quota::quota_update(body, before, report),
         _ => {}
     }
 }
@@ -151,6 +155,10 @@ fn of_status(resource: &Resource, body: &Value, report: &mut Report) {
     match &*resource.collection {
         "deployments.apps" => workloads::replica_status(body, true, report),
         "replicasets.apps" | "replicationcontrollers" => workloads::replica_status(body, false, report),
+        "poddisruptionbudgets.policy" => limits::disruption_status(body, report),
+        "horizontalpodautoscalers.autoscaling" => limits::autoscaler_status(body, report),
+        "statefulsets.apps" => workloads::stateful_status(body, report),
+        "daemonsets.apps" => workloads::daemon_status(body, report),
         "services" | "ingresses.networking.k8s.io" => networking::balancer_status(body, report),
         _ => {}
     }

@@ -1,10 +1,10 @@
-//! Autoscalers, disruption budgets, leases, priority classes, quotas.
+//! Autoscalers, disruption budgets, leases, priority classes.
 
 use serde_json::Value;
 
 use super::report::Report;
 use super::workloads::{at_most_all, positive_or_percent};
-use super::{container, selector, text};
+use super::{selector, text};
 
 fn text_of<'v>(object: &'v Value, field: &str) -> &'v str {
     object[field].as_str().unwrap_or_default()
@@ -103,27 +103,16 @@ pub(super) fn priority_class_update(body: &Value, before: &Value, report: &mut R
     report.immutable("preemptionPolicy", &body["preemptionPolicy"], &before["preemptionPolicy"]);
 }
 
-pub(super) fn quota(body: &Value, report: &mut Report) {
-    for (name, amount) in body["spec"]["hard"].as_object().into_iter().flatten() {
-        let at = format!("spec.hard[{name}]");
-        if container::resource_name(name, &at, report)
-            && !name.contains('/')
-            && name.starts_with("hugepages-")
-        {
-            report.invalid(&at, name.as_str(), "must be a standard resource for quota");
-        }
-        container::amount(name, amount, &at, report);
+/// How many pods a disruption budget says that there are.
+pub(super) fn disruption_status(body: &Value, report: &mut Report) {
+    for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+        report.nonnegative(&format!("status.{field}"), &body["status"][field]);
     }
 }
 
-pub(super) fn quota_update(body: &Value, before: &Value, report: &mut Report) {
-    let scopes = |body: &Value| {
-        let mut scopes: Vec<String> =
-            body["spec"]["scopes"].as_array().into_iter().flatten().map(Value::to_string).collect();
-        scopes.sort();
-        scopes
-    };
-    if scopes(body) != scopes(before) {
-        report.invalid("spec.scopes", body["spec"]["scopes"].clone(), "field is immutable");
+/// How many pods an autoscaler says that there are.
+pub(super) fn autoscaler_status(body: &Value, report: &mut Report) {
+    for field in ["currentReplicas", "desiredReplicas"] {
+        report.nonnegative(&format!("status.{field}"), &body["status"][field]);
     }
 }

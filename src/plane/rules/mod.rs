@@ -1,5 +1,6 @@
 //! What single kinds do differently: the strategies of the API server in one place.
 
+mod allocate;
 mod batch;
 mod config;
 mod container;
@@ -8,13 +9,16 @@ mod dispatch;
 mod limits;
 mod metadata;
 mod networking;
+mod plugins;
 mod pod;
+mod quota;
 mod rbac;
 mod report;
 mod selector;
 mod service;
 mod storage;
 pub(crate) mod text;
+mod warnings;
 mod workloads;
 
 use serde_json::{Value, json};
@@ -27,6 +31,7 @@ use crate::plane::write::set_or_remove;
 
 pub(crate) use dispatch::{has_rules, validate};
 pub(crate) use metadata::embedded as embedded_metadata;
+pub(crate) use warnings::of as warnings;
 
 /// Whether an update may leave out the version that it builds on.
 pub(crate) fn unconditional_update(resource: &Resource) -> bool {
@@ -132,19 +137,35 @@ pub(crate) fn reset_fields(resource: &Resource, subresource: Option<&str>) -> Fi
 }
 
 /// What is filled in by the decoder, so that it belongs to whoever sent it.
-pub(crate) fn default(resource: &Resource, body: &mut Value) {
-    if resource.is("", "Namespace")
-        && let Some(name) = body["metadata"]["name"].as_str().map(str::to_owned)
-        && !name.is_empty()
-    {
-        if !body["metadata"]["labels"].is_object() {
-            body["metadata"]["labels"] = json!({});
-        }
-        body["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+pub(crate) fn default(resource: &Resource, body: &mut Value, sent: bool) {
+    if resource.is("", "Namespace") {
+        name_label(body);
     }
     if resource.is("", "Secret") {
         merge_string_data(body);
     }
+    if !resource.custom && body["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty) {
+        // No entries ask for a reset, as a single empty one does; an empty list would not outlive normalising.
+        body["metadata"]["managedFields"] = json!([{}]);
+    }
+    if sent
+        && resource.is("apps", "DaemonSet")
+        && body["metadata"]["annotations"].get(TEMPLATE_GENERATION).is_none()
+    {
+        body["metadata"]["annotations"][TEMPLATE_GENERATION] = "0".into();
+    }
+}
+
+/// A namespace has its name as a label too, once it has one.
+fn name_label(body: &mut Value) {
+    let Some(name) = body["metadata"]["name"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+    else {
+        return;
+    };
+    if !body["metadata"]["labels"].is_object() {
+        body["metadata"]["labels"] = json!({});
+    }
+    body["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
 }
 
 /// `stringData` is written into `data` and never read back.
@@ -169,11 +190,19 @@ fn merge_string_data(body: &mut Value) {
 /// What the server sets on a new object; it belongs to nobody.
 pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
     if resource.is("", "Namespace") {
-        body["spec"]["finalizers"] = json!(["kubernetes"]);
+        let held = body["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one == "kubernetes"));
+        match body["spec"]["finalizers"].as_array_mut() {
+            Some(all) if !held => all.push("kubernetes".into()),
+            Some(_) => {}
+            None => body["spec"]["finalizers"] = json!(["kubernetes"]),
+        }
         body["status"] = json!({"phase": "Active"});
+        name_label(body);
     }
     if resource.is("", "Service") {
-        addresses(body);
+        allocate::new_service(body);
     }
     if resource.is("", "Pod") {
         body["status"] = json!({"phase": "Pending", "qosClass": quality(body)});
@@ -181,6 +210,14 @@ pub(crate) fn prepare_create(resource: &Resource, body: &mut Value) {
     if resource.is("", "PersistentVolumeClaim") {
         body["status"] = json!({"phase": "Pending"});
     }
+    if resource.is("", "PersistentVolume") {
+        body["status"] =
+            json!({"phase": "Pending", "lastPhaseTransitionTime": body["metadata"]["creationTimestamp"]});
+    }
+    if resource.is("apps", "DaemonSet") {
+        body["metadata"]["annotations"][TEMPLATE_GENERATION] = "1".into();
+    }
+    plugins::on_create(resource, body);
     if resource.is("batch", "Job") && body["spec"]["manualSelector"] != true {
         select_own_pods(body);
     }
@@ -213,43 +250,27 @@ fn select_own_pods(job: &mut Value) {
         return;
     }
     job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let job_labels = match &job["metadata"]["labels"] {
+        Value::Null => json!({}),
+        labels => labels.clone(),
+    };
+    let applied = job["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let owned = applied
+        .filter(|entry| entry["operation"] == "Apply")
+        .any(|entry| entry["fieldsV1"]["f:metadata"].get("f:labels").is_some());
     let metadata = &mut job["spec"]["template"]["metadata"];
     if !metadata["labels"].is_object() {
         metadata["labels"] = json!({});
     }
+    // A job without labels shares those of its pods, and so those that are added to them.
+    let shared = job_labels == metadata["labels"] && !owned;
     for prefix in ["", "batch.kubernetes.io/"] {
         metadata["labels"][format!("{prefix}controller-uid")] = uid.clone();
         metadata["labels"][format!("{prefix}job-name")] = name.clone();
     }
-}
-
-/// What the server allocates for a service: one family, and an address of the service network.
-fn addresses(body: &mut Value) {
-    let name = format!("{}/{}", body["metadata"]["namespace"], body["metadata"]["name"]);
-    let spec = &mut body["spec"];
-    if spec["type"] == "ExternalName" || !spec.is_object() {
-        return;
+    if shared {
+        job["metadata"]["labels"] = job["spec"]["template"]["metadata"]["labels"].clone();
     }
-    if spec["clusterIP"].as_str().unwrap_or_default().is_empty() {
-        spec["clusterIP"] = address(&name).into();
-    }
-    if !spec["clusterIPs"].is_array() {
-        spec["clusterIPs"] = json!([spec["clusterIP"]]);
-    }
-    if !spec["ipFamilies"].is_array() {
-        let six = spec["clusterIP"].as_str().is_some_and(|address| address.contains(':'));
-        spec["ipFamilies"] = json!([if six { "IPv6" } else { "IPv4" }]);
-    }
-    if spec["ipFamilyPolicy"].is_null() {
-        spec["ipFamilyPolicy"] = "SingleStack".into();
-    }
-}
-
-/// An address of 10.96.0.0/12 that follows from the name.
-fn address(name: &str) -> String {
-    use sha2::Digest as _;
-    let digest = sha2::Sha256::digest(name.as_bytes());
-    format!("10.{}.{}.{}", 96 + digest[0] % 16, digest[1], 1 + digest[2] % 254)
 }
 
 /// What the server sets on a changed object: above all its generation.
@@ -262,19 +283,21 @@ pub(crate) fn prepare_update(
     if resource.is("", "Namespace") && subresource != Some(&Subresource::Finalize) {
         set_or_remove(body, "spec", before["spec"].clone());
     }
-    if resource.is("", "Service") && body["spec"]["type"] != "ExternalName" {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if body["spec"][field].is_null() {
-                set_or_remove(&mut body["spec"], field, before["spec"][field].clone());
-            }
-        }
-        addresses(body);
+    if resource.is("", "Service") && subresource.is_none() {
+        allocate::changed_service(body, before);
     }
+    if resource.is("apps", "DaemonSet") {
+        count_templates(body, before);
+    }
+    plugins::on_update(resource, body, before);
     if resource.is(crd::GROUP, crd::KIND) && subresource.is_none() {
         crd::note_storage_version(body);
     }
     let generation = before["metadata"]["generation"].as_i64();
-    if subresource == Some(&Subresource::Status) || !has_generation(resource) {
+    if subresource == Some(&Subresource::Status)
+        || !has_generation(resource)
+        || resource.is("scheduling.k8s.io", "PriorityClass")
+    {
         return;
     }
     let changed = if resource.custom {
@@ -282,11 +305,23 @@ pub(crate) fn prepare_update(
     } else {
         let annotated = resource.is("apps", "Deployment")
             && body["metadata"]["annotations"] != before["metadata"]["annotations"];
-        annotated || content(body, true) != content(before, true)
+        let labelled = resource.is("discovery.k8s.io", "EndpointSlice")
+            && !report::same(&body["metadata"]["labels"], &before["metadata"]["labels"]);
+        annotated || labelled || content(body, true) != content(before, true)
     };
     if let Some(generation) = generation {
         body["metadata"]["generation"] = (generation + i64::from(changed)).into();
     }
+}
+
+/// The annotation that older API versions of a daemon set had as a field: how often its template changed.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn count_templates(body: &mut Value, before: &Value) {
+    let count = before["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().unwrap_or_default();
+    let count = count.parse::<i64>().unwrap_or(0);
+    let changed = body["spec"]["template"] != before["spec"]["template"];
+    body["metadata"]["annotations"][TEMPLATE_GENERATION] = (count + i64::from(changed)).to_string().into();
 }
 
 /// An object without metadata and, where it has an endpoint of its own, status.

@@ -23,7 +23,7 @@ fn is_headless(spec: &Value) -> bool {
 }
 
 /// Whether clients outside the cluster are served.
-fn is_external(spec: &Value) -> bool {
+pub(super) fn is_external(spec: &Value) -> bool {
     let kind = text_of(spec, "type");
     matches!(kind, "LoadBalancer" | "NodePort")
         || (kind == "ClusterIP" && items(&spec["externalIPs"]).next().is_some())

@@ -226,7 +226,7 @@ pub(super) fn stateful_set(body: &Value, before: Option<&Value>, report: &mut Re
         let policy = &spec["persistentVolumeClaimRetentionPolicy"];
         if policy.is_object() {
             let at = format!("spec.persistentVolumeClaimRetentionPolicy.{field}");
-            report.one_of(&at, &policy[field], &["Delete", "Retain"]);
+            report.one_of(&at, &policy[field], &["Retain", "Delete"]);
         }
     }
     if before.is_none() {
@@ -285,9 +285,12 @@ fn stateful_strategy(strategy: &Value, report: &mut Report) {
         "" => report.required(at, ""),
         "OnDelete" => {
             if rolling.is_object() {
-                let shown = json!({"MaxUnavailable": rolling["maxUnavailable"], "Partition": number(&rolling["partition"])});
+                let shown = [
+                    ("Partition", rolling["partition"].clone()),
+                    ("MaxUnavailable", rolling["maxUnavailable"].clone()),
+                ];
                 let why = "only allowed for updateStrategy 'RollingUpdate'";
-                report.invalid(&format!("{at}.rollingUpdate"), shown, why);
+                report.invalid_struct(&format!("{at}.rollingUpdate"), &shown, why);
             }
         }
         "RollingUpdate" => {
@@ -337,5 +340,43 @@ pub(super) fn replica_status(body: &Value, of_deployment: bool, report: &mut Rep
     if number(&status["availableReplicas"]) > number(&status["readyReplicas"]) {
         let why = "cannot be greater than readyReplicas";
         report.invalid(&at("availableReplicas"), number(&status["availableReplicas"]), why);
+    }
+}
+
+/// How many pods a stateful set says that it has.
+pub(super) fn stateful_status(body: &Value, report: &mut Report) {
+    let status = &body["status"];
+    let parts = ["readyReplicas", "currentReplicas", "updatedReplicas"];
+    for field in ["replicas"].into_iter().chain(parts).chain(["observedGeneration", "collisionCount"]) {
+        report.nonnegative(&format!("status.{field}"), &status[field]);
+    }
+    report.nonnegative("status.availableReplicas", &status["availableReplicas"]);
+    let more = |field: &str, than: &str| number(&status[field]) > number(&status[than]);
+    for field in parts.into_iter().chain(["availableReplicas"]) {
+        if more(field, "replicas") {
+            let why = "cannot be greater than status.replicas";
+            report.invalid(&format!("status.{field}"), number(&status[field]), why);
+        }
+    }
+    if more("availableReplicas", "readyReplicas") {
+        let why = "cannot be greater than status.readyReplicas";
+        report.invalid("status.availableReplicas", number(&status["availableReplicas"]), why);
+    }
+}
+
+/// On how many nodes a daemon set says that it runs.
+pub(super) fn daemon_status(body: &Value, report: &mut Report) {
+    for field in [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ] {
+        report.nonnegative(&format!("status.{field}"), &body["status"][field]);
     }
 }

@@ -46,6 +46,9 @@ impl Call<'_> {
 
     fn to_storage(&self, body: &mut Value) {
         convert::to_storage(&self.resource, body);
+        if self.resource.custom && self.resource.stored != self.resource.gvk {
+            self.server.registry().types.as_stored(&self.resource.stored, body);
+        }
     }
 
     /// A stored object in the version of this request.

@@ -60,7 +60,7 @@ impl Call<'_> {
         if self.resource.is(crd::GROUP, crd::KIND) {
             crd::default(body);
         }
-        rules::default(&self.resource, body);
+        rules::default(&self.resource, body, sent);
         self.server.registry().types.normalise(&self.resource, body, sent);
     }
 
@@ -93,6 +93,7 @@ impl Call<'_> {
             }
         }
         self.invalid(body, errors)?;
+        rules::warnings(&self.resource, body).into_iter().for_each(|warning| self.notes.warn(warning));
         if self.resource.custom {
             self.warn_of_finalizers(body, before);
         }
