@@ -8,8 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{ClusterArgs, SourceArgs, open_remote, render_options, source_name};
 use super::{Outcome, output};
+use crate::cluster::Cluster;
+use crate::config::{Flags, Webhook};
 use crate::daemon::{Daemon, Ended};
-use crate::web::{self, Probes};
+use crate::model::SYSTEM_NAMESPACE;
+use crate::web::{self, FailurePolicy, Lifetimes, Probes, Reached, WebhookSettings};
 
 /// How long a single pass may take if nothing is said.
 const ONCE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -41,13 +44,44 @@ pub struct RunArgs {
     /// Where to serve /healthz, /readyz and /metrics, such as `0.0.0.0:8080`.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Serve the policies of the applied revision as an admission webhook here, such as `0.0.0.0:9443`, and register it in
+    /// the cluster.
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Admission")]
+    webhook: Option<String>,
+    /// The URL at which the API server reaches the webhook, such as `https://10.0.0.5:9443`; else it asks the Service
+    /// `moin-webhook` of the namespace `moin-system`.
+    #[arg(long, value_name = "URL", help_heading = "Admission")]
+    webhook_url: Option<String>,
+    /// What becomes of a request when the webhook does not answer: `Fail` refuses it, `Ignore` lets it pass.
+    #[arg(long, value_name = "Fail|Ignore", help_heading = "Admission")]
+    webhook_failure_policy: Option<String>,
+    /// Namespaces that the webhook does not judge, with commas between them; `kube-system` if nothing is said.
+    #[arg(long, value_name = "NAMES", help_heading = "Admission")]
+    webhook_exempt: Option<String>,
+}
+
+/// The Service by which an API server reaches the webhook.
+const WEBHOOK_SERVICE: &str = "moin-webhook";
+
+impl RunArgs {
+    /// The flags of this command that are settings.
+    fn flags(&self) -> Flags {
+        let given = [
+            ("timeout", &self.timeout),
+            ("listen", &self.listen),
+            ("webhook", &self.webhook),
+            ("webhook-url", &self.webhook_url),
+            ("webhook-failure-policy", &self.webhook_failure_policy),
+            ("webhook-exempt", &self.webhook_exempt),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
 }
 
 /// Run the command.
 pub fn run(args: RunArgs) -> Outcome {
     let mut flags = args.cluster.flags();
-    flags.extend(args.timeout.clone().map(|timeout| ("timeout", timeout)));
-    flags.extend(args.listen.clone().map(|listen| ("listen", listen)));
+    flags.extend(args.flags());
     let settings = args.source.settings_with(flags)?;
     let source = open_remote(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -61,6 +95,9 @@ pub fn run(args: RunArgs) -> Outcome {
             tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
             let router = web::router(probes.clone());
             tokio::spawn(async move { axum::serve(listener, router).await });
+        }
+        if let Some(webhook) = &settings.webhook {
+            serve_webhook(webhook, &cluster, &probes, &stop).await?;
         }
         let daemon = Daemon {
             cluster,
@@ -83,6 +120,30 @@ pub fn run(args: RunArgs) -> Outcome {
         output::result(&format!("{}\n", ended.report.summary()))?;
     }
     Ok(u8::try_from(ended.code).unwrap_or(1))
+}
+
+/// Serves the admission webhook beside the daemon.
+async fn serve_webhook(
+    webhook: &Webhook,
+    cluster: &Cluster,
+    probes: &Probes,
+    stop: &CancellationToken,
+) -> Result<(), super::BoxError> {
+    let address = &webhook.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"))?;
+    tracing::info!(address = %listener.local_addr()?, "serving the admission webhook");
+    let service =
+        Reached::Service { namespace: SYSTEM_NAMESPACE.to_owned(), name: WEBHOOK_SERVICE.to_owned() };
+    let settings = WebhookSettings {
+        reached: webhook.url.clone().map_or(service, Reached::Url),
+        failure_policy: if webhook.open { FailurePolicy::Ignore } else { FailurePolicy::Fail },
+        exempt: webhook.exempt.clone(),
+        lifetimes: Lifetimes::default(),
+    };
+    let (policies, metrics) = (probes.admission.clone(), probes.metrics.clone());
+    web::start_webhook(listener, cluster.clone(), settings, policies, metrics, stop.clone())?;
+    Ok(())
 }
 
 /// Cancelled by Ctrl-C or SIGTERM. Must be called within a runtime.

@@ -21,4 +21,6 @@ pub use repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,
     UseCase,
 };
-pub use settings::{Credentials, Flags, NAMES, Reference, RepositoryPlace, Settings, SettingsFile, variable};
+pub use settings::{
+    Credentials, Flags, NAMES, Reference, RepositoryPlace, Settings, SettingsFile, Webhook, variable,
+};

@@ -15,7 +15,7 @@ use crate::model::RepoPath;
 use crate::yaml;
 
 /// The settings: flag and key of the file; the variable is `MOIN_` and the name in capitals.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 24] = [
     "repo",
     "branch",
     "tag",
@@ -36,6 +36,10 @@ pub const NAMES: [&str; 20] = [
     "proxy",
     "no-proxy",
     "listen",
+    "webhook",
+    "webhook-url",
+    "webhook-failure-policy",
+    "webhook-exempt",
 ];
 
 /// How often the repository is looked at, where nobody says.
@@ -123,6 +127,21 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Where metrics and health are served.
     pub listen: Option<String>,
+    /// The admission webhook, if it is served.
+    pub webhook: Option<Webhook>,
+}
+
+/// How the admission webhook is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// The URL at which an API server outside of the cluster's network reaches it; else by its Service.
+    pub url: Option<String>,
+    /// Whether requests pass when it does not answer.
+    pub open: bool,
+    /// Namespaces that it does not judge.
+    pub exempt: Vec<String>,
 }
 
 /// Values by the names of [`NAMES`], as flags give them.
@@ -272,7 +291,28 @@ impl Reader {
             cache: self.file("cache-dir").unwrap_or_else(|| default_cache(environment)),
             credentials: self.credentials(environment),
             listen: self.text("listen"),
+            webhook: self.webhook(),
         }
+    }
+
+    fn webhook(&mut self) -> Option<Webhook> {
+        let url = self.text("webhook-url");
+        if url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+            let shown = self.given.get("webhook-url").map_or("", |given| given.shown.as_str());
+            self.wrong(format!("{shown}: an API server asks webhooks by https:// only"));
+        }
+        let open = match self.text("webhook-failure-policy").as_deref() {
+            None | Some("Fail") => false,
+            Some("Ignore") => true,
+            Some(other) => {
+                let shown = self.given.get("webhook-failure-policy").map_or("", |given| given.shown.as_str());
+                self.wrong(format!("{shown}: {other:?} is neither Fail nor Ignore"));
+                false
+            }
+        };
+        let exempt = self.text("webhook-exempt").unwrap_or_else(|| "kube-system".to_owned());
+        let exempt = exempt.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Some(Webhook { listen: self.text("webhook")?, url, open, exempt: exempt.collect() })
     }
 
     fn interval(&mut self) -> Duration {

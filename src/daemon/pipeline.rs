@@ -89,6 +89,11 @@ impl Pipeline {
         self.applied_revision.as_ref()
     }
 
+    /// What was rendered of the applied revision, if it is known.
+    pub fn applied(&self) -> Option<&Manifests> {
+        self.applied.as_ref()
+    }
+
     /// Take one object as applied.
     pub fn record(&mut self, id: &ObjectId, body: Arc<Value>) {
         self.recorded.insert(id.clone(), body);

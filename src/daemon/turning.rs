@@ -18,7 +18,7 @@ use crate::apply::{Applier, Fence, Outcome, Receipt, Work};
 use crate::cluster::{Cluster, ClusterError};
 use crate::engine::{Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
 use crate::finding::Finding;
-use crate::model::{GroupKind, LiveObject, ObjectId, Revision, Snapshot};
+use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause, Step};
 use crate::source::SourceError;
 use crate::status::{self, ObjectCounts, Report, SourceRecord, UnitStatus};
@@ -296,7 +296,17 @@ impl Turning {
         self.probes.set_ready(true);
         let view = turn.view.clone();
         self.turn = Some(turn);
+        self.publish_policies(&live);
         Event::Planned(view)
+    }
+
+    /// The admission webhook judges by what is applied.
+    fn publish_policies(&self, live: &LiveState) {
+        let admission = &self.probes.admission;
+        if let Some(applied) = self.pipeline.applied().filter(|_| admission.are_wanted()) {
+            let namespaces = live.namespaces.iter().map(|(name, namespace)| (name, &*namespace.body));
+            admission.publish(&applied.policy_set, &applied.schemas, namespaces);
+        }
     }
 
     fn apply(&mut self, ids: &[ObjectId]) {
@@ -436,6 +446,7 @@ impl Turning {
             self.applied.clone_from(&revision);
             if let Some(turn) = &self.turn {
                 self.pipeline.record_turn(turn);
+                self.publish_policies(&self.target.live());
             }
         }
         let units = engine.units().map(|unit| UnitStatus {

@@ -18,6 +18,16 @@ struct State {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reviewed {
+    outcome: &'static str,
+}
+
+/// From ten microseconds to some seconds.
+fn admission_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_01, 2.5, 14))
+}
+
 /// All figures of a daemon.
 #[derive(Debug)]
 pub struct Metrics {
@@ -33,6 +43,7 @@ pub struct Metrics {
     /// Fetches that failed.
     pub fetch_failures: Counter,
     plan_seconds: Histogram,
+    admission_seconds: Family<Reviewed, Histogram>,
 }
 
 impl Default for Metrics {
@@ -48,6 +59,7 @@ impl Default for Metrics {
             repaired: Counter::default(),
             fetch_failures: Counter::default(),
             plan_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
+            admission_seconds: Family::new_with_constructor(admission_seconds),
         };
         registry.register("objects", "Objects by state", metrics.objects.clone());
         registry.register("findings", "Findings by severity", metrics.findings.clone());
@@ -61,6 +73,11 @@ impl Default for Metrics {
             metrics.fetch_failures.clone(),
         );
         registry.register("plan_seconds", "Time to render, review and plan", metrics.plan_seconds.clone());
+        registry.register(
+            "admission_seconds",
+            "Time to judge an admission request, by what came of it",
+            metrics.admission_seconds.clone(),
+        );
         Metrics { registry, ..metrics }
     }
 }
@@ -90,6 +107,11 @@ impl Metrics {
     /// Note how long a plan took.
     pub fn planned_in(&self, time: Duration) {
         self.plan_seconds.observe(time.as_secs_f64());
+    }
+
+    /// Note how long an admission request took, and what came of it.
+    pub(super) fn reviewed_in(&self, time: Duration, outcome: &'static str) {
+        self.admission_seconds.get_or_create(&Reviewed { outcome }).observe(time.as_secs_f64());
     }
 
     /// All figures in the OpenMetrics text format.

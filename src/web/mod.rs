@@ -1,9 +1,10 @@
-//! What the daemon serves over HTTP: `/healthz`, `/readyz`, `/metrics`.
+//! What the daemon serves: `/healthz`, `/readyz`, `/metrics` over HTTP, and the admission webhook over TLS.
 //!
 //! Alive means that the main loop turned over lately; ready means that the first plan was made. Neither depends on
 //! whether the repository is right: a cluster must not restart its reconciler because of a bad commit.
 
 mod metrics;
+mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 pub use metrics::Metrics;
+pub use webhook::{
+    AdmissionPolicies, FailurePolicy, Lifetimes, Reached, WebhookSettings, start as start_webhook,
+};
 
 /// What the endpoints tell, shared with the daemon.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +27,8 @@ pub struct Probes {
     alive: Arc<AtomicBool>,
     /// Figures for `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// What the admission webhook judges by.
+    pub admission: AdmissionPolicies,
 }
 
 impl Probes {

@@ -7,6 +7,7 @@ mod outcome;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::expr::Environment;
@@ -16,7 +17,8 @@ use super::cel;
 use super::exception::Exception;
 use super::index::Index;
 use super::known::Known;
-use super::rule::Rule;
+use super::matching::Kinds;
+use super::rule::{Body, Rule};
 
 pub use outcome::{Generated, RuleOutcome};
 
@@ -62,5 +64,29 @@ impl PolicySet {
     /// Whether there is any rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Names of the resources (`pods`) that rules judge, beside what the API server judges by itself; `None` if they may
+    /// be of any kind.
+    pub fn validated(&self) -> Option<BTreeSet<String>> {
+        let other = |body: &Body| matches!(body, Body::Generate(_) | Body::Admission(_));
+        self.resources(|body| body.mutates().is_none() && !other(body))
+    }
+
+    /// Names of the resources that rules change, beside what the API server changes by itself; `None` if they may be of
+    /// any kind.
+    pub fn mutated(&self) -> Option<BTreeSet<String>> {
+        self.resources(|body| body.mutates().is_some() && !matches!(body, Body::AdmissionMutation(_)))
+    }
+
+    fn resources(&self, counts: impl Fn(&Body) -> bool) -> Option<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for rule in self.rules.iter().filter(|rule| counts(&rule.body)) {
+            match rule.matching.kinds() {
+                Kinds::Unknown => return None,
+                Kinds::These(kinds) => names.extend(kinds.into_iter().map(std::borrow::Cow::into_owned)),
+            }
+        }
+        Some(names)
     }
 }

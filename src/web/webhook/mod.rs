@@ -1,0 +1,197 @@
+//! The admission webhook: the compiled policies of the applied revision, for what does not come through git.
+//!
+//! Input: policies and namespaces that the daemon publishes ([`AdmissionPolicies`]), and AdmissionReviews. Output: an
+//! answer to each, and the registration of the webhook in the cluster. The old policies serve until the new ones are
+//! compiled; a change between two requests is seen as a whole or not at all.
+//!
+//! It never judges moin's own namespace and moin's own writes, so that it cannot keep moin from putting right what it
+//! refuses. Before the first policies are known it answers nothing, and the API server does as `failurePolicy` says.
+
+mod certificate;
+mod keep;
+mod registration;
+mod review;
+mod serve;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use certificate::Lifetimes;
+pub use registration::{FailurePolicy, Reached};
+
+use super::Metrics;
+use crate::cluster::Cluster;
+use crate::model::SYSTEM_NAMESPACE;
+use crate::policy::PolicySet;
+use crate::schema::Schemas;
+use certificate::Shown;
+use keep::Keeper;
+use review::{Ask, Exempt, Outcome};
+
+/// Two objects of the largest size, and what stands around them.
+const LARGEST_REVIEW: usize = 16 << 20;
+
+/// What the webhook judges by.
+#[derive(Debug)]
+pub struct Policies {
+    set: Arc<PolicySet>,
+    schemas: Schemas,
+    /// Labels of namespaces by name.
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+}
+
+/// The policies of the moment: the daemon publishes them, the webhook takes them up between two requests.
+#[derive(Debug, Clone)]
+pub struct AdmissionPolicies {
+    wanted: Arc<AtomicBool>,
+    current: watch::Sender<Option<Arc<Policies>>>,
+}
+
+impl Default for AdmissionPolicies {
+    fn default() -> AdmissionPolicies {
+        AdmissionPolicies { wanted: Arc::default(), current: watch::Sender::new(None) }
+    }
+}
+
+impl AdmissionPolicies {
+    /// Whether anybody serves them.
+    pub fn are_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// From now on these, with the labels of the namespaces that there are.
+    pub fn publish<'a>(
+        &self,
+        set: &Arc<PolicySet>,
+        schemas: &Schemas,
+        namespaces: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    ) {
+        let namespaces: HashMap<String, BTreeMap<String, String>> =
+            namespaces.into_iter().map(|(name, body)| (name.clone(), labels_of(body))).collect();
+        self.current.send_if_modified(|current| {
+            let same_rules = current.as_ref().is_some_and(|known| Arc::ptr_eq(&known.set, set));
+            let same = same_rules && current.as_ref().is_some_and(|known| known.namespaces == namespaces);
+            if !same {
+                *current =
+                    Some(Arc::new(Policies { set: set.clone(), schemas: schemas.clone(), namespaces }));
+            }
+            // Only other rules need another registration.
+            !same_rules
+        });
+    }
+
+    fn current(&self) -> Option<Arc<Policies>> {
+        self.current.borrow().clone()
+    }
+
+    fn subscribe(&self) -> watch::Receiver<Option<Arc<Policies>>> {
+        self.current.subscribe()
+    }
+}
+
+fn labels_of(namespace: &Value) -> BTreeMap<String, String> {
+    let labels = namespace["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// How the webhook is served and registered.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// How the API server reaches it.
+    pub reached: Reached,
+    /// What becomes of a request when it does not answer.
+    pub failure_policy: FailurePolicy,
+    /// Namespaces that it does not judge, beside moin's own.
+    pub exempt: Vec<String>,
+    /// How long its certificates hold.
+    pub lifetimes: Lifetimes,
+}
+
+impl WebhookSettings {
+    fn exempt_namespaces(&self) -> Vec<String> {
+        let mut all = vec![SYSTEM_NAMESPACE.to_owned()];
+        all.extend(self.exempt.iter().filter(|name| *name != SYSTEM_NAMESPACE).cloned());
+        all
+    }
+}
+
+/// Serves the webhook and keeps it registered, until it is told to stop.
+///
+/// # Errors
+/// When the TLS library refuses its settings.
+pub fn start(
+    listener: TcpListener,
+    cluster: Cluster,
+    settings: WebhookSettings,
+    policies: AdmissionPolicies,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    policies.wanted.store(true, Ordering::Relaxed);
+    let shown = Arc::new(Shown::default());
+    let tls = shown.clone().server_config()?;
+    let exempt = Exempt { namespaces: settings.exempt_namespaces() };
+    let judge = Judge { policies: policies.clone(), exempt: Arc::new(exempt), metrics };
+    tokio::spawn(serve::serve(listener, tls, router(judge), stop.clone()));
+    tokio::spawn(Keeper { cluster, settings, policies, shown }.keep(stop));
+    Ok(())
+}
+
+#[derive(Debug, Clone)]
+struct Judge {
+    policies: AdmissionPolicies,
+    exempt: Arc<Exempt>,
+    metrics: Arc<Metrics>,
+}
+
+fn router(judge: Judge) -> Router {
+    Router::new()
+        .route(
+            "/validate",
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Validate, &body) }),
+        )
+        .route(
+            "/mutate",
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Mutate, &body) }),
+        )
+        .layer(DefaultBodyLimit::max(LARGEST_REVIEW))
+        .with_state(judge)
+}
+
+impl Judge {
+    fn answer(&self, ask: Ask, body: &[u8]) -> Response {
+        let began = Instant::now();
+        let Some(policies) = self.policies.current() else {
+            return (StatusCode::SERVICE_UNAVAILABLE, "no policies yet").into_response();
+        };
+        let Ok(review) = serde_json::from_slice::<Value>(body) else {
+            return (StatusCode::BAD_REQUEST, "not JSON").into_response();
+        };
+        let Some((answer, outcome)) = review::answer(ask, &review, &policies, &self.exempt) else {
+            return (StatusCode::BAD_REQUEST, "not an AdmissionReview").into_response();
+        };
+        let outcome = match outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::Changed => "changed",
+            Outcome::Refused => "refused",
+        };
+        self.metrics.reviewed_in(began.elapsed(), outcome);
+        ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

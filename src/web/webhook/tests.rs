@@ -1,0 +1,166 @@
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt as _;
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use crate::yaml;
+
+fn set(text: &str) -> Arc<PolicySet> {
+    let manifest = |document: yaml::Document| {
+        let (source, line) = (document.source, document.line);
+        Arc::new(Manifest {
+            id: ObjectId::of(&document.value).unwrap(),
+            gvk: Gvk::of(&document.value).unwrap(),
+            body: Arc::new(document.value),
+            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None },
+            unit: UnitName::root(),
+        })
+    };
+    let documents = yaml::read(&"policies.yaml".parse().unwrap(), text.as_bytes());
+    let manifests: Vec<Arc<Manifest>> = documents.into_iter().map(|d| manifest(d.unwrap())).collect();
+    let (set, findings) = PolicySet::compile(&manifests);
+    assert_eq!(findings, []);
+    Arc::new(set)
+}
+
+fn policies(action: &str) -> Arc<PolicySet> {
+    set(&format!(
+        r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: owners}}
+spec:
+  validationFailureAction: {action}
+  rules:
+    - name: has-owner
+      match: {{any: [{{resources: {{kinds: [ConfigMap, Secret], namespaceSelector: {{matchLabels: {{tenant: "yes"}}}}}}}}]}}
+      validate:
+        message: "it's nobody's: {{{{ request.object.data.key || '' }}}}"
+        pattern: {{metadata: {{labels: {{owner: "?*"}}}}}}
+---
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: tags}}
+spec:
+  rules:
+    - name: tag
+      match: {{any: [{{resources: {{kinds: [ConfigMap]}}}}]}}
+      mutate: {{patchStrategicMerge: {{metadata: {{labels: {{+(tag): made}}}}}}}}
+"#
+    ))
+}
+
+fn judge(set: &Arc<PolicySet>) -> Judge {
+    let judge = Judge {
+        policies: AdmissionPolicies::default(),
+        exempt: Arc::new(Exempt { namespaces: vec![SYSTEM_NAMESPACE.to_owned()] }),
+        metrics: Arc::default(),
+    };
+    let tenant = json!({"metadata": {"labels": {"tenant": "yes"}}});
+    judge.policies.publish(set, &Schemas::builtin(), [(&"team-a".to_owned(), &tenant)]);
+    judge
+}
+
+fn review(namespace: &str, kind: &str, labels: Value) -> Value {
+    let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a", "namespace": namespace, "labels": labels},
+        "data": {"key": "c2VjcmV0LXRoaW5n"}});
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u-1", "kind": {"group": "", "version": "v1", "kind": kind}, "namespace": namespace, "name": "a",
+        "operation": "CREATE", "userInfo": {"username": "jo"}, "object": object, "oldObject": null}})
+}
+
+async fn ask(judge: &Judge, path: &str, body: &Value) -> (StatusCode, Value) {
+    let request = http::Request::post(path).body(axum::body::Body::from(body.to_string())).unwrap();
+    let response = router(judge.clone()).oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice::<Value>(&bytes).unwrap_or_default()["response"].take())
+}
+
+#[tokio::test]
+async fn what_breaks_an_enforced_rule_is_refused_in_kyvernos_words() {
+    let judge = judge(&policies("Enforce"));
+    let (status, response) = ask(&judge, "/validate", &review("team-a", "ConfigMap", json!({}))).await;
+    assert_eq!(
+        (status, &response["allowed"], &response["uid"]),
+        (StatusCode::OK, &json!(false), &json!("u-1"))
+    );
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("\n\nresource ConfigMap/team-a/a was blocked due to the following policies \n\nowners:\n  has-owner: '"), "{message}");
+    assert!(message.contains("it''s nobody''s"), "{message}");
+    let (_, allowed) = ask(&judge, "/validate", &review("team-a", "ConfigMap", json!({"owner": "x"}))).await;
+    assert_eq!(allowed, json!({"uid": "u-1", "allowed": true}));
+    let (_, elsewhere) = ask(&judge, "/validate", &review("team-b", "ConfigMap", json!({}))).await;
+    assert_eq!(elsewhere["allowed"], true, "the rule is about namespaces with a label");
+    let text = judge.metrics.text();
+    assert!(text.contains("moin_admission_seconds_count{outcome=\"refused\"} 1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_rule_that_reports_warns_and_no_answer_holds_a_secret() {
+    let reporting = judge(&policies("Audit"));
+    let (_, response) = ask(&reporting, "/validate", &review("team-a", "ConfigMap", json!({}))).await;
+    assert_eq!(response["allowed"], true);
+    assert!(response["warnings"][0].as_str().unwrap().starts_with("policy owners.has-owner: "), "{response}");
+    let enforcing = judge(&policies("Enforce"));
+    let (_, response) = ask(&enforcing, "/validate", &review("team-a", "Secret", json!({}))).await;
+    assert_eq!(response["allowed"], false);
+    assert!(!response.to_string().contains("c2VjcmV0"), "{response}");
+}
+
+#[tokio::test]
+async fn a_mutation_is_a_patch() {
+    let judge = judge(&policies("Enforce"));
+    let (_, response) = ask(&judge, "/mutate", &review("team-b", "ConfigMap", json!({"owner": "x"}))).await;
+    let patch: Value =
+        serde_json::from_slice(&STANDARD.decode(response["patch"].as_str().unwrap()).unwrap()).unwrap();
+    assert_eq!(patch, json!([{"op": "add", "path": "/metadata/labels/tag", "value": "made"}]));
+    assert_eq!(response["patchType"], "JSONPatch");
+    let (_, response) = ask(&judge, "/mutate", &review("team-b", "ConfigMap", json!({"tag": "own"}))).await;
+    assert_eq!(response, json!({"uid": "u-1", "allowed": true}));
+}
+
+#[tokio::test]
+async fn moins_own_namespace_and_nonsense_are_not_judged() {
+    let judge = judge(&set(
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: none}\nspec: {validationFailureAction: Enforce, rules: [{name: no, match: {any: [{resources: {kinds: ['*']}}]}, validate: {message: no, pattern: {metadata: {labels: {never: here}}}}}]}",
+    ));
+    let refused = ask(&judge, "/validate", &review("team-a", "ConfigMap", json!({}))).await.1;
+    assert_eq!(refused["allowed"], false);
+    let own = ask(&judge, "/validate", &review(SYSTEM_NAMESPACE, "ConfigMap", json!({}))).await.1;
+    assert_eq!(own["allowed"], true);
+    let mut namespace = review("", "Namespace", json!({}));
+    namespace["request"]["name"] = SYSTEM_NAMESPACE.into();
+    assert_eq!(ask(&judge, "/validate", &namespace).await.1["allowed"], true);
+    assert_eq!(ask(&judge, "/validate", &json!({})).await.0, StatusCode::BAD_REQUEST);
+    // A collection is deleted: there is no object.
+    let mut collection = review("team-a", "ConfigMap", json!({}));
+    collection["request"]["operation"] = "DELETE".into();
+    assert_eq!(ask(&judge, "/validate", &collection).await.1["allowed"], true);
+}
+
+#[tokio::test]
+async fn without_policies_there_is_no_answer_and_new_ones_are_taken_up_at_once() {
+    let judge = judge(&policies("Enforce"));
+    let bare = Judge { policies: AdmissionPolicies::default(), ..judge.clone() };
+    let asked = review("team-a", "ConfigMap", json!({}));
+    assert_eq!(ask(&bare, "/validate", &asked).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let mut changes = judge.policies.subscribe();
+    changes.mark_unchanged();
+    let tenant = json!({"metadata": {"labels": {"tenant": "no"}}});
+    let same = judge.policies.current().unwrap().set.clone();
+    judge.policies.publish(&same, &Schemas::builtin(), [(&"team-a".to_owned(), &tenant)]);
+    assert_eq!(
+        ask(&judge, "/validate", &asked).await.1["allowed"],
+        true,
+        "the namespace has another label now"
+    );
+    assert!(!changes.has_changed().unwrap(), "which needs no other registration");
+    judge.policies.publish(&policies("Audit"), &Schemas::builtin(), []);
+    assert!(changes.has_changed().unwrap());
+}
