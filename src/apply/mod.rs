@@ -68,13 +68,21 @@ pub enum Outcome {
 pub struct Applier {
     cluster: Cluster,
     fence: Fence,
+    /// Others write here with the same field manager: each change goes over the very state that was planned on.
+    shared: bool,
     fights: Arc<Mutex<FightLedger>>,
 }
 
 impl Applier {
     /// Writes to this cluster while the fence is open.
     pub fn new(cluster: Cluster, fence: Fence) -> Applier {
-        Applier { cluster, fence, fights: Arc::default() }
+        Applier { cluster, fence, shared: false, fights: Arc::default() }
+    }
+
+    /// The same, with a client whose writes bear the mark of this instance, in a cluster that peers write to as well.
+    #[must_use]
+    pub fn shared(self, cluster: Cluster) -> Applier {
+        Applier { cluster, shared: true, ..self }
     }
 
     /// The cluster that is written to.

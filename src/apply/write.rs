@@ -53,7 +53,8 @@ async fn send(applier: &Applier, work: &Work, dry_run: bool) -> Result<Outcome, 
         None => Preconditions::default(),
         Some((uid, version)) => Preconditions {
             uid: Some(uid.clone()).filter(|uid| !uid.is_empty()),
-            resource_version: Some(version.clone()).filter(|version| step.force && !version.is_empty()),
+            resource_version: Some(version.clone())
+                .filter(|version| (step.force || applier.shared) && !version.is_empty()),
         },
     };
     if !applier.fence.is_open() {

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::bootstrap;
-use crate::cluster::{Cluster, ClusterError, Lease};
+use crate::cluster::{Cluster, ClusterError, FENCED, Lease};
 use crate::engine::{Event, LEASE_DURATION, LEASE_PATIENCE, LeaseRecord, LeaseWrite, PROTOCOL, Role};
-use crate::model::SYSTEM_NAMESPACE;
+use crate::model::{ClusterUid, SYSTEM_NAMESPACE};
 
 /// Annotation: who wants the lease from a stand-in.
 const HAND_BACK: &str = "moin.scs.community/hand-back";
@@ -28,12 +28,22 @@ pub(super) struct LeaseClient {
     name: String,
     /// As it was read or written last: a write keeps what it does not mean to change.
     last: Arc<Mutex<Option<Lease>>>,
+    /// By what mark the API server knows our writes, once it does.
+    mark: Arc<Mutex<Option<String>>>,
+    /// The only cluster in which a Lease is made, for a stand-in.
+    only_in: Option<ClusterUid>,
 }
 
 impl LeaseClient {
     /// Of the Lease `moin-OWNER`.
-    pub(super) fn new(cluster: Cluster, owner: &str) -> LeaseClient {
-        LeaseClient { cluster, name: format!("moin-{owner}"), last: Arc::default() }
+    pub(super) fn new(cluster: Cluster, owner: &str, only_in: Option<ClusterUid>) -> LeaseClient {
+        let name = format!("moin-{owner}");
+        LeaseClient { cluster, name, last: Arc::default(), mark: Arc::default(), only_in }
+    }
+
+    /// From the next renewal on the Lease says that our writes bear this mark.
+    pub(super) fn mark(&self, mark: &str) {
+        *self.mark.lock() = Some(mark.to_owned());
     }
 
     /// Tells of every change, by version.
@@ -62,10 +72,22 @@ impl LeaseClient {
             return Event::LeaseRefused;
         }
         let creates = last.is_none();
-        let lease = changed(last.unwrap_or_else(|| self.new_lease()), &write, &micro_time());
+        let mut lease = changed(last.unwrap_or_else(|| self.new_lease()), &write, &micro_time());
+        match self.mark.lock().clone().filter(|mark| *mark == write.holder) {
+            Some(mark) => drop(lease.annotations.insert(FENCED.to_owned(), mark)),
+            // An asker leaves what the holder says.
+            None if !write.renews => {}
+            None => drop(lease.annotations.remove(FENCED)),
+        }
         let answer = in_time(async {
             if !creates {
                 return self.cluster.update_lease(&lease).await;
+            }
+            if let Some(expected) = &self.only_in
+                && self.cluster.uid().await? != *expected
+            {
+                let reason = "it is another cluster than before".to_owned();
+                return Err(ClusterError::Config { reason });
             }
             match self.cluster.create_lease(&lease).await {
                 // Its namespace is made by whoever holds the lease first.

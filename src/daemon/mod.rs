@@ -8,6 +8,9 @@ mod bootstrap;
 mod fetch;
 mod in_use;
 mod lease;
+mod meeting;
+mod peer_record;
+mod peers;
 mod pipeline;
 mod reconcile;
 mod reporter;
@@ -28,6 +31,7 @@ use crate::source::Source;
 use crate::status::Report;
 use crate::web::Probes;
 use fetch::Fetcher;
+use peers::{Household, Peers};
 use reconcile::Reconciler;
 
 /// How long a unit may take in a daemon that says nothing of it.
@@ -95,14 +99,27 @@ impl Daemon {
             observe: self.observe,
             recorded: None,
         };
+        let source = fetcher.record(&self.source_url, &self.render.path, &first);
+        // A single pass is over its own cluster alone.
+        let household = (self.once.is_none() && self.render.cluster.is_some()).then(|| Household {
+            home: self.cluster.clone(),
+            owner: owner.clone(),
+            source: source.clone(),
+            render: self.render.clone(),
+            fetcher: fetcher.clone(),
+            options: options.clone(),
+            began,
+        });
         let home = Reconciler {
             cluster: self.cluster,
-            source: fetcher.record(&self.source_url, &self.render.path, &first),
+            source,
             owner,
             options,
             fetcher,
             probes: self.probes.clone(),
             began,
+            stand_in: None,
+            peers: household.map(Peers::new),
         };
         let ended = home.run(pipeline, Some(first), &self.stop).await;
         self.probes.set_alive(false);

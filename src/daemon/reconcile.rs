@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fetch::{Fetched, Fetcher};
 use super::lease::LeaseClient;
+use super::peers::{Peers, StandIn};
 use super::pipeline::Pipeline;
 use super::target::Target;
 use super::turning::{Tools, Turning, snapshot_of};
@@ -33,10 +34,15 @@ pub(super) struct Reconciler {
     pub probes: Probes,
     /// When the engine's clock began.
     pub began: Instant,
+    /// For whom it stands in; `None` at home.
+    pub stand_in: Option<StandIn>,
+    /// The peers of the home.
+    pub peers: Option<Peers>,
 }
 
 impl Reconciler {
-    /// Run until stopped, or until one pass has ended; `None` when it was stopped before it began.
+    /// Run until stopped, or until one pass has ended; `None` when it was stopped before it began, or when the target
+    /// turned out to be another cluster than before.
     ///
     /// # Errors
     /// [`DaemonError`] when the target cannot be prepared or belongs to another source.
@@ -54,20 +60,23 @@ impl Reconciler {
         }
         self.options.recorded = target.attempted_revision();
         let fence = Fence::default();
-        let lease = LeaseClient::new(self.cluster.clone(), &self.owner);
+        let only_in = self.stand_in.as_ref().map(|stand_in| stand_in.uid.clone());
+        let lease = LeaseClient::new(self.cluster.clone(), &self.owner, only_in);
         // Who takes no part needs not know.
         let touched = (!self.options.observe).then(|| lease.watch());
         let tools = Tools {
             applier: Applier::new(self.cluster.clone(), fence.clone()),
             fence,
             lease,
-            stand_in: self.options.candidate.role == Role::Peer,
+            stand_in: self.stand_in.take(),
+            peers: self.peers.take(),
+            candidate: self.options.candidate.clone(),
             fetcher: self.fetcher.clone(),
             probes: self.probes.clone(),
             began: self.began,
         };
         let turning = Turning::new(tools, target, pipeline, self.source.clone(), first);
-        Ok(Some(self.turn(turning, changes, touched, stop).await))
+        Ok(self.turn(turning, changes, touched, stop).await)
     }
 
     async fn turn(
@@ -76,7 +85,7 @@ impl Reconciler {
         mut changes: mpsc::Receiver<()>,
         mut touched: Option<mpsc::UnboundedReceiver<String>>,
         stop: &CancellationToken,
-    ) -> Ended {
+    ) -> Option<Ended> {
         let mut engine = Engine::new(self.options);
         let mut events = vec![Event::Started];
         let mut wake: Option<Duration> = None;
@@ -90,10 +99,17 @@ impl Reconciler {
                         effect => events.extend(turning.perform(effect, &engine)),
                     }
                 }
+                if turning.is_elsewhere() {
+                    return None;
+                }
             }
+            turning.tell_home(&engine);
             let sleep = wake.map(|at| at.saturating_sub(self.began.elapsed()));
             tokio::select! {
-                event = turning.next() => events.push(event),
+                event = turning.next() => match event {
+                    Some(event) => events.push(event),
+                    None => turning.report(&engine),
+                },
                 Some(version) = next_of(&mut touched) => events.push(Event::LeaseTouched(version)),
                 Some(()) = changes.recv() => events.push(Event::ClusterChanged),
                 () = self.fetcher.changed() => events.push(Event::SourceChanged),
@@ -107,7 +123,7 @@ impl Reconciler {
                 }
             }
         };
-        Ended { code, report: turning.finish(&engine).await }
+        Some(Ended { code, report: turning.finish(&engine).await })
     }
 
     /// Open the target. One that runs for ever waits for a cluster that cannot be reached; `None` when it was told to stop.

@@ -227,7 +227,7 @@ async fn owned_kinds(cluster: &Cluster, owner: &str, watches: &Watches) -> Vec<G
     found
 }
 
-fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord) -> Result<(), DaemonError> {
+pub(super) fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord) -> Result<(), DaemonError> {
     let Some(recorded) = status::recorded(&live.body).0 else { return Ok(()) };
     // A history is known by its root, whatever it is reached by; what has none (a folder) by its address alone.
     let both_have_history = !recorded.root_commit.is_empty() && !source.root_commit.is_empty();

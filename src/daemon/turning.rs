@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -11,18 +11,23 @@ use super::bootstrap;
 use super::fetch::{Fetched, Fetcher};
 use super::in_use::kept;
 use super::lease::LeaseClient;
+use super::peers::{Peers, StandIn};
 use super::pipeline::{Pipeline, Turn, fingerprint, rules_of};
 use super::reporter::Reporter;
 use super::target::{Target, absent, attempted_in, prepared};
 use crate::apply::{Applier, Fence, Outcome, Receipt, Work};
-use crate::cluster::{Cluster, ClusterError};
-use crate::engine::{Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
+use crate::cluster::{Cluster, ClusterError, WriteFence};
+use crate::engine::{Candidate, Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
 use crate::finding::Finding;
 use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause, Step};
+use crate::render::Manifests;
 use crate::source::SourceError;
 use crate::status::{self, ObjectCounts, Report, SourceRecord, UnitStatus};
 use crate::web::Probes;
+
+/// How long the API server may take to know who writes.
+const FENCE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What comes back from work beside the loop.
 pub(super) enum Message {
@@ -36,6 +41,10 @@ pub(super) enum Message {
 /// What the target records, read from itself.
 pub(super) struct Found {
     live: Option<LiveObject>,
+    /// Whether the target is the cluster that it was.
+    same_cluster: bool,
+    /// The fence in the API server, if it was asked for.
+    write_fence: Option<Result<WriteFence, Box<Finding>>>,
     /// All files of the revision that it says was applied as a whole, where that is another than was known.
     applied: Option<Snapshot>,
 }
@@ -45,8 +54,10 @@ pub(super) struct Tools {
     pub applier: Applier,
     pub fence: Fence,
     pub lease: LeaseClient,
-    /// Nothing is prepared in the target before the lease is won.
-    pub stand_in: bool,
+    /// For whom it stands in: then nothing is prepared in the target before the lease is won.
+    pub stand_in: Option<StandIn>,
+    pub peers: Option<Peers>,
+    pub candidate: Candidate,
     pub fetcher: Fetcher,
     pub probes: Probes,
     /// When the engine's clock began.
@@ -58,8 +69,15 @@ pub(super) struct Turning {
     target: Target,
     applier: Applier,
     fence: Fence,
+    _closing: Closing,
     lease: LeaseClient,
-    stand_in: bool,
+    stand_in: Option<StandIn>,
+    peers: Option<Peers>,
+    candidate: Candidate,
+    /// The fence in the API server, once it stands, or why it does not.
+    write_fence: Option<Result<WriteFence, Box<Finding>>>,
+    /// The target is another cluster than it was.
+    elsewhere: bool,
     began: Instant,
     pipeline: Pipeline,
     cluster: Cluster,
@@ -94,9 +112,14 @@ impl Turning {
         Turning {
             cluster: cluster.clone(),
             applier: tools.applier,
+            _closing: Closing(tools.fence.clone()),
             fence: tools.fence,
             lease: tools.lease,
             stand_in: tools.stand_in,
+            peers: tools.peers,
+            candidate: tools.candidate,
+            write_fence: None,
+            elsewhere: false,
             began: tools.began,
             reporter: Reporter::start(cluster, target.reconciliation(), tell),
             events,
@@ -116,13 +139,18 @@ impl Turning {
         }
     }
 
-    /// What comes next of work beside the loop.
-    pub(super) async fn next(&mut self) -> Event {
-        loop {
-            tokio::select! {
-                Some(message) = self.inbox.recv() => return self.receive(message),
-                Some(event) = self.events.recv() => return event,
+    /// What comes next of work beside the loop; `None`: there is something new to report.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        let peers_changed = async {
+            match &self.peers {
+                Some(peers) => peers.changed().await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            Some(message) = self.inbox.recv() => Some(self.receive(message)),
+            Some(event) = self.events.recv() => Some(event),
+            () = peers_changed => None,
         }
     }
 
@@ -175,25 +203,44 @@ impl Turning {
         tokio::spawn(async move { messages.send(request.await) });
     }
 
+    /// Have read what the target records, and the API server told who writes from now on.
     fn read_record(&self) {
         let (cluster, fetcher) = (self.cluster.clone(), self.fetcher.clone());
-        let owner = self.target.owner().to_owned();
+        let (owner, identity) = (self.target.owner().to_owned(), self.candidate.identity.clone());
         let known = self.pipeline.applied_revision().cloned();
-        let stand_in = self.stand_in;
+        let expected = self.stand_in.as_ref().map(|stand_in| stand_in.uid.clone());
+        let is_shared = self.stand_in.is_some() || self.peers.as_ref().is_some_and(Peers::exist);
+        let mut write_fence = self.write_fence.clone().filter(Result::is_ok);
         self.ask(async move {
             let read = async {
-                let live = if stand_in {
-                    prepared(&cluster, &owner).await?
-                } else {
-                    bootstrap::find(&cluster, &owner).await?
-                };
+                if let Some(expected) = &expected {
+                    if cluster.uid().await? != *expected {
+                        return Ok(Found {
+                            live: None,
+                            same_cluster: false,
+                            write_fence: None,
+                            applied: None,
+                        });
+                    }
+                    prepared(&cluster, &owner).await?;
+                }
+                if is_shared {
+                    if write_fence.is_none() {
+                        write_fence = Some(WriteFence::raise(&cluster, &owner, &identity).await?);
+                    }
+                    if let Some(Ok(fence)) = &write_fence {
+                        let delay = fence.wait(FENCE_PATIENCE).await?;
+                        tracing::info!(%owner, ?delay, "the API server knows who writes");
+                    }
+                }
+                let live = bootstrap::find(&cluster, &owner).await?;
                 let applied = live.as_ref().and_then(|live| status::recorded(&live.body).1);
                 let applied = applied.map(|revision| Revision::new(&revision));
                 let applied = match applied.filter(|applied| Some(applied) != known.as_ref()) {
                     Some(revision) => snapshot_of(&fetcher, &revision).await,
                     None => None,
                 };
-                Ok(Found { live, applied })
+                Ok(Found { live, same_cluster: true, write_fence, applied })
             };
             Message::Record(Box::new(read.await))
         });
@@ -206,7 +253,18 @@ impl Turning {
                 finding.message = format!("what the cluster records cannot be read: {}", finding.message);
                 Event::RecordUnread(Box::new(finding))
             }
-            Ok(Found { live, applied }) => {
+            Ok(Found { same_cluster: false, .. }) => {
+                self.elsewhere = true;
+                Event::Woke
+            }
+            Ok(Found { live, applied, write_fence, .. }) => {
+                if let Some(Ok(fence)) = &write_fence {
+                    self.applier = self.applier.clone().shared(fence.writer().clone());
+                    self.lease.mark(fence.identity());
+                }
+                if write_fence.is_some() {
+                    self.write_fence = write_fence;
+                }
                 if let Some(snapshot) = applied {
                     self.pipeline.record_revision(&snapshot, &self.target.live());
                 }
@@ -229,8 +287,31 @@ impl Turning {
         None
     }
 
+    /// Whether the target turned out to be another cluster than it was.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// Tell the home what is wrong with the peer that it stands in for.
+    pub(super) fn tell_home(&self, engine: &Engine) {
+        if let Some(stand_in) = &self.stand_in {
+            let mut findings = engine.own_findings();
+            findings.extend(self.unfenced());
+            if findings.is_empty() {
+                // One of many watches that fail for one reason says enough.
+                findings.extend(self.target.findings().into_iter().take(1));
+            }
+            stand_in.board.set(&stand_in.name, findings);
+        }
+    }
+
+    fn unfenced(&self) -> Option<Finding> {
+        self.write_fence.as_ref()?.as_ref().err().map(|finding| (**finding).clone())
+    }
+
     /// The last report; then the lease is given back.
     pub(super) async fn finish(mut self, engine: &Engine) -> Report {
+        let peers = self.peers.take().map(|peers| tokio::spawn(peers.finish()));
         // What of a batch is not sent yet is not sent any more.
         self.fence.close();
         let report = self.make_report(engine);
@@ -241,6 +322,10 @@ impl Turning {
             && !matches!(self.lease.write(write).await, Event::LeaseWritten(_))
         {
             tracing::warn!(after = ?LEASE_PATIENCE, "the lease could not be given back; it runs out by itself");
+        }
+        if let Some(peers) = peers {
+            // One that panicked has nothing to give back.
+            let _ = peers.await;
         }
         report
     }
@@ -286,11 +371,27 @@ impl Turning {
         let began = Instant::now();
         let live = self.target.live();
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        if !self.is_at_home_in(&live) {
+            self.elsewhere = true;
+            return Event::Woke;
+        }
         let approvals = self.target.approvals();
+        let places = self.places();
+        let lost = self.stand_in.as_ref().map(|stand_in| stand_in.record.lost.clone()).unwrap_or_default();
+        let rules = |manifests: &Manifests| {
+            let mut rules = rules_of(manifests, &approvals);
+            for (name, url) in &places {
+                rules.homes.stands(name, url);
+            }
+            rules.may_exist = lost;
+            rules
+        };
         let pipeline = &mut self.pipeline;
-        let turn = tokio::task::block_in_place(|| {
-            pipeline.turn(snapshot, &live, |manifests| rules_of(manifests, &approvals), &now)
-        });
+        let turn = tokio::task::block_in_place(|| pipeline.turn(snapshot, &live, rules, &now));
+        if let Some(peers) = &mut self.peers {
+            peers.follow(&turn, &approvals);
+        }
+        self.remember(&live);
         self.target.follow(&turn);
         self.probes.metrics.planned_in(began.elapsed());
         self.probes.set_ready(true);
@@ -307,6 +408,36 @@ impl Turning {
             let namespaces = live.namespaces.iter().map(|(name, namespace)| (name, &*namespace.body));
             admission.publish(&applied.policy_set, &applied.schemas, namespaces);
         }
+    }
+
+    /// Whether it is still the cluster that is meant.
+    fn is_at_home_in(&self, live: &LiveState) -> bool {
+        let Some(stand_in) = &self.stand_in else { return true };
+        let system = live.namespaces.get("kube-system");
+        system.is_none_or(|system| system.uid() == stand_in.uid.as_str())
+    }
+
+    /// The management clusters that are known to stand, and where.
+    fn places(&self) -> Vec<(String, String)> {
+        let here = self.candidate.cluster.iter().map(|name| (name.clone(), self.cluster.url().to_owned()));
+        let others = self.peers.iter().flat_map(Peers::names).map(|name| (name.clone(), String::new()));
+        here.chain(others).collect()
+    }
+
+    /// What the peer would lose with its cluster is remembered at home.
+    fn remember(&mut self, live: &LiveState) {
+        let Some(stand_in) = &mut self.stand_in else { return };
+        let record = stand_in.record.updated(live);
+        if record == stand_in.record {
+            return;
+        }
+        stand_in.record = record.clone();
+        let memory = stand_in.memory.clone();
+        tokio::spawn(async move {
+            if let Err(error) = memory.remember(&record).await {
+                tracing::warn!(%error, "what the peer has provisioned could not be remembered");
+            }
+        });
     }
 
     fn apply(&mut self, ids: &[ObjectId]) {
@@ -423,7 +554,8 @@ impl Turning {
             .collect()
     }
 
-    fn report(&mut self, engine: &Engine) {
+    /// Say how it stands.
+    pub(super) fn report(&mut self, engine: &Engine) {
         // Before the first plan there is nothing to tell but what stands in its way.
         if self.turn.is_none() && engine.findings().is_empty() {
             return;
@@ -440,6 +572,8 @@ impl Turning {
         findings.extend(self.target.findings());
         findings.extend(self.turn.iter().flat_map(|turn| turn.findings.iter().cloned()));
         findings.extend(engine.findings());
+        findings.extend(self.unfenced());
+        findings.extend(self.peers.iter().flat_map(Peers::findings));
         let converged = engine.is_converged();
         let revision = engine.revision().cloned();
         if engine.has_applied_everything() && self.applied != revision {
@@ -484,6 +618,15 @@ pub(super) async fn snapshot_of(fetcher: &Fetcher, revision: &Revision) -> Optio
             tracing::warn!(%error, %revision, "the applied revision cannot be read; edits by hand look like conflicts");
             None
         }
+    }
+}
+
+/// Closes the fence when the loop ends, however it ends: work that goes on beside it sends nothing more.
+struct Closing(Fence);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -117,6 +117,11 @@ impl Engine {
         self.leader.give_back()
     }
 
+    /// What is in the way of writing at all: the lease, and what the target records.
+    pub fn own_findings(&self) -> Vec<Finding> {
+        self.record.finding.iter().cloned().chain(self.leader.finding()).collect()
+    }
+
     /// What is wrong now beyond the plan: the source, the lease, and writes that failed.
     pub fn findings(&self) -> Vec<Finding> {
         let mut troubles: Vec<(&ObjectId, &Trouble)> = self.troubles.iter().collect();

@@ -7,6 +7,7 @@ mod support;
 
 mod input;
 mod ownership;
+mod peers;
 mod processes;
 mod pruning;
 mod roles;
