@@ -176,7 +176,9 @@ impl Writer {
                 let recorded = report.revision.as_deref().map(Revision::new);
                 self.standing.lock().recorded.clone_from(&recorded);
                 // Nobody listens any more when the daemon ends.
-                let _ = recorded.map(|revision| self.events.send(Event::Recorded(revision)));
+                if let Some(revision) = recorded {
+                    let _ = self.events.send(Event::Recorded(revision));
+                }
                 true
             }
             Err(error) => {

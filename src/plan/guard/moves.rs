@@ -28,7 +28,7 @@ impl Moves {
         for (id, object) in &live.objects {
             let marked = object.annotation(DELETE_FOR_MOVE).is_some();
             let paused = is_cluster(id) && object.body["spec"]["paused"] == true && !paused.contains(id);
-            if !marked && !paused || !is_of_cluster_api(id) && !marked {
+            if !(marked || paused && is_of_cluster_api(id)) {
                 continue;
             }
             if is_cluster(id) {

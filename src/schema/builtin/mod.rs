@@ -31,7 +31,7 @@ pub(super) fn fill(gvk: &Gvk, ty: &TypeRef, object: &mut Value) {
         ("", "ReplicationController") => workloads::replication_controller(object),
         ("" | "events.k8s.io", "Event") => {
             for field in ["reportingComponent", "reportingInstance"] {
-                if &*gvk.group == "" && object.get(field).is_none_or(Value::is_null) {
+                if gvk.group.is_empty() && object.get(field).is_none_or(Value::is_null) {
                     object[field] = "".into();
                 }
             }
