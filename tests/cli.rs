@@ -92,26 +92,6 @@ fn small() -> TestRepository {
     repository
 }
 
-/// The example with a commit of a tenant, as they would send it.
-fn with_a_tenant() -> TestRepository {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config");
-    let repository = TestRepository::of_folder(&root);
-    repository.write(
-        "tenants/mgmt1/team-c/namespace.yaml",
-        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: team-c\n  labels:\n    scs.community/team: team-c\n",
-    );
-    repository.write("tenants/mgmt1/team-c/first.yaml", &cluster("first", "1-34", "v1.34.2"));
-    repository.commit("Team C wants a cluster");
-    repository
-}
-
-fn cluster(name: &str, minor: &str, version: &str) -> String {
-    format!(
-        "apiVersion: cluster.x-k8s.io/v1beta2\nkind: Cluster\nmetadata:\n  name: {name}\n  namespace: team-c\nspec:\n  \
-         topology:\n    classRef:\n      name: openstack-scs2-{minor}-v1\n    version: {version}\n"
-    )
-}
-
 fn moin(repository: &TestRepository, args: &[&str]) -> Finished {
     let folder = repository.path().display().to_string();
     let (command, rest) = args.split_first().unwrap();
@@ -223,118 +203,8 @@ fn a_remote_repository_is_looked_at_before_it_is_compared() {
 }
 
 #[test]
-fn a_pull_request_of_a_tenant_is_told_in_a_comment() {
-    let comment = moin(&with_a_tenant(), &["diff", "HEAD~1..HEAD", "--cluster", "mgmt1", "-o", "markdown"]);
-    assert_eq!((comment.code, comment.stderr.as_str()), (Some(1), ""));
-    let (told, diffs) = comment.stdout.split_once("<details>").unwrap();
-    assert_snapshot!(told, @r#"
-    ### moin: 6 to create
-
-    What merging this would do to the cluster, worked out from the files alone; nothing was applied.
-
-    | | object | what happens | where it comes from |
-    |---|---|---|---|
-    | + | Namespace `team-c` | create | `tenants/mgmt1/team-c/namespace.yaml:1` |
-    | + | ResourceQuota `team-c/tenant` | create | made by a rule: `small` of policy `quota-per-tenant`, for Namespace `team-c` |
-    | + | RoleBinding `team-c/tenant` | create | made by a rule: `team-role-binding` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    | + | Cluster `team-c/first` | create | `tenants/mgmt1/team-c/first.yaml:1` |
-    | + | ClusterStack `team-c/scs2-1-34` | create | made by a rule: `cluster-stack` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    | + | OpenStackClusterStackReleaseTemplate `team-c/openstack` | create | made by a rule: `openstack-template` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-
-    Objects "made by a rule" stand in no file of their own: a policy of this repository adds them.
-    "#);
-    assert_eq!(diffs.matches("</details>").count(), 6);
-}
-
-#[test]
-fn a_refused_cluster_is_part_of_the_diff() {
-    let repository = with_a_tenant();
-    repository.write("tenants/mgmt1/team-c/old.yaml", &cluster("old", "1-26", "v1.26.0"));
-    repository.write("tenants/mgmt1/team-c/first.yaml", &cluster("first", "1-34", "v1.34.3"));
-    repository.commit("An old one");
-    let range = ["diff", "HEAD~1..HEAD", "--cluster", "mgmt1"];
-    let comment = moin(&repository, &[&range[..], &["-o", "markdown"]].concat());
-    assert_eq!(comment.code, Some(1));
-    assert_snapshot!(comment.stdout.split_once("<details>").unwrap().0, @r"
-    ### moin: 1 to change, 1 refused
-
-    What merging this would do to the cluster, worked out from the files alone; nothing was applied.
-
-    **Refused or wrong: not applied until it is mended**
-
-    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10`: supported-kubernetes-version: Kubernetes v1.26.0 is not supported; these are, with all later patches: 1.32.4, 1.33.0, 1.34.0, 1.35.0 (MOIN-0502)<br>What to do: Change the object as the policy's message says.
-
-    | | object | what happens | where it comes from |
-    |---|---|---|---|
-    | ! | Cluster `team-c/old` | refused, see above | `tenants/mgmt1/team-c/old.yaml:1` |
-    | ~ | Cluster `team-c/first` | change, **cannot be taken back**<br>`spec.topology.version` from `v1.34.2` to `v1.34.3` | `tenants/mgmt1/team-c/first.yaml:1` |
-    ");
-    let report = json(&moin(&repository, &[&range[..], &["-o", "json"]].concat()));
-    assert_eq!(report["objects"][0]["action"], "update");
-    assert_eq!(report["findings"][0]["code"], "MOIN-0502");
-    let refused = &report["objects"][1];
-    assert_eq!(
-        (&refused["object"], &refused["action"]),
-        (&"Cluster.cluster.x-k8s.io/team-c/old".into(), &"refused".into())
-    );
-    // Once it is there, it is no news any more, but still wrong.
-    repository.write("tenants/mgmt1/team-c/motd.yaml", &MOTD.replace("namespace: team", "namespace: team-c"));
-    repository.commit("Something else");
-    let next = moin(&repository, &range);
-    assert!(next.stdout.ends_with("1 to create, 1 error\n"), "{}", next.stdout);
-}
-
-#[test]
-fn a_new_tenant_is_written_from_the_template_of_the_repository() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config");
-    let repository = TestRepository::of_folder(&root);
-    let folder = repository.path().display().to_string();
-    let new = |args: &[&str]| {
-        let place = ["--repo", &folder, "--cluster", "mgmt1"];
-        Moin::new().run(&[&["tenant", "new"], args, &place].concat())
-    };
-    let made = new(&["team-c", "--set", "workload=web"]);
-    assert_eq!(made.code, Some(0), "{}", made.said());
-    assert_eq!(made.stdout, "tenants/mgmt1/team-c/namespace.yaml\ntenants/mgmt1/team-c/web.yaml\n");
-    let shown = moin(&repository, &["diff", "--cluster", "mgmt1", "-o", "markdown"]);
-    let table = shown.stdout.split("\n\nObjects").next().unwrap();
-    assert_snapshot!(table, @r"
-    ### moin: 6 to create
-
-    What merging this would do to the cluster, worked out from the files alone; nothing was applied.
-
-    | | object | what happens | where it comes from |
-    |---|---|---|---|
-    | + | Namespace `team-c` | create | `tenants/mgmt1/team-c/namespace.yaml:3` |
-    | + | ResourceQuota `team-c/tenant` | create | made by a rule: `small` of policy `quota-per-tenant`, for Namespace `team-c` |
-    | + | RoleBinding `team-c/tenant` | create | made by a rule: `team-role-binding` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    | + | Cluster `team-c/web` | create | `tenants/mgmt1/team-c/web.yaml:3` |
-    | + | ClusterStack `team-c/scs2-1-34` | create | made by a rule: `cluster-stack` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    | + | OpenStackClusterStackReleaseTemplate `team-c/openstack` | create | made by a rule: `openstack-template` of policy `namespace-cluster-stack`, for Namespace `team-c` |
-    ");
-    // What has no value in a file's name is not asked for.
-    assert_eq!(new(&["team-d"]).stdout, "tenants/mgmt1/team-d/namespace.yaml\n");
-    for (args, why) in [
-        (
-            &["team-c"][..],
-            "the name team-c is taken: its namespace is in tenants/mgmt1/team-c/namespace.yaml:3",
-        ),
-        (&["Team_C"], "cannot be the name of a namespace"),
-        (&["team-e", "--set", "size"], "write KEY=VALUE"),
-    ] {
-        let refused = new(args);
-        assert_eq!(refused.code, Some(2), "{}", refused.said());
-        assert!(refused.stderr.contains(why), "{}", refused.stderr);
-    }
-    // A version that no policy allows is written and said, with its place.
-    let refused = new(&["team-f", "--set", "workload=old", "--set", "version=v1.26.0"]);
-    assert_eq!(refused.code, Some(1), "{}", refused.said());
-    assert!(refused.stderr.contains("tenants/mgmt1/team-f/old.yaml:"), "{}", refused.stderr);
-}
-
-#[test]
 fn what_is_protected_waits_for_an_approval() {
-    let repository = with_a_tenant();
+    let repository = TestRepository::with_a_tenant();
     repository.remove("tenants/mgmt1/team-c/first.yaml");
     let approved = repository.commit("No cluster after all");
     let range = ["diff", "HEAD~1..HEAD", "--cluster", "mgmt1"];
@@ -357,7 +227,7 @@ fn what_is_protected_waits_for_an_approval() {
 
 #[test]
 fn what_cannot_run_says_why_and_what_to_do() {
-    let repository = with_a_tenant();
+    let repository = TestRepository::with_a_tenant();
     let cases: [(&[&str], &str); 11] = [
         (&["diff"], "choose one with --use-case, or a management cluster with --cluster"),
         (&["check", "--use-case", "nope"], "there is no use case nope; moin.yaml has ci, dev, prod"),
@@ -438,9 +308,19 @@ fn test_says_which_expectations_are_not_met() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in
-        ["run", "render", "check", "diff", "status", "explain", "test", "tenant new", "plane", "demo"]
-    {
+    for command in [
+        "run",
+        "render",
+        "check",
+        "diff",
+        "status",
+        "explain",
+        "test",
+        "tenant new",
+        "install",
+        "plane",
+        "demo",
+    ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = Moin::new().run(&words);
         assert_eq!(help.code, Some(0));
@@ -501,7 +381,7 @@ fn the_links_of_the_pages_lead_somewhere() {
 
 #[test]
 fn a_reader_who_leaves_early_is_no_error() {
-    let repository = with_a_tenant();
+    let repository = TestRepository::with_a_tenant();
     let script = r#"set -o pipefail; "$0" render --repo "$1" --use-case dev | head -n 1"#;
     let output = std::process::Command::new("bash")
         .args(["-c", script, env!("CARGO_BIN_EXE_moin"), repository.path().to_str().unwrap()])

@@ -110,7 +110,8 @@ impl SettingsArgs {
 }
 
 impl SourceArgs {
-    fn flags(&self) -> Flags {
+    /// The flags that were given, by their names.
+    pub fn flags(&self) -> Flags {
         let given = [
             ("repo", &self.repo),
             ("branch", &self.branch),

@@ -1,6 +1,9 @@
 //! `moin check`: judges a repository offline.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::args::{SourceArgs, TriggerArgs};
 use super::offline::Offline;
@@ -40,6 +43,8 @@ enum Format {
     Json,
     /// Workflow commands that GitHub shows at the lines of a pull request.
     Github,
+    /// For code scanning.
+    Sarif,
 }
 
 /// Run the command.
@@ -53,6 +58,7 @@ pub fn run(args: CheckArgs) -> Outcome {
         Format::Text => text(&findings, reviewed.manifests.manifests.len())?,
         Format::Json => output::result(&(serde_json::to_string_pretty(&findings)? + "\n"))?,
         Format::Github => output::result(&findings.iter().map(workflow_command).collect::<String>())?,
+        Format::Sarif => output::result(&(serde_json::to_string_pretty(&sarif(&findings))? + "\n"))?,
     }
     Ok(u8::from(findings.iter().any(|finding| finding.severity > Severity::Note)))
 }
@@ -70,6 +76,36 @@ fn text(findings: &[Finding], objects: usize) -> std::io::Result<()> {
         findings.iter().filter(|finding| finding.severity > Severity::Note).max_by_key(|f| f.severity);
     let more = worst.map_or(String::new(), |finding| format!("; `moin explain {}` says more", finding.code));
     output::result(&format!("{out}{objects} objects: {said}{more}\n"))
+}
+
+/// A log of one run, with a rule for each code that occurs. A finding without a place is about the whole repository.
+fn sarif(findings: &[Finding]) -> Value {
+    let codes: BTreeSet<_> = findings.iter().map(|finding| finding.code).collect();
+    let rules = codes.iter().map(|code| {
+        let page = code.page();
+        json!({"id": code.to_string(), "name": format!("{code:?}"), "shortDescription": {"text": page.title},
+            "fullDescription": {"text": page.meaning}, "help": {"text": page.remedy}})
+    });
+    let results = findings.iter().map(|finding| {
+        let level = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        let (file, line, column) = match &finding.location {
+            Some(at) => (at.file.as_str(), at.line.max(1), at.column.max(1)),
+            None => (".", 1, 1),
+        };
+        let object = finding.object.as_ref().map_or(String::new(), |id| format!("{id}: "));
+        json!({"ruleId": finding.code.to_string(), "level": level,
+            "message": {"text": format!("{object}{}", finding.message)},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": file},
+                "region": {"startLine": line, "startColumn": column}}}]})
+    });
+    let driver =
+        json!({"name": "moin", "version": env!("CARGO_PKG_VERSION"), "rules": rules.collect::<Vec<_>>()});
+    json!({"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "runs": [{"tool": {"driver": driver}, "results": results.collect::<Vec<_>>()}]})
 }
 
 /// `::error file=a.yaml,line=3,col=5,title=MOIN-0502::message`, escaped as GitHub wants it.

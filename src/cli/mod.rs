@@ -12,6 +12,7 @@ mod demo;
 mod diff;
 mod eval;
 mod explain;
+mod install;
 mod offline;
 mod output;
 mod plane;
@@ -66,6 +67,7 @@ enum Command {
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Tenant(tenant::TenantArgs),
+    Install(install::InstallArgs),
     Eval(eval::EvalArgs),
     Test(test::TestArgs),
     Plane(plane::PlaneArgs),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Tenant(args) => tenant::run(args),
+        Command::Install(args) => install::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Plane(args) => plane::run(args),

@@ -73,7 +73,7 @@ pub fn shown(finding: &Finding, color: bool) -> String {
 }
 
 /// A line on stderr. Whoever reads may have gone away: there is nobody left to tell.
-fn complain(text: &str) {
+pub fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

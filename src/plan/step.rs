@@ -300,7 +300,8 @@ pub(super) fn finding(step: &Step) -> Option<Finding> {
     }
 }
 
-/// What a change means: a Cluster's version and class roll its machines and cannot go back; a pod template rolls pods.
+/// What a change means: a Cluster's version, class and variables roll its machines, and a version cannot go back; how
+/// many there are, and what is said of them, changes in place; a pod template rolls pods.
 fn risk(manifest: &Manifest, changes: &[FieldChange]) -> Risk {
     let touches = |prefix: &[&str]| {
         let prefix = FieldPath::of_keys(prefix.iter().copied());
@@ -308,10 +309,58 @@ fn risk(manifest: &Manifest, changes: &[FieldChange]) -> Risk {
     };
     match (&*manifest.gvk.group, &*manifest.gvk.kind) {
         ("cluster.x-k8s.io", "Cluster") if touches(&["spec", "topology", "version"]) => Risk::NotRevertible,
-        ("cluster.x-k8s.io", "Cluster") if touches(&["spec", "topology"]) => Risk::Rolls,
+        ("controlplane.cluster.x-k8s.io", _) if touches(&["spec", "version"]) => Risk::NotRevertible,
+        ("cluster.x-k8s.io", "Cluster") => {
+            let topology = FieldPath::of_keys(["spec", "topology"]);
+            let touched = || changes.iter().filter(|change| change.path.0.starts_with(&topology.0));
+            match (touched().any(|change| is_group(change) && change.new.is_none()), touched().all(in_place))
+            {
+                (true, _) => Risk::Deletes,
+                (false, true) => Risk::InPlace,
+                (false, false) => Risk::Rolls,
+            }
+        }
+        ("cluster.x-k8s.io", "MachineDeployment" | "MachinePool") if touches(&["spec", "template"]) => {
+            Risk::Rolls
+        }
+        ("cluster.x-k8s.io", "ClusterClass") if touches(&["spec"]) => Risk::Rolls,
+        ("controlplane.cluster.x-k8s.io", _)
+            if touches(&["spec", "kubeadmConfigSpec"]) || touches(&["spec", "machineTemplate"]) =>
+        {
+            Risk::Rolls
+        }
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet") if touches(&["spec", "template"]) => Risk::Rolls,
         _ => Risk::InPlace,
     }
+}
+
+/// What of a topology changes without new machines: their number, labels, time limits, health checks. A group of
+/// workers that comes or goes as a whole replaces none of the others.
+fn in_place(change: &FieldChange) -> bool {
+    const SAID_OF_MACHINES: [&str; 9] = [
+        "replicas",
+        "metadata",
+        "nodeDrainTimeout",
+        "nodeVolumeDetachTimeout",
+        "nodeDeletionTimeout",
+        "minReadySeconds",
+        "machineHealthCheck",
+        "healthCheck",
+        "deletion",
+    ];
+    let is_key = |words: &[&str]| {
+        let fits =
+            |segment: &PathSegment| matches!(segment, PathSegment::Key(key) if words.contains(&key.as_str()));
+        change.path.0.iter().any(fits)
+    };
+    (is_key(&SAID_OF_MACHINES) && !is_key(&["variables"])) || is_group(change)
+}
+
+/// Whether a group of workers comes or goes.
+fn is_group(change: &FieldChange) -> bool {
+    let is_item = matches!(&change.path.0[..], [.., PathSegment::Key(list), PathSegment::Index(_)]
+        if list == "machineDeployments" || list == "machinePools");
+    is_item && (change.old.is_none() || change.new.is_none())
 }
 
 /// An object before and after a step, without the server's bookkeeping; `None` where there is none.

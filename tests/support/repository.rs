@@ -28,6 +28,32 @@ impl TestRepository {
         repository
     }
 
+    /// The example with a commit of a tenant, as they would send it.
+    pub fn with_a_tenant() -> TestRepository {
+        let repository = TestRepository::example();
+        repository.write(
+            "tenants/mgmt1/team-c/namespace.yaml",
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: team-c\n  labels:\n    scs.community/team: team-c\n",
+        );
+        let cluster = TestRepository::cluster("first", "1-34", "v1.34.2");
+        repository.write("tenants/mgmt1/team-c/first.yaml", &cluster);
+        repository.commit("Team C wants a cluster");
+        repository
+    }
+
+    /// The example as it is.
+    pub fn example() -> TestRepository {
+        TestRepository::of_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config"))
+    }
+
+    /// A Cluster of team-c.
+    pub fn cluster(name: &str, minor: &str, version: &str) -> String {
+        format!(
+            "apiVersion: cluster.x-k8s.io/v1beta2\nkind: Cluster\nmetadata:\n  name: {name}\n  namespace: team-c\nspec:\n  \
+             topology:\n    classRef:\n      name: openstack-scs2-{minor}-v1\n    version: {version}\n"
+        )
+    }
+
     /// Its working tree.
     pub fn path(&self) -> &Path {
         self.folder.path()

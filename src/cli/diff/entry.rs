@@ -26,6 +26,8 @@ pub struct Entry {
     risk: Risk,
     exact: bool,
     reason: Option<String>,
+    /// Who refuses it.
+    refused_by: &'static str,
     fields: Vec<Field>,
     before: Option<Value>,
     after: Option<Value>,
@@ -73,6 +75,7 @@ impl Entry {
         Entry {
             origin: Some(manifest.origin.clone()),
             reason: Some(reason),
+            refused_by: refused_by(&blocked.findings),
             ..Entry::bare(manifest.id.clone(), Kind::Refused)
         }
     }
@@ -85,6 +88,7 @@ impl Entry {
             risk: Risk::InPlace,
             exact: true,
             reason: None,
+            refused_by: "refused",
             fields: Vec::new(),
             before: None,
             after: None,
@@ -186,6 +190,15 @@ impl Entry {
         self.reason.as_deref()
     }
 
+    /// Who or what is in the way of something that cannot happen.
+    pub fn stopped_by(&self) -> &'static str {
+        match self.kind {
+            Kind::Refused => self.refused_by,
+            Kind::Held => "deletes, waits for an approval",
+            _ => "blocked",
+        }
+    }
+
     /// What changes in an object that stays.
     pub fn fields(&self) -> &[Field] {
         if self.sign() == '~' { &self.fields } else { &[] }
@@ -228,6 +241,19 @@ impl Entry {
     pub fn texts(&self) -> (String, String) {
         let text = |value: &Option<Value>| value.as_ref().map(yaml::write).unwrap_or_default();
         (text(&self.before), text(&self.after))
+    }
+}
+
+/// Who refuses an object: policies of the repository, or what stands behind its API and is known here.
+fn refused_by(findings: &[Finding]) -> &'static str {
+    let errors = || findings.iter().filter(|finding| finding.severity == Severity::Error);
+    // The five hundreds are policies, the six hundreds Cluster API's rules and schemas.
+    let of = |hundred: u16| errors().any(|finding| finding.code.number() / 100 == hundred);
+    match (of(5), of(6)) {
+        (true, true) => "refused by a policy and by the API",
+        (true, false) => "refused by a policy",
+        (false, true) => "refused by the API",
+        (false, false) => "refused",
     }
 }
 

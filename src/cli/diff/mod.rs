@@ -1,6 +1,8 @@
 //! `moin diff`: what would change.
 
+mod danger;
 mod entry;
+mod escape;
 mod markdown;
 mod text;
 

@@ -66,6 +66,17 @@ fn fill_within(text: &str, values: &BTreeMap<String, String>, depth: usize) -> R
     Ok(out)
 }
 
+/// The names that a text asks for.
+pub fn names_in(text: &str) -> Vec<&str> {
+    let places = text.match_indices("${").filter(|(at, _)| !text[..*at].ends_with('$'));
+    let names = places.filter_map(|(at, _)| {
+        let inner = &text[at + 2..];
+        let end = inner.find(['}', '\n']).filter(|end| inner[*end..].starts_with('}'))?;
+        Some(inner[..end].trim())
+    });
+    names.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +90,11 @@ mod tests {
     fn names_give_way_to_their_values() {
         assert_eq!(filled("n: ${tenant}\ng: oidc:${ team }").unwrap(), "n: team-c\ng: oidc:team-c");
         assert_eq!(filled("cost: $5, $${tenant}").unwrap(), "cost: $5, ${tenant}");
+    }
+
+    #[test]
+    fn the_names_in_a_text() {
+        assert_eq!(names_in("${a} $${b} ${ c }${d"), ["a", "c"]);
     }
 
     #[test]

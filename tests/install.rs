@@ -1,0 +1,213 @@
+//! What `moin install` prints is enough to run the daemon, and no more than it says.
+
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only #[test] functions as such")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use moin::cluster::Cluster;
+use moin::plane::Plane;
+use serde_json::{Value, json};
+use support::moin::{Finished, Moin};
+use support::real_server::RealServer;
+use support::repository::TestRepository;
+use tokio_util::sync::CancellationToken;
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/moin-cluster-config")
+}
+
+fn install(repository: &Path, more: &[&str]) -> Finished {
+    let repository = repository.display().to_string();
+    let follow = "https://git.example.org:8443/config";
+    let mut args = vec!["install", "--repo", &repository, "--cluster", "mgmt1", "--follow", follow];
+    args.extend(more);
+    let finished = Moin::new().run(&args);
+    assert_eq!(finished.code, Some(0), "{}", finished.said());
+    finished
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let file = "install.yaml".parse().unwrap();
+    moin::yaml::read(&file, text.as_bytes()).into_iter().map(|document| document.unwrap().value).collect()
+}
+
+fn one<'a>(documents: &'a [Value], kind: &str, namespace: Option<&str>) -> &'a Value {
+    let found = documents.iter().find(|object| {
+        object["kind"] == kind && namespace.is_none_or(|name| object["metadata"]["namespace"] == name)
+    });
+    found.unwrap_or_else(|| panic!("no {kind}"))
+}
+
+#[test]
+fn it_says_what_its_rights_amount_to_and_is_the_same_each_time() {
+    let first = install(&example(), &["--credentials", "repository"]);
+    assert_eq!(first.stdout, install(&example(), &["--credentials", "repository"]).stdout);
+    let said = "This is cluster-admin in effect: the repository holds clusterrolebindings, clusterroles";
+    assert!(first.stderr.contains(said), "{}", first.stderr);
+    let head: Vec<&str> = first.stdout.lines().take_while(|line| line.starts_with('#')).collect();
+    assert!(head.iter().any(|line| line.contains(said)), "{head:#?}");
+    let documents = documents(&first.stdout);
+    let rules = one(&documents, "ClusterRole", None)["rules"].as_array().unwrap();
+    assert!(rules.iter().any(|rule| rule["verbs"] == json!(["escalate", "bind"])));
+    assert!(!rules.iter().any(|rule| rule["resources"].as_array().unwrap().contains(&json!("*"))));
+    let of_group = |group: &str| rules.iter().find(|rule| rule["apiGroups"] == json!([group])).unwrap();
+    assert_eq!(of_group("cluster.x-k8s.io")["resources"], json!(["clusters"]));
+    assert!(!of_group("")["resources"].as_array().unwrap().contains(&json!("secrets")), "none is rendered");
+    let peer = one(&documents, "Role", Some("mgmt"));
+    assert_eq!(peer["rules"][0]["resourceNames"], json!(["mgmt2-kubeconfig"]));
+    let container = &one(&documents, "Deployment", None)["spec"]["template"]["spec"]["containers"][0];
+    let value = |name: &str| {
+        let found = container["env"].as_array().unwrap().iter().find(|variable| variable["name"] == name);
+        found.map(|variable| variable["value"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(value("MOIN_REPO").as_deref(), Some("https://git.example.org:8443/config"));
+    assert_eq!(value("MOIN_CLUSTER").as_deref(), Some("mgmt1"));
+    assert_eq!(value("MOIN_TOKEN_FILE").as_deref(), Some("/credentials/token"));
+}
+
+#[test]
+fn a_repository_without_roles_is_no_administrator() {
+    let repository = TestRepository::new();
+    repository.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n");
+    repository.commit("A map");
+    let url = "https://u:secret@git.example.org/x";
+    let folder = repository.path().display().to_string();
+    let refused = Moin::new().run(&["install", "--repo", &folder, "--follow", url]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        !refused.said().contains("secret@") && refused.stderr.contains("--credentials"),
+        "{}",
+        refused.said()
+    );
+    let finished = Moin::new().run(&["install", "--repo", &folder]);
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.contains("Say --follow URL") && !finished.said().contains("cluster-admin"));
+}
+
+#[test]
+fn it_passes_the_schemas_and_the_restricted_profile() {
+    let repository = TestRepository::new();
+    repository.write("install.yaml", &install(&example(), &[]).stdout);
+    repository.write(
+        "policies/restricted.yaml",
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: restricted}\nspec:\n  validationFailureAction: Enforce\n  rules:\n  \
+         - name: restricted\n    match: {any: [{resources: {kinds: [Deployment]}}]}\n    validate:\n      pattern:\n        spec:\n          \
+         template:\n            spec:\n              securityContext: {runAsNonRoot: true, runAsUser: \">0\", seccompProfile: {type: RuntimeDefault}}\n              \
+         containers:\n              - securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}\n",
+    );
+    repository.write(
+        "moin.yaml",
+        "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata: {name: x}\nspec: {policies: [policies]}\n",
+    );
+    repository.commit("As printed");
+    let folder = repository.path().display().to_string();
+    let checked = Moin::new().run(&["check", "--repo", &folder]);
+    assert_eq!(checked.code, Some(0), "{}", checked.said());
+}
+
+/// The example without its stages: everything at once, so that nothing waits for a simulated operator.
+fn whole_example() -> (TestRepository, String) {
+    let repository = TestRepository::of_folder(&example());
+    let settings = std::fs::read_to_string(repository.path().join("moin.yaml")).unwrap();
+    let (before, rest) = settings.split_once("  stages:\n").unwrap();
+    let (_, after) = rest.split_once("  # They judge every object").unwrap();
+    repository.write("moin.yaml", &format!("{before}  # They judge every object{after}"));
+    let commit = repository.commit("At once");
+    (repository, commit)
+}
+
+async fn apply(client: &kube::Client, object: &Value) {
+    let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object["metadata"]["name"].as_str().unwrap();
+    api.patch(name, &PatchParams::apply("kubectl"), &Patch::Apply(object)).await.unwrap();
+}
+
+/// A kubeconfig of the account, with a token as its pod would have one.
+async fn account_of(client: &kube::Client, kubeconfig: &str) -> String {
+    let path = "/api/v1/namespaces/moin-system/serviceaccounts/moin/token";
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let request = http::Request::post(path).header("content-type", "application/json");
+    let answer: Value = client.request(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap();
+    let mut config: Value = moin::yaml::parse(kubeconfig, false).unwrap();
+    config["users"][0]["user"] = json!({"token": answer["status"]["token"]});
+    let name = config["users"][0]["name"].clone();
+    config["contexts"][0]["context"]["user"] = name;
+    config["current-context"] = config["contexts"][0]["name"].clone();
+    config.to_string()
+}
+
+async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str) -> Finished {
+    let (repository, commit) = whole_example();
+    for object in documents(&install(repository.path(), &[]).stdout) {
+        apply(&admin, &object).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, account_of(&admin, kubeconfig).await).unwrap();
+    let stop = CancellationToken::new();
+    let operators = tokio::spawn(moin::sim::run(Cluster::from_client(admin.clone()), stop.clone()));
+    let url = repository.url();
+    let args = [
+        "run",
+        "--once",
+        "--timeout",
+        "90s",
+        "--repo",
+        &url,
+        "--branch",
+        "main",
+        "--cluster",
+        "mgmt1",
+        "--kubeconfig",
+    ];
+    let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    args.push(file.display().to_string());
+    let finished =
+        tokio::task::spawn_blocking(move || Moin::new().start(&args).wait(Duration::from_secs(120)));
+    let finished = finished.await.unwrap();
+    stop.cancel();
+    operators.await.unwrap();
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("moin.scs.community", "v1alpha1", "Reconciliation"));
+    let api: Api<DynamicObject> = Api::namespaced_with(admin, "moin-system", &resource);
+    let told = api.list(&Default::default()).await.unwrap();
+    assert_eq!(told.items.len(), 1, "{}", finished.said());
+    assert_eq!(told.items[0].data["status"]["appliedRevision"], commit.as_str(), "{}", finished.said());
+    finished
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_account_can_do_all_that_the_daemon_does() {
+    let plane = Plane::builder().root_ca(true).build();
+    let serving = plane.serve_tls("127.0.0.1:0").await.unwrap();
+    let finished = converges_as_the_account(plane.client(), &plane.kubeconfig(serving.url())).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.said());
+    // Kinds that may not be listed are passed over; nothing else is asked for in vain.
+    let in_vain: Vec<_> = plane
+        .requests()
+        .into_iter()
+        .filter(|request| request.status == 403 && request.method != "GET")
+        .collect();
+    assert_eq!(in_vain, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_api_server_lets_the_account_do_it_too() {
+    let Some(server) = RealServer::start() else { return };
+    let kubeconfig = std::fs::read_to_string(server.kubeconfig("admin")).unwrap();
+    let config = kube::config::Kubeconfig::from_yaml(&kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
+    let finished = converges_as_the_account(kube::Client::try_from(config).unwrap(), &kubeconfig).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.said());
+}
