@@ -123,7 +123,19 @@ fn what_a_change_means_is_said_for_each_object() {
     | ! | Cluster `team-a/web` | refused, see above | refused by the API | `tenants/mgmt1/team-a/web.yaml:1` |
     ");
     repository.write("policies/supported-kubernetes-version.yaml", "# nothing\n");
-    assert_snapshot!(after(&web), @"");
+    assert_snapshot!(after(&web), @r"
+    ### moin: 1 to change; replaces machines, cannot be taken back
+
+    What merging this would do to the cluster, worked out from the files alone; nothing was applied.
+
+    **This change loosens what guards the cluster: review that first**
+
+    - ClusterPolicy `supported-kubernetes-version` in `policies/supported-kubernetes-version.yaml:1`: the policy is removed; it still judges this change (MOIN-0707)<br>What to do: Review this first.
+
+    | | object | what happens | risk | file |
+    |---|---|---|---|---|
+    | ~ | Cluster `team-a/web` | change<br>`spec.topology.version` from `v1.34.1` to `v1.34.2` | **replaces machines, cannot be taken back** | `tenants/mgmt1/team-a/web.yaml:1` |
+    ");
 }
 
 #[test]
