@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::jmespath::{EvalError, Expression};
+use super::outside::Outside;
 
 /// Reads one YAML document, or says why it is none.
 pub type ReadYaml = fn(&str) -> Result<Value, String>;
@@ -83,6 +84,7 @@ pub struct Context<'a> {
     parent: Option<&'a Context<'a>>,
     entries: Vec<(Cow<'a, str>, Entry<'a>)>,
     environment: Cow<'a, Environment>,
+    outside: Option<&'a dyn Outside>,
     draws: Draws,
 }
 
@@ -93,6 +95,7 @@ impl<'a> Context<'a> {
             parent: None,
             entries: Vec::new(),
             environment: Cow::Owned(environment),
+            outside: None,
             draws: Draws::default(),
         }
     }
@@ -112,8 +115,19 @@ impl<'a> Context<'a> {
             parent: Some(self),
             entries: Vec::new(),
             environment: Cow::Borrowed(self.environment.as_ref()),
+            outside: self.outside,
             draws: Draws::default(),
         }
+    }
+
+    /// Sets whom its variables may ask.
+    pub fn ask(&mut self, outside: &'a dyn Outside) {
+        self.outside = Some(outside);
+    }
+
+    /// Whom its variables may ask, if anybody.
+    pub fn outside(&self) -> Option<&'a dyn Outside> {
+        self.outside
     }
 
     /// The environment of its functions.

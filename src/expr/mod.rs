@@ -19,6 +19,7 @@ pub mod gotime;
 pub mod image;
 pub mod jmespath;
 pub mod operator;
+pub mod outside;
 pub mod pattern;
 pub mod quantity;
 pub mod rules;
@@ -28,4 +29,5 @@ pub mod wildcard;
 
 pub use context::{Context, Environment, LazyVariable};
 pub use jmespath::{EvalError, ExprError, Expression};
+pub use outside::Outside;
 pub use variables::{ResolveError, Template, TemplateError};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use crate::expr::{Context, Environment};
+use crate::expr::{Context, Environment, Outside};
 use crate::model::Gvk;
 
 /// What is done with the object.
@@ -58,8 +58,10 @@ pub struct UserInfo {
 pub struct Values {
     /// For every rule.
     pub global: Map<String, Value>,
-    /// For a rule, by policy and rule name.
+    /// For a rule, by policy and rule name; what is for a rule is for those made of it for pod controllers, too.
     pub rules: HashMap<(String, String), Map<String, Value>>,
+    /// For each element of a rule's `foreach`: lists, by policy and rule name.
+    pub elements: HashMap<(String, String), Map<String, Value>>,
 }
 
 /// An object to judge.
@@ -81,6 +83,8 @@ pub struct Request<'a> {
     pub parent: Option<&'a Gvk>,
     /// Values that stand in for a cluster's answers.
     pub values: Option<&'a Values>,
+    /// Whom rules may ask for more than the request holds.
+    pub outside: Option<&'a dyn Outside>,
 }
 
 impl<'a> Request<'a> {
@@ -95,6 +99,7 @@ impl<'a> Request<'a> {
             subresource: None,
             parent: None,
             values: None,
+            outside: None,
         }
     }
 
@@ -102,6 +107,9 @@ impl<'a> Request<'a> {
     pub(crate) fn context(&self, environment: &Environment) -> Context<'a> {
         let metadata = &self.object["metadata"];
         let mut context = Context::new(environment.clone());
+        if let Some(outside) = self.outside {
+            context.ask(outside);
+        }
         context.bind("request.object", self.object);
         match (self.operation, self.old_object) {
             (_, Some(old)) => context.bind("request.oldObject", old),
@@ -129,9 +137,25 @@ impl<'a> Request<'a> {
     /// The values given for a rule.
     pub(crate) fn values_of(&self, policy: &str, rule: &str) -> Vec<(&'a str, &'a Value)> {
         let Some(values) = self.values else { return Vec::new() };
-        let own = values.rules.get(&(policy.to_owned(), rule.to_owned()));
+        let own = of_rule(&values.rules, policy, rule);
         values.global.iter().chain(own.into_iter().flatten()).map(|(k, v)| (k.as_str(), v)).collect()
     }
+
+    /// The values given for each element of a rule's lists.
+    pub(crate) fn elements_of(&self, policy: &str, rule: &str) -> Option<&'a Map<String, Value>> {
+        of_rule(&self.values?.elements, policy, rule)
+    }
+}
+
+type ByRule = HashMap<(String, String), Map<String, Value>>;
+
+fn of_rule<'a>(all: &'a ByRule, policy: &str, rule: &str) -> Option<&'a Map<String, Value>> {
+    let of = |rule: &str| all.get(&(policy.to_owned(), rule.to_owned()));
+    let written = || {
+        let rule = rule.strip_prefix("autogen-")?;
+        of(rule.strip_prefix("cronjob-").unwrap_or(rule))
+    };
+    of(rule).or_else(written)
 }
 
 fn kind_of(object: &Value) -> Value {

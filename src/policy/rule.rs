@@ -9,9 +9,9 @@ use crate::model::FieldPath;
 use super::action::Action;
 use super::cel::{Bound, Mutations, Validations};
 use super::condition::Conditions;
-use super::generate::{self, Generate};
+use super::generate::Generate;
 use super::matching::Matching;
-use super::mutate::{self, Mutate};
+use super::mutate::Mutate;
 use super::pod_security::PodSecurity;
 use super::reader::{CompileError, Reader, Result};
 use super::validate::{self, Validate};
@@ -61,7 +61,7 @@ impl Body {
     /// When it changes an object: the classic rules do before policies in CEL. `None` for what changes nothing.
     pub(crate) fn mutates(&self) -> Option<u8> {
         match self {
-            Body::Mutate(_) => Some(0),
+            Body::Mutate(mutate) if mutate.targets.is_empty() => Some(0),
             Body::AdmissionMutation(_) => Some(1),
             Body::Mutations(_) => Some(2),
             _ => None,
@@ -123,8 +123,7 @@ fn compile(
         Some(validate) => shared.action.of_rule(&validate)?,
         None => shared.action.clone(),
     };
-    let (entries, outside) = variables::entries(rule)?;
-    unsupported.extend(outside);
+    let entries = variables::entries(rule)?;
     let preconditions = rule.field("preconditions").map(|c| Conditions::compile(&c)).transpose()?;
     let body = match (shared.unsupported, unsupported_part(rule)) {
         (Some(why), _) => Body::Unsupported(why.to_owned()),
@@ -133,7 +132,7 @@ fn compile(
             unsupported.push(part);
             body
         }
-        (None, None) => compile_body(rule, shared, unsupported)?,
+        (None, None) => compile_body(rule, shared)?,
     };
     Ok(Rule {
         policy: shared.policy,
@@ -147,7 +146,7 @@ fn compile(
     })
 }
 
-fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<CompileError>) -> Result<Body> {
+fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>) -> Result<Body> {
     if let Some(validate) = rule.field("validate") {
         if let Some(cel) = validate.field("cel") {
             let validations = Validations::of_rule(rule, &validate, &cel)?;
@@ -156,14 +155,10 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>, unsupported: &mut Vec<Co
         if let Some(part) = validate.field("podSecurity") {
             return Ok(Body::PodSecurity(Box::new(PodSecurity::compile(&validate, &part)?)));
         }
-        let (validate, outside) = Validate::compile(&validate)?;
-        unsupported.extend(outside);
-        return Ok(Body::Validate(Box::new(validate)));
+        return Ok(Body::Validate(Box::new(Validate::compile(&validate)?)));
     }
     if let Some(mutate) = rule.field("mutate") {
-        let (mutate, outside) = Mutate::compile(&mutate)?;
-        unsupported.extend(outside);
-        return Ok(Body::Mutate(Box::new(mutate)));
+        return Ok(Body::Mutate(Box::new(Mutate::compile(&mutate)?)));
     }
     let generate = rule
         .field("generate")
@@ -177,8 +172,5 @@ fn unsupported_part(rule: &Reader<'_>) -> Option<CompileError> {
     if let Some(part) = rule.field("verifyImages").filter(is_there) {
         return Some(part.error("verifyImages is not evaluated"));
     }
-    let validate = rule.field("validate").and_then(|validate| validate::unsupported(&validate));
-    let mutate = || rule.field("mutate").and_then(|mutate| mutate::unsupported(&mutate));
-    let generate = || rule.field("generate").and_then(|generate| generate::unsupported(&generate));
-    validate.or_else(mutate).or_else(generate)
+    rule.field("validate").and_then(|validate| validate::unsupported(&validate))
 }

@@ -8,7 +8,7 @@ use crate::model::FieldPath;
 use super::condition::{Conditions, first_read};
 use super::pattern::{Mismatch, Pattern};
 use super::reader::{CompileError, Reader, Result};
-use super::variables::{self, Entry, expression, template};
+use super::variables::{self, Entry, bind_element, expression, template};
 
 /// A compiled `validate`.
 #[derive(Debug, Clone)]
@@ -103,14 +103,12 @@ pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {
 }
 
 impl Validate {
-    /// Also returns what its `foreach` contexts would have to look up outside.
-    pub(crate) fn compile(reader: &Reader<'_>) -> Result<(Validate, Vec<CompileError>)> {
-        let mut outside = Vec::new();
+    pub(crate) fn compile(reader: &Reader<'_>) -> Result<Validate> {
         let message = reader.field("message").map(|message| compile_message(&message)).transpose()?;
-        let check = compile_check(reader, &mut outside)?
+        let check = compile_check(reader)?
             .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
         let allow_existing = reader.bool("allowExistingViolations")?.unwrap_or(true);
-        Ok((Validate { allow_existing, message, check }, outside))
+        Ok(Validate { allow_existing, message, check })
     }
 
     /// Judges an object; `None` when there is nothing to say about it.
@@ -130,7 +128,7 @@ fn compile_message(reader: &Reader<'_>) -> Result<Message> {
     Ok(Message { text: reader.text()?.to_owned(), template: template(reader)? })
 }
 
-fn compile_check(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<Option<Check>> {
+fn compile_check(reader: &Reader<'_>) -> Result<Option<Check>> {
     if let Some(deny) = reader.field("deny") {
         deny.only(&["conditions"])?;
         let conditions = deny.field("conditions").map(|c| Conditions::compile(&c)).transpose()?;
@@ -146,7 +144,7 @@ fn compile_check(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result
         return Ok(Some(Check::AnyPattern(sources)));
     }
     let Some(list) = reader.field("foreach") else { return Ok(None) };
-    let steps = list.items()?.iter().map(|step| ForEach::compile(step, outside)).collect::<Result<_>>()?;
+    let steps = list.items()?.iter().map(ForEach::compile).collect::<Result<_>>()?;
     Ok(Some(Check::ForEach(steps)))
 }
 
@@ -178,11 +176,10 @@ impl Source {
 }
 
 impl ForEach {
-    fn compile(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<ForEach> {
+    fn compile(reader: &Reader<'_>) -> Result<ForEach> {
         let list = reader.field("list").ok_or_else(|| reader.error("list is missing"))?;
-        let (entries, mut looked_up) = variables::entries(reader)?;
-        outside.append(&mut looked_up);
-        let check = compile_check(reader, outside)?
+        let entries = variables::entries(reader)?;
+        let check = compile_check(reader)?
             .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
         Ok(ForEach {
             list: expression(&list)?,
@@ -408,14 +405,6 @@ impl Scene<'_, '_> {
     }
 }
 
-/// Names an element: `element`, `elementIndex`, and both with the depth of the loop behind.
-pub(crate) fn bind_element<'a>(context: &mut Context<'a>, element: &'a Value, index: usize, nesting: usize) {
-    context.bind("element", element);
-    context.bind(&format!("element{nesting}"), element);
-    context.bind_owned("elementIndex", index.into());
-    context.bind_owned(&format!("elementIndex{nesting}"), index.into());
-}
-
 fn below(base: &FieldPath, path: &FieldPath) -> FieldPath {
     FieldPath(base.0.iter().chain(&path.0).cloned().collect())
 }
@@ -431,7 +420,7 @@ mod tests {
     }
 
     fn try_judge(rule: &Value, object: &Value) -> Option<Judgement> {
-        let (rule, _) = Validate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
+        let rule = Validate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
         let mut context = Context::new(Environment::default());
         context.bind("request.object", object);
         rule.evaluate("r", object, &context, false)

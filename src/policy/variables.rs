@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use crate::expr::context::Found;
 use crate::expr::{Context, EvalError, Expression, LazyVariable, Template};
 use crate::model::FieldPath;
 
+use super::lookup::Lookup;
 use super::reader::{CompileError, Reader, Result};
 use super::request::{Request, bind_value};
 
@@ -32,8 +34,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 enum Source {
     Variable(Box<Variable>),
-    /// It comes from a cluster or a registry: `configMap`, `apiCall` ...
-    Outside(String),
+    /// It comes from a cluster, a service or a registry: `configMap`, `apiCall` ...
+    Outside(Box<Lookup>),
 }
 
 #[derive(Debug, Clone)]
@@ -45,13 +47,13 @@ struct Variable {
 
 /// An expression, which may itself be put together of variables.
 #[derive(Debug, Clone)]
-enum Path {
+pub(super) enum Path {
     Compiled(Expression),
     Template(Template),
 }
 
 impl Path {
-    fn compile(reader: &Reader<'_>) -> Result<Path> {
+    pub(super) fn compile(reader: &Reader<'_>) -> Result<Path> {
         if reader.text()?.contains("{{") {
             return template(reader).map(Path::Template);
         }
@@ -59,7 +61,11 @@ impl Path {
     }
 
     /// Searches a value, or what the context knows.
-    fn search(&self, context: &Context<'_>, value: Option<&Value>) -> std::result::Result<Value, EvalError> {
+    pub(super) fn search(
+        &self,
+        context: &Context<'_>,
+        value: Option<&Value>,
+    ) -> std::result::Result<Value, EvalError> {
         let dynamic;
         let expression = match self {
             Path::Compiled(expression) => expression,
@@ -76,25 +82,23 @@ impl Path {
     }
 }
 
-/// Compiles a list of `context` entries. The second part names what is not evaluated here, and where it stands.
-pub(crate) fn entries(owner: &Reader<'_>) -> Result<(Vec<Entry>, Vec<CompileError>)> {
-    let (mut entries, mut unsupported) = (Vec::new(), Vec::new());
-    for reader in owner.list("context")? {
-        let name = reader.string("name")?.ok_or_else(|| reader.error("name is missing"))?;
-        if let Some(variable) = reader.field("variable") {
-            entries.push(Entry { name, source: Source::Variable(Box::new(compile(&variable)?)) });
-            continue;
-        }
-        let known = ["configMap", "apiCall", "imageRegistry", "globalReference"];
-        let Some(kind) = known.iter().find_map(|kind| reader.field(kind)) else {
-            return Err(reader.error(format!("one of variable, {} is missing", known.join(", "))));
-        };
-        let what = kind.path.to_string();
-        let what = what.rsplit('.').next().unwrap_or_default().to_owned();
-        unsupported.push(kind.error(format!("{what}: {name} comes from outside, and is not looked up")));
-        entries.push(Entry { name, source: Source::Outside(what) });
-    }
-    Ok((entries, unsupported))
+/// Compiles a list of `context` entries.
+pub(crate) fn entries(owner: &Reader<'_>) -> Result<Vec<Entry>> {
+    owner.list("context")?.iter().map(entry).collect()
+}
+
+fn entry(reader: &Reader<'_>) -> Result<Entry> {
+    let name = reader.string("name")?.ok_or_else(|| reader.error("name is missing"))?;
+    let source = match reader.field("variable") {
+        Some(variable) => Source::Variable(Box::new(compile(&variable)?)),
+        None => Source::Outside(Box::new(Lookup::compile(reader)?)),
+    };
+    Ok(Entry { name, source })
+}
+
+/// Whether any entry has to ask somebody.
+pub(crate) fn looks_outside(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| matches!(entry.source, Source::Outside(_)))
 }
 
 fn compile(reader: &Reader<'_>) -> Result<Variable> {
@@ -117,7 +121,33 @@ pub(crate) fn bind_rule<'a>(
     for (path, value) in request.values_of(policy, rule) {
         bind_value(context, path, value);
     }
+    if let Some(elements) = request.elements_of(policy, rule) {
+        for (name, list) in elements {
+            context.bind(&format!("{OF_ELEMENTS}.{name}"), list);
+        }
+    }
     bind(context, entries);
+}
+
+/// Under this name, which no expression can write, stand the values for each element of a list.
+const OF_ELEMENTS: &str = "\u{0}elements";
+
+/// Names an element: `element`, `elementIndex`, and both with the depth of the loop behind; and the values given for it.
+pub(crate) fn bind_element<'a>(context: &mut Context<'a>, element: &'a Value, index: usize, nesting: usize) {
+    let given: Vec<(String, Value)> = match context.lookup(OF_ELEMENTS) {
+        Ok(Some(Found::Branch(lists))) => lists
+            .iter()
+            .filter_map(|(name, list)| Some((name.clone(), list.to_value().get(index)?.clone())))
+            .collect(),
+        _ => Vec::new(),
+    };
+    for (name, value) in given {
+        context.bind_owned(&name, value);
+    }
+    context.bind("element", element);
+    context.bind(&format!("element{nesting}"), element);
+    context.bind_owned("elementIndex", index.into());
+    context.bind_owned(&format!("elementIndex{nesting}"), index.into());
 }
 
 /// Binds entries. A value given for what comes from outside stands in for it.
@@ -136,7 +166,7 @@ impl LazyVariable for Entry {
         };
         match &self.source {
             Source::Variable(variable) => variable.evaluate(context).map_err(|e| failed(&e)),
-            Source::Outside(what) => Err(failed(&format!("{what} is not looked up here"))),
+            Source::Outside(lookup) => lookup.evaluate(context).map_err(|e| failed(&e)),
         }
     }
 }
@@ -174,7 +204,7 @@ mod tests {
 
     fn ask(list: Value, question: &str) -> std::result::Result<Value, String> {
         let owner = json!({"context": list});
-        let (entries, _) = entries(&Reader::new(&owner, FieldPath::default())).unwrap();
+        let entries = entries(&Reader::new(&owner, FieldPath::default())).unwrap();
         let document = json!({"request": {"object": {"a": {"b": 1}}}});
         let mut context = Context::of_document(Environment::default(), &document);
         bind(&mut context, &entries);

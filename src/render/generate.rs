@@ -1,8 +1,8 @@
 //! Objects that generate rules make, for namespaces in git and for those that live only in the cluster.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::memo::Memo;
 use super::{LiveTriggers, Withheld};
 use crate::finding::{Code, Finding, Location};
 use crate::model::{GENERATED_BY, Gvk, LiveObject, Manifest, ObjectId, Origin, UnitName};
-use crate::policy::{Generated, PolicySet, Request};
+use crate::policy::{Generated, Objects, Outside, PolicySet, Request};
 
 /// Annotation values for an object that its rule makes once and then leaves to others.
 const ONCE: [(&str, &str); 2] =
@@ -75,7 +75,7 @@ pub(super) fn generate(
     memo: &mut GenerateMemo,
 ) -> AllMade {
     let mut all = AllMade::default();
-    let sources = Sources { manifests, asked: Cell::new(false) };
+    let sources = Sources { manifests, known: OnceLock::new(), asked: AtomicBool::new(false) };
     for trigger in triggers(manifests, live).into_values() {
         let unit_key = trigger.unit.clone().unwrap_or_else(|| units.fallback.clone());
         let key = (address(policies), address(&trigger.body), unit_key, owner.clone());
@@ -120,17 +120,29 @@ fn is_going(namespace: &LiveObject) -> bool {
     namespace.is_deleting() || namespace.body["status"]["phase"] == "Terminating"
 }
 
-/// Objects that a rule may copy: those in git.
+/// Objects that a rule may copy, or ask for: those in git.
+#[derive(Debug)]
 struct Sources<'a> {
     manifests: &'a [Arc<Manifest>],
+    known: OnceLock<Objects<'a>>,
     /// Whether any was asked for: what came of it then depends on more than policies and trigger.
-    asked: Cell<bool>,
+    asked: AtomicBool,
 }
 
-impl Sources<'_> {
-    fn find(&self, id: &ObjectId) -> Option<Value> {
-        self.asked.set(true);
-        self.manifests.iter().find(|manifest| manifest.id == *id).map(|manifest| (*manifest.body).clone())
+impl<'a> Sources<'a> {
+    fn known(&self) -> &Objects<'a> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.known.get_or_init(|| Objects::of(self.manifests.iter().map(|manifest| &*manifest.body)))
+    }
+}
+
+impl Outside for Sources<'_> {
+    fn get(&self, path: &str) -> Result<Value, String> {
+        self.known().get(path)
+    }
+
+    fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {
+        self.known().objects(api_version, kind)
     }
 }
 
@@ -143,11 +155,12 @@ fn make(
 ) -> Made {
     let mut manifests = Vec::new();
     let mut findings = Vec::new();
-    sources.asked.set(false);
-    for made in policies.generate_from(&Request::create(&trigger.body), &|id| sources.find(id)) {
+    sources.asked.store(false, Ordering::Relaxed);
+    let request = Request { outside: Some(sources), ..Request::create(&trigger.body) };
+    for made in policies.generate_from(&request) {
         let made = match made {
             Ok(generated) => manifest_of(generated, trigger, owner, units),
-            Err(finding) => Err(Box::new(finding)),
+            Err(failed) => Err(Box::new(failed.finding)),
         };
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),
@@ -160,7 +173,7 @@ fn make(
     Made {
         manifests: manifests.into(),
         findings: findings.into(),
-        copies: sources.asked.get(),
+        copies: sources.asked.load(Ordering::Relaxed),
         _from: (policies.clone(), trigger.body.clone()),
     }
 }
@@ -171,7 +184,7 @@ fn manifest_of(
     owner: &str,
     units: &Units<'_>,
 ) -> Result<Manifest, Box<Finding>> {
-    let Generated { object: mut body, rule, synchronize, source, line, .. } = generated;
+    let Generated { object: mut body, rule, synchronize, keeps, source, line, .. } = generated;
     let failed = |error: crate::model::IdError| {
         let message = format!("{rule} made no Kubernetes object: {error}");
         Box::new(Finding::error(Code::GenerateFailed, message).at(Location::in_source(&source, line, 1)))
@@ -180,6 +193,9 @@ fn manifest_of(
     let gvk = Gvk::of(&body).map_err(failed)?;
     own(&mut body, owner);
     set_text(&mut body, "annotations", GENERATED_BY, &rule.to_string());
+    if keeps {
+        set_text(&mut body, "annotations", ONCE[0].0, ONCE[0].1);
+    }
     if !synchronize {
         for (name, value) in ONCE {
             set_text(&mut body, "annotations", name, value);

@@ -136,7 +136,7 @@ fn generate(set: &PolicySet, policy: &str, case: &Path, report: &mut Report) {
                 report.rows.push(row);
                 made.push(generated.object);
             }
-            Err(finding) => report.problems.push(finding),
+            Err(failed) => report.problems.push(failed.finding),
         }
     }
     let lacks = |all: &[Value], some: &[Value], what: &str| {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::inputs::texts;
 use super::row::Row;
+use crate::policy::Operation;
 
 /// An entry of `results`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Expectation {
     pub resources: Vec<String>,
     /// `pass`, `fail`, `warn`, `skip` or `error`.
     pub result: String,
+    /// What is done with the objects, if it is not what the suite's values say.
+    pub operation: Option<Operation>,
     /// Line of the entry in its file.
     pub line: u32,
 }
@@ -67,7 +70,12 @@ impl Expectation {
         if !["pass", "fail", "warn", "skip", "error"].contains(&result.as_str()) {
             return Err(format!("{result:?} is no result: pass, fail, warn, skip or error"));
         }
+        let operation = text("operation").map(|operation| {
+            let known = Operation::parse(&operation);
+            known.ok_or_else(|| format!("{operation:?} is no operation: CREATE, UPDATE, DELETE or CONNECT"))
+        });
         Ok(Expectation {
+            operation: operation.transpose()?,
             policy: text("policy").ok_or("the entry names no `policy`")?,
             rule: text("rule"),
             kind: text("kind"),

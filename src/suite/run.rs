@@ -10,11 +10,11 @@ use super::compare::{difference, tidy};
 use super::expect::{Expectation, Outcome, SuiteResult, names_object};
 use super::inputs::{self, documents, texts};
 use super::row::Row;
-use super::values::{namespace_labels, subresource, user, values_for};
+use super::values::{Surroundings, namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
-use crate::policy::{Known, Operation, PolicySet, Request, UserInfo, Verdict};
+use crate::policy::{Known, Operation, Outside, PolicySet, Request, RuleOutcome, UserInfo, Verdict};
 use crate::schema::Schemas;
 use crate::yaml::{self, Document};
 
@@ -25,9 +25,15 @@ struct Inputs {
     values: Value,
     labels: HashMap<String, BTreeMap<String, String>>,
     user: Option<UserInfo>,
-    /// Objects that generate rules copy.
-    sources: Vec<Value>,
+    surroundings: Surroundings,
     schemas: Schemas,
+}
+
+/// What came of the objects under one operation.
+#[derive(Default)]
+struct Came {
+    rows: Vec<Row>,
+    made: Vec<Made>,
 }
 
 /// A policy, compiled alone: each is given values of its own.
@@ -40,10 +46,11 @@ struct Compiled {
 
 /// What a policy made of an object.
 struct Made {
+    /// Empty for an object that all policies left as it was.
     policy: String,
     about: Row,
-    /// The object after the policy, if it changed it; or what it generated.
-    objects: Vec<Value>,
+    /// The object after the policy, or what it generated.
+    object: Value,
 }
 
 /// Runs each document of the suite's file.
@@ -66,29 +73,27 @@ fn run_document(folder: &Path, document: &Document, moment: Moment, report: &mut
         return;
     }
     let inputs = Inputs::read(folder, test, moment, &mut report.problems);
-    let (rows, made) = inputs.run();
+    let mut came: Vec<(Option<Operation>, Came)> = vec![(None, inputs.run(None))];
     for (at, entry) in test["results"].as_array().into_iter().flatten().enumerate() {
         let mut path = FieldPath::of_keys(["results"]);
         path.0.push(PathSegment::Index(at));
         let location = place(&path);
-        match Expectation::of(entry, location.line) {
-            Ok(expectation) => {
-                let mut results = expectation.judge(&rows);
-                compare_objects(
-                    folder,
-                    entry,
-                    &expectation,
-                    &made,
-                    &inputs,
-                    &mut results,
-                    &mut report.problems,
-                );
-                report.results.extend(results);
+        let expectation = match Expectation::of(entry, location.line) {
+            Ok(expectation) => expectation,
+            Err(why) => {
+                report.problems.push(Finding::error(Code::SuiteBroken, why).at(location));
+                continue;
             }
-            Err(why) => report.problems.push(Finding::error(Code::SuiteBroken, why).at(location)),
+        };
+        let operation = expectation.operation;
+        if came.iter().all(|(known, _)| *known != operation) {
+            came.push((operation, inputs.run(operation)));
         }
+        let Some((_, came)) = came.iter().find(|(known, _)| *known == operation) else { continue };
+        let wanted = Wanted::read(folder, entry, &inputs, &mut report.problems);
+        report.results.extend(wanted.judge(&expectation, came));
     }
-    report.rows.extend(rows);
+    report.rows.extend(came.into_iter().flat_map(|(_, came)| came.rows));
 }
 
 impl Inputs {
@@ -111,14 +116,7 @@ impl Inputs {
             None => test["values"].clone(),
         };
         let user = first(&test["userinfo"], problems).map(|info| user(&info));
-        let clones: Vec<String> = test["results"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|result| result["cloneSourceResource"].as_str().map(str::to_owned))
-            .collect();
-        let sources =
-            inputs::objects(clones.iter().flat_map(|file| documents(folder, file, problems)).collect());
+        let surroundings = surroundings(folder, test, &schemas, problems);
         let mut known = Known::default();
         params.into_iter().for_each(|object| known.add(inputs::with_namespace(object, &schemas)));
         let known = Arc::new(known);
@@ -137,48 +135,64 @@ impl Inputs {
             labels: namespace_labels(&values),
             values,
             user,
-            sources,
+            surroundings,
             schemas,
         }
     }
 
     /// What each rule does with each object. A policy sees an object as the mutate rules of all policies before it left it;
     /// what validates sees what all of them made.
-    fn run(&self) -> (Vec<Row>, Vec<Made>) {
-        let (mut rows, mut made) = (Vec::new(), Vec::new());
+    fn run(&self, operation: Option<Operation>) -> Came {
+        let mut came = Came::default();
+        let known = self.surroundings.known();
+        let outside = known.as_ref().map(|known| known as &dyn Outside);
         for object in &self.objects {
             let mut current = object.clone();
             for policy in &self.policies {
-                let changed = self.ask(policy, &current, |request| {
+                let changed = self.ask(policy, &current, operation, outside, |request| {
                     let (changed, outcomes) = policy.set.mutate(request, &self.schemas);
-                    rows.extend(outcomes.into_iter().map(|outcome| {
-                        let result = outcome.reported();
-                        Row::of(object, outcome.policy, outcome.rule, result, outcome.message)
-                    }));
+                    came.rows.extend(outcomes.into_iter().map(|outcome| row(object, outcome)));
+                    for of in policy.set.mutate_existing(request, &self.schemas) {
+                        if let Some(changed) = of.changed {
+                            came.made.push(Made::of(policy, &of.target, changed));
+                        }
+                        came.rows.push(row(&of.target, of.outcome));
+                    }
                     changed
                 });
                 if let Some(changed) = changed {
-                    made.push(Made::of(policy, object, vec![changed.clone()]));
+                    came.made.push(Made::of(policy, object, changed.clone()));
                     current = changed;
                 }
             }
+            if current == *object {
+                came.made.push(Made { policy: String::new(), about: about(object), object: object.clone() });
+            }
             for policy in &self.policies {
-                self.ask(policy, &current, |request| {
-                    rows.extend(policy.set.evaluate(request).into_iter().map(|outcome| {
-                        let result = outcome.reported();
-                        Row::of(object, outcome.policy, outcome.rule, result, outcome.message)
-                    }));
-                    self.generate(policy, request, object, &mut rows, &mut made);
+                self.ask(policy, &current, operation, outside, |request| {
+                    let outcomes = policy.set.evaluate(request).into_iter();
+                    came.rows.extend(outcomes.map(|outcome| row(object, outcome)));
+                    generate(policy, request, object, &mut came);
                 });
             }
         }
-        (rows, made)
+        came
     }
 
     /// Asks a policy about an object, with what is known about the request.
-    fn ask<T>(&self, policy: &Compiled, object: &Value, answer: impl FnOnce(&Request<'_>) -> T) -> T {
+    fn ask<T>(
+        &self,
+        policy: &Compiled,
+        object: &Value,
+        operation: Option<Operation>,
+        outside: Option<&dyn Outside>,
+        answer: impl FnOnce(&Request<'_>) -> T,
+    ) -> T {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let given = values_for(&self.values, &policy.name, name);
+        let mut given = values_for(&self.values, &policy.name, name);
+        if let Some(operation) = operation {
+            given.global.insert("request.operation".to_owned(), operation.as_str().into());
+        }
         let operation = given.global.get("request.operation").and_then(Value::as_str);
         let operation = operation.and_then(Operation::parse).unwrap_or_default();
         let scaled = subresource(&self.values, object);
@@ -191,32 +205,58 @@ impl Inputs {
             namespace_labels: object["metadata"]["namespace"].as_str().and_then(|n| self.labels.get(n)),
             user: self.user.as_ref(),
             values: Some(&given),
+            outside,
             ..Request::create(object)
         })
     }
+}
 
-    fn generate(
-        &self,
-        policy: &Compiled,
-        request: &Request<'_>,
-        object: &Value,
-        rows: &mut Vec<Row>,
-        made: &mut Vec<Made>,
-    ) {
-        let source = |id: &ObjectId| {
-            self.sources.iter().find(|source| ObjectId::of(source).as_ref() == Ok(id)).cloned()
+/// What a suite says of the world around its objects.
+fn surroundings(folder: &Path, test: &Value, schemas: &Schemas, problems: &mut Vec<Finding>) -> Surroundings {
+    let mut around = Surroundings::default();
+    let mut read = |file: &str| inputs::objects(documents(folder, file, problems));
+    let mut files = Vec::new();
+    for field in ["clusterResources", "targetResources"] {
+        files.extend(texts(&test[field]));
+    }
+    files.extend(test["context"].as_str().map(str::to_owned));
+    let results = test["results"].as_array().into_iter().flatten();
+    files.extend(results.filter_map(|result| result["cloneSourceResource"].as_str().map(str::to_owned)));
+    files.sort();
+    files.dedup();
+    for object in files.iter().flat_map(|file| read(file)) {
+        around.objects.push(inputs::with_namespace(object, schemas));
+    }
+    for answer in test["apiCallResponses"].as_array().into_iter().flatten() {
+        around.add_answer(answer);
+    }
+    for entry in test["globalContextEntries"].as_array().into_iter().flatten() {
+        let name = entry["name"].as_str().unwrap_or_default();
+        let data = match entry.get("data") {
+            Some(data) => data.clone(),
+            None => texts(&entry["resourceFiles"]).iter().flat_map(|file| read(file)).collect(),
         };
-        for generated in policy.set.generate_from(request, &source) {
-            match generated {
-                Ok(generated) => {
-                    let origin = generated.rule;
-                    rows.push(Row::of(object, origin.policy, origin.rule, Verdict::Pass, String::new()));
-                    made.push(Made::of(policy, object, vec![generated.object]));
-                }
-                Err(finding) => {
-                    let name = policy.name.clone();
-                    rows.push(Row::of(object, name, String::new(), Verdict::Error, finding.message));
-                }
+        around.add_global(name, data);
+    }
+    around
+}
+
+fn row(object: &Value, outcome: RuleOutcome) -> Row {
+    let result = outcome.reported();
+    Row::of(object, outcome.policy, outcome.rule, result, outcome.message)
+}
+
+fn generate(policy: &Compiled, request: &Request<'_>, object: &Value, came: &mut Came) {
+    for generated in policy.set.generate_from(request) {
+        match generated {
+            Ok(generated) => {
+                let origin = generated.rule;
+                came.rows.push(Row::of(object, origin.policy, origin.rule, Verdict::Pass, String::new()));
+                came.made.push(Made::of(policy, object, generated.object));
+            }
+            Err(failed) => {
+                let origin = failed.rule;
+                came.rows.push(Row::of(object, origin.policy, origin.rule, Verdict::Error, failed.why));
             }
         }
     }
@@ -247,52 +287,74 @@ impl Compiled {
 }
 
 impl Made {
-    fn of(policy: &Compiled, object: &Value, objects: Vec<Value>) -> Made {
-        let about = Row::of(object, String::new(), String::new(), Verdict::Pass, String::new());
-        Made { policy: policy.name.clone(), about, objects }
+    fn of(policy: &Compiled, object: &Value, made: Value) -> Made {
+        Made { policy: policy.name.clone(), about: about(object), object: made }
     }
 }
 
-/// Holds what was made against the objects that an expectation names.
-fn compare_objects(
-    folder: &Path,
-    entry: &Value,
-    expectation: &Expectation,
-    made: &[Made],
-    inputs: &Inputs,
-    results: &mut [SuiteResult],
-    problems: &mut Vec<Finding>,
-) {
-    let mut read = |file: &Value| -> Vec<Value> {
-        let files = file.as_str().map(|file| vec![file.to_owned()]).unwrap_or_else(|| texts(file));
-        let documents = files.iter().flat_map(|file| documents(folder, file, problems)).collect();
-        inputs::objects(documents)
-            .into_iter()
-            .map(|object| tidy(&inputs::with_namespace(object, &inputs.schemas)))
-            .collect()
-    };
-    let mut patched = read(&entry["patchedResource"]);
-    patched.extend(read(&entry["patchedResources"]));
-    let generated = read(&entry["generatedResource"]);
-    for result in results.iter_mut().filter(|result| result.outcome == Outcome::Met) {
-        if expectation.result != "pass" {
-            continue;
+fn about(object: &Value) -> Row {
+    Row::of(object, String::new(), String::new(), Verdict::Pass, String::new())
+}
+
+/// The objects that an expectation wants to have been made.
+struct Wanted {
+    patched: Vec<Value>,
+    generated: Vec<Value>,
+}
+
+impl Wanted {
+    fn read(folder: &Path, entry: &Value, inputs: &Inputs, problems: &mut Vec<Finding>) -> Wanted {
+        let mut read = |file: &Value| -> Vec<Value> {
+            let files = file.as_str().map(|file| vec![file.to_owned()]).unwrap_or_else(|| texts(file));
+            let documents = files.iter().flat_map(|file| documents(folder, file, problems)).collect();
+            inputs::objects(documents)
+                .into_iter()
+                .map(|object| tidy(&inputs::with_namespace(object, &inputs.schemas)))
+                .collect()
+        };
+        let mut patched = read(&entry["patchedResource"]);
+        patched.extend(read(&entry["patchedResources"]));
+        Wanted { patched, generated: read(&entry["generatedResource"]) }
+    }
+
+    /// Holds an expectation against what came. A rule that passed but made something else has failed.
+    fn judge(&self, expectation: &Expectation, came: &Came) -> Vec<SuiteResult> {
+        let mut results = expectation.judge(&came.rows);
+        let passing = Expectation { result: "pass".to_owned(), ..expectation.clone() }.judge(&came.rows);
+        for (result, passing) in results.iter_mut().zip(passing) {
+            if passing.outcome != Outcome::Met {
+                continue;
+            }
+            match (expectation.result.as_str(), self.difference(expectation, &result.resource, came)) {
+                ("pass", Some(why)) => result.outcome = Outcome::Unmet(why),
+                ("fail", Some(_)) => result.outcome = Outcome::Met,
+                ("fail", None) if self.has_only_others(&result.resource) => result.outcome = Outcome::Met,
+                _ => {}
+            }
         }
-        let of_object: Vec<Value> = made
-            .iter()
-            .filter(|made| made.policy == expectation.policy.rsplit('/').next().unwrap_or_default())
-            .filter(|made| result.resource.is_empty() || names_object(&result.resource, &made.about))
-            .flat_map(|made| made.objects.iter().map(tidy))
-            .collect();
-        let of_name = patched.iter().filter(|wanted| is_named(wanted, &result.resource));
-        if let Some(why) = of_name.chain(&generated).find_map(|wanted| missing(wanted, &of_object)) {
-            result.outcome = Outcome::Unmet(why);
-        }
+        results
+    }
+
+    /// Whether objects are wanted, and none of them is the one that was changed.
+    fn has_only_others(&self, resource: &str) -> bool {
+        !self.patched.is_empty() && !self.patched.iter().any(|wanted| is_named(wanted, resource))
+    }
+
+    /// Why an object that is wanted is not among those that were made.
+    fn difference(&self, expectation: &Expectation, resource: &str, came: &Came) -> Option<String> {
+        let policy = expectation.policy.rsplit('/').next().unwrap_or_default();
+        let is_about = |made: &&Made| {
+            (made.policy == policy || made.policy.is_empty() && resource.is_empty())
+                && (resource.is_empty() || names_object(resource, &made.about))
+        };
+        let made: Vec<Value> = came.made.iter().filter(is_about).map(|made| tidy(&made.object)).collect();
+        let of_name = self.patched.iter().filter(|wanted| is_named(wanted, resource));
+        of_name.chain(&self.generated).find_map(|wanted| missing(wanted, &made))
     }
 }
 
 fn is_named(object: &Value, name: &str) -> bool {
-    name.is_empty() || object["metadata"]["name"].as_str() == name.rsplit('/').next()
+    name.is_empty() || names_object(name, &about(object))
 }
 
 /// Why an object is not among those that were made.

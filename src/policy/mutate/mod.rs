@@ -3,6 +3,7 @@
 mod json_patch;
 mod prepare;
 mod strategic;
+mod targets;
 
 use serde_json::Value;
 
@@ -10,13 +11,19 @@ use crate::expr::{Context, Expression, ResolveError, Template};
 use crate::schema::TypeRef;
 
 use super::condition::Conditions;
-use super::reader::{CompileError, Reader, Result};
-use super::validate::{Judgement, Verdict, bind_element};
-use super::variables::{self, Entry, expression, template};
+use super::reader::{Reader, Result};
+use super::validate::{Judgement, Verdict};
+use super::variables::{self, Entry, bind_element, expression, template};
+
+pub(crate) use targets::Target;
 
 /// A compiled `mutate`.
 #[derive(Debug, Clone)]
-pub(crate) struct Mutate(Change);
+pub(crate) struct Mutate {
+    change: Change,
+    /// What is changed; empty if it is the object at hand.
+    pub(crate) targets: Vec<Target>,
+}
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -34,18 +41,9 @@ struct ForEach {
     change: Change,
 }
 
-/// What `mutate` uses that is not evaluated.
-pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {
-    let targets = reader.field("targets").filter(|targets| *targets.value != Value::Array(Vec::new()))?;
-    Some(targets.error("mutate.targets is not evaluated"))
-}
-
 impl Mutate {
-    /// Also returns what its `foreach` contexts would have to look up outside.
-    pub(crate) fn compile(reader: &Reader<'_>) -> Result<(Mutate, Vec<CompileError>)> {
-        let mut outside = Vec::new();
-        let change = compile_change(reader, &mut outside)?;
-        Ok((Mutate(change), outside))
+    pub(crate) fn compile(reader: &Reader<'_>) -> Result<Mutate> {
+        Ok(Mutate { change: compile_change(reader)?, targets: targets::compile(reader)? })
     }
 
     /// Changes an object: the verdict, and the new object if it was changed.
@@ -55,13 +53,14 @@ impl Mutate {
         ty: Option<&TypeRef>,
         context: &Context<'_>,
     ) -> (Judgement, Option<Value>) {
-        match self.0.evaluate(object, ty, context, 0) {
+        let about = About { ty, name: if self.targets.is_empty() { "request.object" } else { "target" } };
+        match self.change.evaluate(object, &about, context, 0) {
             Err(error) => (Judgement::new(Verdict::Error, error), None),
             Ok(Some(changed)) if changed != *object => {
                 (Judgement::new(Verdict::Pass, success(&changed)), Some(changed))
             }
             Ok(_) => {
-                let message = match self.0 {
+                let message = match self.change {
                     Change::ForEach(_) => "0 elements processed",
                     _ => "no patches applied",
                 };
@@ -81,7 +80,7 @@ fn success(object: &Value) -> String {
     }
 }
 
-fn compile_change(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<Change> {
+fn compile_change(reader: &Reader<'_>) -> Result<Change> {
     if let Some(patch) = reader.field("patchStrategicMerge") {
         patch.map()?;
         return Ok(Change::Strategic(template(&patch)?));
@@ -94,14 +93,13 @@ fn compile_change(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Resul
     if steps.is_empty() {
         return Err(reader.error("one of patchStrategicMerge, patchesJson6902, foreach is missing"));
     }
-    Ok(Change::ForEach(steps.iter().map(|step| compile_step(step, outside)).collect::<Result<_>>()?))
+    Ok(Change::ForEach(steps.iter().map(compile_step).collect::<Result<_>>()?))
 }
 
-fn compile_step(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<ForEach> {
+fn compile_step(reader: &Reader<'_>) -> Result<ForEach> {
     let list = reader.field("list").ok_or_else(|| reader.error("list is missing"))?;
-    let (entries, mut looked_up) = variables::entries(reader)?;
-    outside.append(&mut looked_up);
-    let change = compile_change(reader, outside)?;
+    let entries = variables::entries(reader)?;
+    let change = compile_change(reader)?;
     let descending = match reader.field("order") {
         None => matches!(change, Change::Strategic(_)),
         Some(order) => match order.text()? {
@@ -119,17 +117,18 @@ fn compile_step(reader: &Reader<'_>, outside: &mut Vec<CompileError>) -> Result<
     })
 }
 
+/// What is changed.
+struct About<'a> {
+    ty: Option<&'a TypeRef>,
+    /// The name that expressions know it by.
+    name: &'static str,
+}
+
 type Changed = std::result::Result<Option<Value>, String>;
 
 impl Change {
     /// The changed object; `None` when nothing was to be changed.
-    fn evaluate(
-        &self,
-        object: &Value,
-        ty: Option<&TypeRef>,
-        context: &Context<'_>,
-        nesting: usize,
-    ) -> Changed {
+    fn evaluate(&self, object: &Value, about: &About<'_>, context: &Context<'_>, nesting: usize) -> Changed {
         let unresolved = |e: ResolveError| format!("variable substitution failed: {e}");
         let failed = |e: String| format!("failed to patch resource: {e}");
         match self {
@@ -137,13 +136,13 @@ impl Change {
                 let patch =
                     prepare::prepare(patch.resolve(context).map_err(unresolved)?.into_owned(), object)
                         .map_err(failed)?;
-                Ok(patch.map(|patch| strategic::merge(object, &patch, ty)))
+                Ok(patch.map(|patch| strategic::merge(object, &patch, about.ty)))
             }
             Change::JsonPatch(patch) => {
                 let patch = patch.resolve(context).map_err(unresolved)?;
                 json_patch::apply(object, patch.as_str().unwrap_or_default()).map(Some).map_err(failed)
             }
-            Change::ForEach(steps) => for_each(steps, object, ty, context, nesting),
+            Change::ForEach(steps) => for_each(steps, object, about, context, nesting),
         }
     }
 }
@@ -151,7 +150,7 @@ impl Change {
 fn for_each(
     steps: &[ForEach],
     object: &Value,
-    ty: Option<&TypeRef>,
+    about: &About<'_>,
     context: &Context<'_>,
     nesting: usize,
 ) -> Changed {
@@ -159,7 +158,7 @@ fn for_each(
     for step in steps {
         let now = current.as_ref().unwrap_or(object).clone();
         let mut outer = context.child();
-        outer.bind("request.object", &now);
+        outer.bind(about.name, &now);
         let list = outer
             .query(&step.list)
             .map_err(|e| format!("failed to evaluate list {}: {e}", step.list.text()))?
@@ -169,7 +168,7 @@ fn for_each(
             other => vec![other],
         };
         let changed = step
-            .elements(elements, &now, ty, &outer, nesting)
+            .elements(elements, &now, about, &outer, nesting)
             .map_err(|e| format!("failed to mutate elements: {e}"))?;
         current = changed.or(current);
     }
@@ -181,7 +180,7 @@ impl ForEach {
         &self,
         elements: Vec<Value>,
         object: &Value,
-        ty: Option<&TypeRef>,
+        about: &About<'_>,
         context: &Context<'_>,
         nesting: usize,
     ) -> Changed {
@@ -195,7 +194,7 @@ impl ForEach {
                 &elements[index],
                 index,
                 current.as_ref().unwrap_or(object),
-                ty,
+                about,
                 context,
                 nesting,
             )?;
@@ -209,13 +208,13 @@ impl ForEach {
         element: &Value,
         index: usize,
         object: &Value,
-        ty: Option<&TypeRef>,
+        about: &About<'_>,
         context: &Context<'_>,
         nesting: usize,
     ) -> Changed {
         let mut inner = context.child();
         // Later elements see what earlier ones changed.
-        inner.bind("request.object", object);
+        inner.bind(about.name, object);
         bind_element(&mut inner, element, index, nesting);
         variables::bind(&mut inner, &self.entries);
         if let Some(conditions) = &self.preconditions {
@@ -226,7 +225,7 @@ impl ForEach {
                 return Ok(None);
             }
         }
-        self.change.evaluate(object, ty, &inner, nesting + 1)
+        self.change.evaluate(object, about, &inner, nesting + 1)
     }
 }
 
@@ -238,7 +237,7 @@ mod tests {
     use serde_json::json;
 
     fn mutate(rule: &Value, object: &Value) -> (Judgement, Option<Value>) {
-        let (rule, _) = Mutate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
+        let rule = Mutate::compile(&Reader::new(rule, FieldPath::default())).unwrap();
         let mut context = Context::new(Environment::default());
         context.bind("request.object", object);
         rule.evaluate(object, None, &context)

@@ -8,6 +8,7 @@ use crate::expr::Context;
 use crate::schema::Schemas;
 
 use super::super::cel::{self, Validations};
+use super::super::condition::Conditions;
 use super::super::exception::Exception;
 use super::super::images::Images;
 use super::super::matching::{Subjected, resource_name};
@@ -230,7 +231,12 @@ impl PolicySet {
     }
 
     /// The judgement when preconditions do not hold, or an exception is about the object.
-    fn spared(&self, rule: &Rule, object: &Subjected<'_>, context: &Context<'_>) -> Option<Judgement> {
+    pub(super) fn spared(
+        &self,
+        rule: &Rule,
+        object: &Subjected<'_>,
+        context: &Context<'_>,
+    ) -> Option<Judgement> {
         match preconditions(rule, context) {
             Ok(None) => {}
             Ok(Some(skip)) => return Some(skip),
@@ -253,7 +259,7 @@ impl PolicySet {
         self.exceptions.iter().filter(|e| e.exempts(policy, &rule.name, object, context)).collect()
     }
 
-    fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {
+    pub(super) fn outcome(&self, rule: &Rule, judgement: Judgement, enforce: bool) -> RuleOutcome {
         let policy = &self.policies[rule.policy];
         RuleOutcome {
             policy: policy.name.clone(),
@@ -271,7 +277,11 @@ impl PolicySet {
 
 /// The judgement to skip when they do not hold.
 pub(super) fn preconditions(rule: &Rule, context: &Context<'_>) -> Result<Option<Judgement>, String> {
-    let Some(conditions) = &rule.preconditions else { return Ok(None) };
+    rule.preconditions.as_ref().map_or(Ok(None), |conditions| held(conditions, context))
+}
+
+/// The judgement to skip when conditions do not hold.
+pub(super) fn held(conditions: &Conditions, context: &Context<'_>) -> Result<Option<Judgement>, String> {
     let held = conditions.evaluate(context)?;
     if held.holds {
         return Ok(None);

@@ -2,6 +2,7 @@
 
 mod compile;
 mod evaluate;
+mod existing;
 mod generate;
 mod outcome;
 #[cfg(test)]
@@ -19,8 +20,10 @@ use super::index::Index;
 use super::known::Known;
 use super::matching::Kinds;
 use super::rule::{Body, Rule};
+use super::variables;
 
-pub use outcome::{Generated, RuleOutcome};
+pub use existing::TargetOutcome;
+pub use outcome::{Generated, NotGenerated, RuleOutcome};
 
 /// Policies, compiled once and asked many times.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +62,11 @@ impl PolicySet {
     pub fn knowing(mut self, known: Arc<Known>) -> PolicySet {
         self.known = known;
         self
+    }
+
+    /// Whether what a rule says of an object depends on others than the object.
+    pub fn looks_outside(&self) -> bool {
+        self.rules.iter().any(|rule| variables::looks_outside(&rule.entries))
     }
 
     /// Whether there is any rule.

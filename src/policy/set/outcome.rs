@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::finding::Finding;
 use crate::model::{FieldPath, RuleOrigin, SourceText};
 
 use super::super::validate::Verdict;
@@ -38,12 +39,25 @@ pub struct Generated {
     pub rule: RuleOrigin,
     /// Whether it is kept equal to the rule, and goes when the rule or the trigger goes.
     pub synchronize: bool,
+    /// Whether it stays when its policy goes.
+    pub keeps: bool,
     /// Whether objects that were there before the policy make the rule act as well.
     pub existing: bool,
     /// The policy's document.
     pub source: SourceText,
     /// Line of the rule's `generate` in its file.
     pub line: u32,
+}
+
+/// A rule that could not make what it should.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotGenerated {
+    /// The rule, and the object that made it act.
+    pub rule: RuleOrigin,
+    /// Why.
+    pub why: String,
+    /// The same for people, with its place.
+    pub finding: Finding,
 }
 
 impl RuleOutcome {

@@ -210,7 +210,7 @@ fn a_rule_generates_for_its_triggers() {
         &PLAYGROUNDS
             .replace("owner: '{{request.object.metadata.name}}'", "owner: '{{request.object.spec.x}}'"),
     );
-    let finding = set.generate(&namespace("a-playground")).remove(0).unwrap_err();
+    let finding = set.generate(&namespace("a-playground")).remove(0).unwrap_err().finding;
     assert_eq!(finding.code, Code::GenerateFailed);
     assert_eq!(finding.location.unwrap().line, 15);
 }
@@ -322,4 +322,57 @@ fn a_rule_may_be_written_in_cel() {
     let mut maker = deployment("web", "shop", 1);
     maker["spec"]["template"]["spec"]["hostNetwork"] = true.into();
     assert_eq!(set.evaluate(&Request::create(&maker)).remove(0).rule, "autogen-host");
+}
+
+const TARGETS: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: spread}
+spec:
+  rules:
+  - name: label-secrets
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    mutate:
+      targets:
+      - apiVersion: v1
+        kind: Secret
+        namespace: '{{ request.object.metadata.namespace }}'
+        name: pull-*
+        preconditions: {all: [{key: '{{ target.type || `\"\"` }}', operator: NotEquals, value: skipped}]}
+      patchStrategicMerge:
+        metadata: {labels: {from: '{{ request.object.metadata.name }}', was: '{{ target.metadata.name }}'}}
+";
+
+#[test]
+fn a_rule_changes_its_targets_and_not_its_trigger() {
+    let (set, findings) = compile(TARGETS);
+    assert_eq!(findings, []);
+    assert!(set.mutates_existing());
+    let secret = |namespace: &str, name: &str, kind: &str| json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "namespace": namespace}});
+    let secrets = [
+        secret("a", "pull-1", "x"),
+        secret("a", "pull-2", "skipped"),
+        secret("a", "other", "x"),
+        secret("b", "pull-1", "x"),
+    ];
+    let known = crate::policy::Objects::of(&secrets);
+    let trigger =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "t", "namespace": "a"}});
+    let schemas = crate::schema::Schemas::builtin();
+    let request = Request { outside: Some(&known), ..Request::create(&trigger) };
+    let outcomes = set.mutate_existing(&request, &schemas);
+    let told: Vec<_> = outcomes.iter().map(|o| (o.outcome.result, o.outcome.message.as_str())).collect();
+    assert_eq!(
+        told,
+        [(Verdict::Pass, "mutated Secret/pull-1 in namespace a"), (Verdict::Skip, "preconditions not met")]
+    );
+    let changed = outcomes[0].changed.as_ref().unwrap();
+    assert_eq!(changed["metadata"]["labels"], json!({"from": "t", "was": "pull-1"}));
+    assert_eq!(set.mutate(&request, &schemas), (None, Vec::new()));
+    // A policy of a namespace reaches no other, and without anybody to ask there is an error.
+    let own = TARGETS
+        .replace("kind: ClusterPolicy", "kind: Policy")
+        .replace("name: spread}", "name: spread, namespace: a}");
+    let own = own.replace("'{{ request.object.metadata.namespace }}'", "b");
+    assert_eq!(compile(&own).0.mutate_existing(&request, &schemas).len(), 2);
+    assert_eq!(set.mutate_existing(&Request::create(&trigger), &schemas)[0].outcome.result, Verdict::Error);
 }

@@ -1,0 +1,50 @@
+//! What expressions can ask of the world around the object they are about.
+
+use std::fmt::Debug;
+
+use serde_json::Value;
+
+/// Answers questions about other objects, services and images. Every method says by default that nothing is known.
+pub trait Outside: Debug + Sync {
+    /// What an API server answers to a GET of a path (`/api/v1/namespaces/a/configmaps/b`, with or without a query).
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn get(&self, path: &str) -> Result<Value, String> {
+        Err(format!("{path} is not looked up here"))
+    }
+
+    /// What an API server answers to a POST.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn post(&self, path: &str, _body: &Value) -> Result<Value, String> {
+        Err(format!("{path} is not asked here"))
+    }
+
+    /// What a service answers.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn call(&self, _method: &str, url: &str, _body: Option<&Value>) -> Result<Value, String> {
+        Err(format!("{url} is not called here"))
+    }
+
+    /// The data of a GlobalContextEntry.
+    fn global(&self, _name: &str) -> Option<Value> {
+        None
+    }
+
+    /// What a registry knows of an image.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn image(&self, reference: &str) -> Result<Value, String> {
+        Err(format!("the registry of {reference} is not asked here"))
+    }
+
+    /// All objects of a kind, whatever their version; `*` stands for every version or kind.
+    fn objects(&self, _api_version: &str, _kind: &str) -> Vec<&Value> {
+        Vec::new()
+    }
+}
