@@ -54,7 +54,7 @@ enum Content {
     Nothing,
 }
 
-type Objects = std::result::Result<Vec<Value>, String>;
+type AllMade = std::result::Result<Vec<Value>, String>;
 
 impl Generate {
     /// `existing` is the policy's own `generateExisting`, which the rule may override.
@@ -73,7 +73,7 @@ impl Generate {
     }
 
     /// Makes the objects.
-    pub(crate) fn evaluate(&self, context: &Context<'_>) -> Objects {
+    pub(crate) fn evaluate(&self, context: &Context<'_>) -> AllMade {
         let steps = match &self.makes {
             Makes::One(made) => return made.evaluate(context),
             Makes::ForEach(steps) => steps,
@@ -97,7 +97,7 @@ impl ForEach {
         })
     }
 
-    fn evaluate(&self, context: &Context<'_>) -> Objects {
+    fn evaluate(&self, context: &Context<'_>) -> AllMade {
         let list = context
             .query(&self.list)
             .map_err(|e| format!("failed to evaluate list {}: {e}", self.list.text()))?;
@@ -144,7 +144,7 @@ impl Made {
         Ok(Made { target: template(&Reader::new(&target, reader.path.clone()))?, content })
     }
 
-    fn evaluate(&self, context: &Context<'_>) -> Objects {
+    fn evaluate(&self, context: &Context<'_>) -> AllMade {
         let target = self.target.resolve(context).map_err(|e| e.to_string())?;
         let text = |name: &str| match &target[name] {
             Value::Null => Ok(None),
@@ -249,7 +249,7 @@ fn copies(
     kinds: &[Template],
     selector: Option<&Selector>,
     namespace: Option<&str>,
-) -> Objects {
+) -> AllMade {
     let outside = outside(context)?;
     let from = from.map(|from| from.resolve(context)).transpose().map_err(|e| e.to_string())?;
     let mut made = Vec::new();
@@ -294,7 +294,7 @@ mod tests {
     use crate::policy::Objects;
     use serde_json::json;
 
-    fn all(rule: &Value) -> Objects {
+    fn all(rule: &Value) -> AllMade {
         let rule = Generate::compile(&Reader::new(rule, FieldPath::default()), false)
             .map_err(|e| format!("{}: {}", e.path, e.message))?;
         let trigger = json!({"metadata": {"name": "team-a"}});
