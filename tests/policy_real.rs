@@ -38,6 +38,7 @@ fn manifest(document: yaml::Document) -> Option<Arc<Manifest>> {
         layer: None,
         overlays: Vec::new(),
         rule: None,
+        tenant: None,
     };
     Some(Arc::new(Manifest {
         id: ObjectId::of(&document.value).ok()?,

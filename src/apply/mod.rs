@@ -16,9 +16,9 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, DeleteOptions, Preconditions};
+use crate::cluster::{Cluster, ClusterError, DeleteOptions, Preconditions, User};
 use crate::finding::{Code, Finding};
-use crate::model::{LiveObject, ObjectId, ServedKind};
+use crate::model::{LiveObject, ObjectId, ServedKind, Tenant};
 use crate::plan::{Deletion, Step};
 pub use fence::Fence;
 use fight::FightLedger;
@@ -90,6 +90,17 @@ impl Applier {
         &self.cluster
     }
 
+    /// The cluster, writes to it made as a tenant.
+    fn cluster_as(&self, tenant: Option<&Tenant>) -> Cluster {
+        match tenant {
+            None => self.cluster.clone(),
+            Some(tenant) => {
+                let Tenant { user, groups, .. } = tenant.clone();
+                self.cluster.as_user(User { name: user, groups })
+            }
+        }
+    }
+
     /// Carry out steps, several at once, in no order: the engine hands in one wave at a time.
     pub async fn apply(&self, work: Vec<Work>) -> Vec<Receipt> {
         futures::stream::iter(work)
@@ -119,7 +130,8 @@ impl Applier {
                 continue;
             }
             tracing::info!(object = %deletion.id, reason = %deletion.reason, "delete");
-            let outcome = match self.cluster.delete(&kind, &deletion.id, &options).await {
+            let cluster = self.cluster_as(deletion.tenant.as_ref());
+            let outcome = match cluster.delete(&kind, &deletion.id, &options).await {
                 Ok(going) => Outcome::Deleted(going),
                 // Somebody else was faster.
                 Err(ClusterError::NotFound { .. }) => Outcome::Deleted(None),
@@ -181,7 +193,8 @@ mod tests {
         let id = ObjectId::new("", "ConfigMap", Some("a"), "x");
         let gvk = Gvk::new("v1", "ConfigMap");
         let kind = ServedKind { gvk: gvk.clone(), plural: "configmaps".into(), namespaced: true };
-        let deletion = Deletion { id, gvk, uid: "1".into(), reason: String::new(), at_once: false };
+        let deletion =
+            Deletion { id, gvk, uid: "1".into(), reason: String::new(), at_once: false, tenant: None };
         let receipts = applier.prune(vec![(deletion, kind)]).await;
         assert!(
             matches!(&receipts[0].outcome, Outcome::Failed(finding, None) if finding.code == Code::LeaseHeld)

@@ -7,6 +7,7 @@
 mod approval;
 mod fields;
 mod glob;
+mod impersonation;
 mod parse;
 mod protection;
 mod repository;
@@ -16,6 +17,7 @@ pub(crate) use fields::nearest;
 
 pub use approval::{Approval, ApprovalAction};
 pub use glob::Glob;
+pub use impersonation::Impersonation;
 pub use protection::{KindPattern, Protection};
 pub use repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::approval::{Approval, ApprovalAction, SHORTEST_REVISION};
 use super::fields::{Fields, Problems, repo_path};
 use super::glob::Glob;
+use super::impersonation::Impersonation;
 use super::protection::{KindPattern, Protection};
 use super::repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,
@@ -245,12 +246,18 @@ fn tenants(spec: &mut Fields<'_>, problems: &mut Problems) -> Option<TenantTempl
     let template = template.and_then(|text| repo_path(text, &at, problems));
     let folder = fields.text("folder", problems).map(str::to_owned);
     let values = fields.text_map("values", problems);
+    let impersonate = fields.get("impersonate").is_some().then(|| {
+        let mut inner = fields.mapping("impersonate", problems);
+        let impersonate = Impersonation::read(&mut inner, problems);
+        inner.finish(problems);
+        impersonate
+    });
     let path = fields.path.clone();
     fields.finish(problems);
     if template.is_none() || folder.is_none() {
         problems.add(&path, "tenants needs `template`, a folder of files, and `folder`, where they go");
     }
-    Some(TenantTemplate { template: template?, folder: folder?, values })
+    Some(TenantTemplate { template: template?, folder: folder?, values, impersonate })
 }
 
 fn approvals(spec: &mut Fields<'_>, problems: &mut Problems) -> Vec<Approval> {

@@ -81,7 +81,7 @@ impl KindPattern {
         (is_kind && group.as_deref() != Some("")).then(|| KindPattern { kind: kind.to_owned(), group })
     }
 
-    fn matches(&self, kind: &GroupKind) -> bool {
+    pub(super) fn matches(&self, kind: &GroupKind) -> bool {
         *self.kind == *kind.kind && self.group.as_deref().is_none_or(|group| *group == *kind.group)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::approval::Approval;
+use super::impersonation::Impersonation;
 use super::protection::Protection;
 use crate::model::{RepoPath, SourceText};
 
@@ -44,6 +45,8 @@ pub struct TenantTemplate {
     pub folder: String,
     /// Values for `${...}` that nobody gives; may hold others.
     pub values: BTreeMap<String, String>,
+    /// As whom the objects of tenants' folders are applied; `None`: as moin itself.
+    pub impersonate: Option<Impersonation>,
 }
 
 /// A use case: folders, later over earlier.
@@ -137,9 +140,15 @@ pub enum Adoption {
 }
 
 impl Repository {
+    /// As whom the objects of tenants are applied.
+    pub fn impersonation(&self) -> Option<&Impersonation> {
+        self.tenants.as_ref()?.impersonate.as_ref()
+    }
+
     /// What of this repository guards less than the one before: for reviewers, on top of a plan.
     pub fn loosened_since(&self, old: &Repository) -> Vec<String> {
         let mut changes = self.protection.loosened_since(&old.protection);
+        changes.extend(Impersonation::loosened_since(self.impersonation(), old.impersonation()));
         if self.adoption > old.adoption {
             changes.push(format!(
                 "adoption changes from {} to {}",

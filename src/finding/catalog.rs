@@ -113,6 +113,9 @@ catalog! {
     415 LayerDirective "A layer says something that cannot be followed",
         "`$moin: delete` removes an object of an earlier layer. It stands alone in its document, and means nothing without layers or without such an object.",
         "Remove the document, or correct its kind, namespace and name.";
+    416 TenantOverreach "A tenant's folder holds what reaches beyond the tenant",
+        "Objects of a tenant's folder are applied with the tenant's rights. A policy in it would judge and generate with moin's, so it is not obeyed; and an object that several tenants describe together is nobody's, so it is left out.",
+        "Move the policy to a folder of the platform; describe an object in one tenant's folder only.";
     501 PolicyInvalid "A policy does not compile",
         "A policy that cannot be understood cannot be obeyed, so every object that it could match is refused.",
         "Correct the policy at the place that the message shows.";

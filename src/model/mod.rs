@@ -10,6 +10,7 @@ mod live;
 mod manifest;
 mod path;
 mod revision;
+mod tenant;
 mod unit;
 
 pub use cluster_uid::ClusterUid;
@@ -19,6 +20,7 @@ pub use live::{Actor, LiveObject, LiveState, ServedKind};
 pub use manifest::{Manifest, Origin, RuleOrigin, SourceText};
 pub use path::{FieldPath, PathError, PathSegment, RepoPath};
 pub use revision::{File, Revision, Snapshot};
+pub use tenant::{TENANT, Tenant};
 pub use unit::{HealthCheck, Unit, UnitName};
 
 /// The field manager of every write; the same on all instances, so that a takeover orphans no field.

@@ -30,7 +30,7 @@ pub use prune::{Deletion, Deletions, uses_stack};
 pub use recognise::{Holds, Recognition, Sighting};
 pub use wave::Wave;
 
-use crate::config::{Adoption, Approval, Protection, Repository};
+use crate::config::{Adoption, Approval, Impersonation, Protection, Repository};
 use crate::finding::Finding;
 use crate::merge::FieldChange;
 use crate::model::{Actor, FieldPath, GroupKind, LiveState, Manifest, ObjectId, Revision};
@@ -48,6 +48,8 @@ pub struct Rules {
     pub protection: Protection,
     /// Approvals in git and from the operator.
     pub approvals: Vec<Approval>,
+    /// As whom the objects of tenants are applied.
+    pub impersonation: Option<Impersonation>,
     /// The Clusters that instances of moin run on.
     pub homes: Homes,
     /// What a cluster that was built anew had provisioned before, as its peer remembers it; empty otherwise.
@@ -62,6 +64,7 @@ impl Rules {
             adoption: repository.adoption,
             protection: repository.protection.clone(),
             approvals: repository.approvals.iter().chain(operators).cloned().collect(),
+            impersonation: repository.impersonation().cloned(),
             homes: Homes::of(repository),
             may_exist: Vec::new(),
         }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::{Context, Wave};
 use crate::config::ApprovalAction;
 use crate::finding::{Code, Finding};
-use crate::model::{FIELD_MANAGER, GENERATED_BY, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId};
+use crate::model::{
+    FIELD_MANAGER, GENERATED_BY, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId, TENANT, Tenant,
+};
 
 /// Annotation: never delete the object.
 const PRUNE: &str = "moin.scs.community/prune";
@@ -25,6 +27,8 @@ pub struct Deletion {
     pub reason: String,
     /// Its namespace is going: it need not wait until the rest of the commit has succeeded.
     pub at_once: bool,
+    /// The tenant whose it was: it is deleted as him.
+    pub tenant: Option<Tenant>,
 }
 
 /// What the repository no longer renders.
@@ -54,7 +58,9 @@ pub(super) fn deletions(live: &LiveState, context: &Context<'_>) -> Deletions {
                 let Ok(gvk) = Gvk::of(&object.body) else { continue };
                 let at_once = object.annotation(GENERATED_BY).is_some() && namespace_is_going(id, live);
                 let uid = object.uid().to_owned();
-                result.allowed.push(Deletion { id: id.clone(), gvk, uid, reason, at_once });
+                let tenant = object.annotation(TENANT).zip(context.rules.impersonation.as_ref());
+                let tenant = tenant.map(|(name, rule)| rule.tenant(name));
+                result.allowed.push(Deletion { id: id.clone(), gvk, uid, reason, at_once, tenant });
             }
             Err(finding) => result.held.push((id.clone(), *finding)),
         }

@@ -11,12 +11,13 @@ use super::documents::Doc;
 use super::gather::Piece;
 use super::layers::address;
 use super::memo::Memo;
+use super::tenancy::Tenancy;
 use crate::finding::{Code, Finding, Location};
-use crate::model::{FieldPath, GroupKind, Manifest, OWNER_LABEL, ObjectId, Origin, UnitName};
+use crate::model::{FieldPath, GroupKind, Manifest, OWNER_LABEL, ObjectId, Origin, TENANT, Tenant, UnitName};
 use crate::schema::Schemas;
 
-/// Manifests by document, unit and owner, with the document that keeps the address its own.
-pub(super) type StampMemo = Memo<(usize, UnitName, Arc<str>), (Arc<Manifest>, Arc<Doc>)>;
+/// Manifests by document, unit, owner and tenant, with the document that keeps the address its own.
+pub(super) type StampMemo = Memo<(usize, UnitName, Arc<str>, Option<Arc<Tenant>>), (Arc<Manifest>, Arc<Doc>)>;
 
 /// What was left out on the way, and why.
 #[derive(Debug, Default)]
@@ -178,19 +179,29 @@ fn duplicate(id: &ObjectId, first: &Manifest, second: &Manifest, same: bool) -> 
 }
 
 /// The manifests of documents: labelled with their owner, and made once for each.
-pub(super) fn stamp(pieces: &[Piece], owner: &Arc<str>, memo: &mut StampMemo) -> Vec<Arc<Manifest>> {
-    let keys = pieces.iter().map(|piece| (address(&piece.doc), piece.unit.clone(), owner.clone()));
+pub(super) fn stamp(
+    pieces: &[Piece],
+    owner: &Arc<str>,
+    tenancy: &Tenancy,
+    memo: &mut StampMemo,
+) -> Vec<Arc<Manifest>> {
+    let keys = pieces
+        .iter()
+        .map(|piece| (address(&piece.doc), piece.unit.clone(), owner.clone(), tenancy.tenant_of(&piece.doc)));
     let stamped = memo.get_all(keys.collect(), |index| {
         let piece = &pieces[index];
-        (Arc::new(manifest_of(piece, owner)), piece.doc.clone())
+        (Arc::new(manifest_of(piece, owner, tenancy.tenant_of(&piece.doc))), piece.doc.clone())
     });
     stamped.into_iter().map(|(manifest, _)| manifest).collect()
 }
 
-fn manifest_of(piece: &Piece, owner: &str) -> Manifest {
+fn manifest_of(piece: &Piece, owner: &str, tenant: Option<Arc<Tenant>>) -> Manifest {
     let doc = &piece.doc;
     let mut body = (*doc.value).clone();
     own(&mut body, owner);
+    if let Some(tenant) = &tenant {
+        set_text(&mut body, "annotations", TENANT, &tenant.name);
+    }
     Manifest {
         id: doc.id.clone(),
         gvk: doc.gvk.clone(),
@@ -201,6 +212,7 @@ fn manifest_of(piece: &Piece, owner: &str) -> Manifest {
             layer: doc.layer.clone(),
             overlays: doc.overlays.clone(),
             rule: None,
+            tenant,
         },
         unit: piece.unit.clone(),
     }

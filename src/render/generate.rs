@@ -202,6 +202,6 @@ fn manifest_of(
         }
     }
     let unit = units.of(&rule.policy, trigger.unit.as_ref());
-    let origin = Origin { source, line, layer: None, overlays: Vec::new(), rule: Some(rule) };
+    let origin = Origin { source, line, layer: None, overlays: Vec::new(), rule: Some(rule), tenant: None };
     Ok(Manifest { id, gvk, body: Arc::new(body), origin, unit })
 }

@@ -24,6 +24,7 @@ mod mutate;
 mod pipeline;
 mod place;
 mod settings;
+mod tenancy;
 #[cfg(test)]
 pub(crate) mod testing;
 mod units;

@@ -16,6 +16,7 @@ use super::layers::{self, Layered, MergeMemo, address};
 use super::memo::Memo;
 use super::mutate::{self, MutateMemo};
 use super::settings::{self, Settings};
+use super::tenancy::Tenancy;
 use super::{LiveTriggers, Manifests, RenderOptions, Withheld, flux, units};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Gvk, LiveObject, Manifest, ObjectId, RepoPath, Snapshot, UnitName};
@@ -138,7 +139,7 @@ impl Renderer {
         self.begin();
         let settings = settings::read(snapshot, options);
         let mut findings = settings.findings.clone();
-        let Started { mut gathered, layered, refused } = self.start(snapshot, options, &settings);
+        let Started { mut gathered, layered, mut refused } = self.start(snapshot, options, &settings);
         let mut out = LeftOut { withheld: std::mem::take(&mut gathered.withheld), findings: Vec::new() };
         findings.append(&mut gathered.findings);
 
@@ -150,11 +151,18 @@ impl Renderer {
         let known = self.schemas_with(crds(pieces.iter().map(|piece| &piece.doc)));
         let pieces = finish::in_scope(pieces, &known.schemas, &mut out);
         let owner = &settings.owner;
-        let mut manifests = finish::stamp(&pieces, owner, &mut self.stamped);
+        let tenancy = Tenancy::of(&settings).unwrap_or_else(|finding| {
+            refused.get_or_insert_with(|| finding.message.clone());
+            findings.push(finding);
+            Tenancy::default()
+        });
+        let pieces = tenancy.apart(pieces, &mut out);
+        let mut manifests = finish::stamp(&pieces, owner, &tenancy, &mut self.stamped);
         findings.extend(problems_of(&known.problems, &manifests));
 
         let mut refused = refused.or_else(|| settings.layout.refused.clone());
         let policies = self.policies(snapshot, &manifests, &settings, &mut out, &mut refused);
+        let policies = tenancy.without_tenants(policies, &mut out);
         let KnownPolicies { set: policy_set, findings: of_policies, .. } =
             self.policy_set(&policies, &settings);
         findings.extend(of_policies);
@@ -351,7 +359,7 @@ impl Renderer {
             }
             out.findings.append(&mut problems);
         }
-        let of_folders = finish::stamp(&pieces, &settings.owner, &mut self.stamped);
+        let of_folders = finish::stamp(&pieces, &settings.owner, &Tenancy::default(), &mut self.stamped);
         let rendered: std::collections::HashSet<(RepoPath, u32)> =
             policies.iter().map(|policy| (policy.origin.source.file.clone(), policy.origin.line)).collect();
         policies.extend(

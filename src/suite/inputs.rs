@@ -65,6 +65,7 @@ pub(super) fn manifest(document: yaml::Document) -> Option<Arc<Manifest>> {
             layer: None,
             overlays: Vec::new(),
             rule: None,
+            tenant: None,
         },
         body: Arc::new(document.value),
         unit: UnitName::root(),

@@ -14,4 +14,5 @@ mod roles;
 mod secrets;
 mod server;
 mod source;
+mod tenants;
 mod units;

@@ -20,6 +20,7 @@ fn manifest(text: &str) -> Arc<Manifest> {
             layer: None,
             overlays: Vec::new(),
             rule: None,
+            tenant: None,
         },
         body: Arc::new(document.value),
         unit: UnitName::root(),
