@@ -92,7 +92,7 @@ fn confined(args: &[&str]) -> Output {
     eprintln!("not wholly confined: namespaces cannot be made here");
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_moin"));
-    let read_only = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o555));
+    let read_only = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o555);
     fs::set_permissions(folder.path(), read_only).unwrap();
     command.args(args).env_clear().current_dir(folder.path()).output().unwrap()
 }

@@ -160,7 +160,7 @@ fn make(
     for made in policies.generate_from(&request) {
         let made = match made {
             Ok(generated) => manifest_of(generated, trigger, owner, units),
-            Err(failed) => Err(Box::new(failed.finding)),
+            Err(failed) => Err(failed.finding),
         };
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),

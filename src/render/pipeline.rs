@@ -153,7 +153,7 @@ impl Renderer {
         let owner = &settings.owner;
         let tenancy = Tenancy::of(&settings).unwrap_or_else(|finding| {
             refused.get_or_insert_with(|| finding.message.clone());
-            findings.push(finding);
+            findings.push(*finding);
             Tenancy::default()
         });
         let pieces = tenancy.apart(pieces, &mut out);

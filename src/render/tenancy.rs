@@ -28,7 +28,7 @@ struct Folders {
 
 impl Tenancy {
     /// What the repository's `moin.yaml` says, and what is wrong with that.
-    pub(super) fn of(settings: &Settings) -> Result<Tenancy, Finding> {
+    pub(super) fn of(settings: &Settings) -> Result<Tenancy, Box<Finding>> {
         let Some(tenants) = &settings.repository.tenants else { return Ok(Tenancy(None)) };
         let Some(impersonation) = tenants.impersonate.clone() else { return Ok(Tenancy(None)) };
         let pattern = pattern_of(&tenants.folder).ok_or_else(|| {
@@ -37,10 +37,10 @@ impl Tenancy {
                 tenants.folder
             );
             let finding = Finding::error(Code::BadRepositoryFile, message);
-            match &settings.file {
+            Box::new(match &settings.file {
                 Some(file) => finding.at(Location::line(file, 1)),
                 None => finding,
-            }
+            })
         })?;
         Ok(Tenancy(Some(Folders { pattern, base: settings.base.clone(), impersonation })))
     }

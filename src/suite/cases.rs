@@ -136,7 +136,7 @@ fn generate(set: &PolicySet, policy: &str, case: &Path, report: &mut Report) {
                 report.rows.push(row);
                 made.push(generated.object);
             }
-            Err(failed) => report.problems.push(failed.finding),
+            Err(failed) => report.problems.push(*failed.finding),
         }
     }
     let lacks = |all: &[Value], some: &[Value], what: &str| {

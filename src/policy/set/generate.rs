@@ -84,7 +84,7 @@ impl PolicySet {
                 let message =
                     format!("policy {}, rule {}, for {}: {error}", policy.name, rule.name, origin.trigger);
                 let finding = Finding::error(Code::GenerateFailed, message).about(&policy.id).at(place());
-                vec![Err(NotGenerated { rule: origin, why: error, finding })]
+                vec![Err(NotGenerated { rule: origin, why: error, finding: Box::new(finding) })]
             }
         }
     }

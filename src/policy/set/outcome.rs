@@ -57,7 +57,7 @@ pub struct NotGenerated {
     /// Why.
     pub why: String,
     /// The same for people, with its place.
-    pub finding: Finding,
+    pub finding: Box<Finding>,
 }
 
 impl RuleOutcome {

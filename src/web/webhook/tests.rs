@@ -17,7 +17,7 @@ fn set(text: &str) -> Arc<PolicySet> {
             id: ObjectId::of(&document.value).unwrap(),
             gvk: Gvk::of(&document.value).unwrap(),
             body: Arc::new(document.value),
-            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None },
+            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None, tenant: None },
             unit: UnitName::root(),
         })
     };
