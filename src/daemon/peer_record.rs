@@ -115,7 +115,7 @@ mod tests {
         let anew = record.rebuilt(&ClusterUid::new("2").unwrap());
         assert_eq!((anew.uid.as_deref(), &anew.lost), (Some("2"), &vec![web.clone()]));
         let mut live = LiveState::default();
-        assert_eq!(anew.updated(&live).lost, [web.clone()]);
+        assert_eq!(anew.updated(&live).lost, std::slice::from_ref(&web));
         live.objects.insert(web.id(), crate::model::LiveObject::new(json!({})));
         assert!(anew.updated(&live).lost.is_empty(), "it is back");
     }
