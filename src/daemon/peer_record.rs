@@ -97,8 +97,8 @@ fn kind() -> ServedKind {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_remembered_is_recalled_and_what_is_broken_is_nothing() {
+    #[tokio::test]
+    async fn what_is_remembered_is_recalled_and_what_is_broken_is_nothing() {
         let home = Cluster::from_client(kube::Client::new(axum::Router::new(), "default"));
         let memory = PeerMemory::of(&home, "moin", "mgmt2");
         let web = Provisioned {
