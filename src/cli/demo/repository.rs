@@ -39,6 +39,17 @@ impl DemoRepository {
         std::fs::write(path, text)
     }
 
+    /// Write something else in a file, wherever it stands there.
+    pub fn replace(&self, path: &str, old: &str, new: &str) -> std::io::Result<()> {
+        let text = std::fs::read_to_string(self.folder.join(path))?;
+        self.write(path, &text.replace(old, new))
+    }
+
+    /// The newest commit.
+    pub fn head(&self) -> Result<String, git2::Error> {
+        Ok(Repository::open(&self.folder)?.head()?.peel_to_commit()?.id().to_string())
+    }
+
     /// Remove a file.
     pub fn remove(&self, path: &str) -> std::io::Result<()> {
         std::fs::remove_file(self.folder.join(path))

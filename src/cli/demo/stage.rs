@@ -1,137 +1,121 @@
-//! The demo's parts, set up and taken down.
+//! The demo's parts, set up and taken down, and waiting for what they say.
 
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
-use kube::Client;
-use kube::api::{Api, DynamicObject};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
 use kube::runtime::wait::await_condition;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 
 use super::super::BoxError;
+use super::management::{Management, kind};
 use super::repository::DemoRepository;
-use super::say;
-use crate::cluster::Cluster;
-use crate::daemon::{Daemon, DaemonError, Ended};
 use crate::model::SYSTEM_NAMESPACE;
-use crate::plane::{Plane, Serving, write_private};
-use crate::render::RenderOptions;
-use crate::sim;
-use crate::source::{Place, Reference, Source, SourceSettings};
-use crate::web::Probes;
+use crate::sim::Cloud;
 
 /// How long anything in the demo may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The owner name of the example: its Reconciliation is called so.
+pub const OWNER: &str = "example";
+/// The management clusters of the example.
+const NAMES: [&str; 2] = ["mgmt1", "mgmt2"];
 
 /// Everything that runs.
 pub struct Stage {
-    /// The embedded management cluster.
-    pub plane: Plane,
+    /// The management clusters, `mgmt1` first.
+    pub managements: Vec<Management>,
     /// The configuration repository.
     pub repository: DemoRepository,
-    serving: Serving,
-    kubeconfig: PathBuf,
-    stop: CancellationToken,
-    daemon: JoinHandle<Result<Ended, DaemonError>>,
-    operators: JoinHandle<()>,
+    /// Where the workload clusters are.
+    pub cloud: Cloud,
+}
+
+/// Which object is waited for.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub kind: &'a ApiResource,
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
 }
 
 impl Stage {
-    /// Set up everything in this folder; the daemon begins.
-    pub async fn set(folder: &Path) -> Result<Stage, BoxError> {
-        let plane = Plane::builder().token(uuid::Uuid::new_v4().simple().to_string()).build();
-        let serving = plane.serve("127.0.0.1:0").await?;
-        let kubeconfig = folder.join("mgmt1.kubeconfig");
-        write_private(&kubeconfig, &plane.kubeconfig(serving.url()))?;
+    /// Set up everything in this folder; the daemons begin.
+    pub async fn set(folder: &Path, pace: Duration) -> Result<Stage, BoxError> {
         let repository = DemoRepository::create(&folder.join("moin-cluster-config"))?;
-        say(&format!("mgmt1       an embedded API server at {}", serving.url()))?;
-        say(&format!("repository  {} (branch main)", repository.folder().display()))?;
-        say(
-            "operators   simulated: Cluster API, ClusterStack operator, cert-manager and Helm only say that all is well",
-        )?;
-        let stop = CancellationToken::new();
-        let operators = Cluster::connect(Some(&kubeconfig), None).await?;
-        let operators = tokio::spawn(sim::run(operators, stop.clone()));
-        let daemon = daemon(&repository, &kubeconfig, &folder.join("cache"), stop.clone()).await?;
-        let daemon = tokio::spawn(daemon.run());
-        Ok(Stage { plane, repository, serving, kubeconfig, stop, daemon, operators })
+        let cloud = Cloud::default();
+        let mut managements = Vec::new();
+        for name in NAMES {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            managements.push(Management::raise(name, folder, address).await?);
+        }
+        for management in &mut managements {
+            management.start(&repository, &cloud, pace).await?;
+        }
+        Ok(Stage { managements, repository, cloud })
     }
 
-    /// A client that is not the daemon's.
-    pub fn client(&self) -> Client {
-        self.plane.client()
+    /// Wait until a management cluster has all of this commit, applied and healthy.
+    pub async fn applied(&self, on: usize, commit: &str) -> Result<(), BoxError> {
+        let what = format!("commit {} to be applied and healthy", &commit[..7.min(commit.len())]);
+        self.reported(on, &what, |status| status["appliedRevision"] == commit && is_true(status, "Ready"))
+            .await
     }
 
-    /// Wait until the daemon says that everything is applied and healthy.
-    pub async fn converged(&self) -> Result<(), BoxError> {
-        self.reported("convergence", |status| condition_is_true(status, "Ready")).await
-    }
-
-    /// Wait until this commit is applied.
-    pub async fn applied(&self, commit: &str) -> Result<(), BoxError> {
-        self.reported("the commit to be applied", |status| {
-            status["appliedRevision"] == commit && condition_is_true(status, "Ready")
-        })
-        .await
+    /// Wait until all management clusters have it.
+    pub async fn applied_everywhere(&self, commit: &str) -> Result<(), BoxError> {
+        for on in 0..self.managements.len() {
+            self.applied(on, commit).await?;
+        }
+        Ok(())
     }
 
     /// Wait until the status that the daemon reports is as wanted.
     pub async fn reported(
         &self,
+        on: usize,
         what: &str,
-        wanted: impl Fn(&serde_json::Value) -> bool,
+        wanted: impl Fn(&Value) -> bool,
     ) -> Result<(), BoxError> {
-        let gvk = GroupVersionKind::gvk("moin.scs.community", "v1alpha1", "Reconciliation");
-        let resource = ApiResource::from_gvk(&gvk);
-        self.until(&resource, Some(SYSTEM_NAMESPACE), "example", what, |object| {
-            object.is_some_and(|object| wanted(&object.data["status"]))
-        })
-        .await
+        let reconciliation = Wanted {
+            kind: &kind("moin.scs.community/v1alpha1", "Reconciliation"),
+            namespace: Some(SYSTEM_NAMESPACE),
+            name: OWNER,
+        };
+        self.until(on, reconciliation, what, |it| it.is_some_and(|it| wanted(&it.data["status"]))).await
     }
 
     /// Wait until an object is as wanted; `None` while it does not exist.
     pub async fn until(
         &self,
-        resource: &ApiResource,
-        namespace: Option<&str>,
-        name: &str,
+        on: usize,
+        object: Wanted<'_>,
         what: &str,
         wanted: impl Fn(Option<&DynamicObject>) -> bool,
     ) -> Result<(), BoxError> {
-        let api = self.api(resource, namespace);
+        let management = &self.managements[on];
+        let api = management.api(object.kind, object.namespace);
         let met = async {
             // A kind that is not served yet ends the watch with an error; it begins again.
-            while await_condition(api.clone(), name, &wanted).await.is_err() {
+            while await_condition(api.clone(), object.name, &wanted).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         if tokio::time::timeout(PATIENCE, met).await.is_ok() {
             return Ok(());
         }
-        if self.daemon.is_finished() {
-            return Err(format!("waiting for {what}: the daemon has ended").into());
-        }
-        let reported = self.status_text().await;
-        Err(format!("waited {PATIENCE:?} in vain for {what}\n{reported}").into())
-    }
-
-    /// Objects of a kind.
-    pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client(), namespace, resource),
-            None => Api::all_with(self.client(), resource),
-        }
-    }
-
-    async fn status_text(&self) -> String {
-        let gvk = GroupVersionKind::gvk("moin.scs.community", "v1alpha1", "Reconciliation");
-        let api = self.api(&ApiResource::from_gvk(&gvk), Some(SYSTEM_NAMESPACE));
-        match api.get("example").await {
-            Ok(object) => crate::yaml::write(&object.data["status"]),
-            Err(error) => format!("no status: {error}"),
-        }
+        let daemon = if management.has_no_daemon() { "; its daemon has ended" } else { "" };
+        let last = match api.get_opt(object.name).await {
+            Ok(Some(it)) => crate::yaml::write(&it.data["status"]),
+            Ok(None) => "it does not exist".to_owned(),
+            Err(error) => format!("it cannot be read: {error}"),
+        };
+        let (kind, name, on) = (&object.kind.kind, object.name, management.name);
+        Err(format!(
+            "waited {PATIENCE:?} in vain on {on} for {what}{daemon}\nlast state of {kind} {name}:\n{last}"
+        )
+        .into())
     }
 
     /// What a person could do now.
@@ -139,65 +123,42 @@ impl Stage {
         // Whoever came by `cargo run` has no `moin` in the PATH.
         let moin = std::env::current_exe().map_or("moin".to_owned(), |path| path.display().to_string());
         format!(
-            "\nAll is applied. In another terminal:\n\n  \
-             export KUBECONFIG={kubeconfig}\n  \
+            "In another terminal:\n\n  \
+             export KUBECONFIG={kubeconfig}     # or {other}\n  \
              alias moin={moin}\n  \
              moin status\n  \
-             kubectl get clusters,clusterstacks -A\n\n  \
+             kubectl get clusters,clusterstacks,machines -A\n  \
+             kubectl -n team-a get secret web-kubeconfig -o jsonpath={{.data.value}} | base64 -d > web.kubeconfig\n  \
+             kubectl --kubeconfig web.kubeconfig get nodes\n\n  \
              kubectl create namespace playground-1            # a rule brings its ClusterStack\n  \
-             kubectl get clusterstack -n playground-1\n  \
-             kubectl -n team-a label clusterstack scs2-1-34 drifted=by-hand --overwrite\n\n  \
+             kubectl -n team-a label clusterstack scs2-1-34 drifted=by-hand --overwrite\n  \
+             kubectl -n team-a patch cluster web --type merge -p '{{\"spec\":{{\"topology\":{{\"controlPlane\":{{\"replicas\":1}}}}}}}}'\n\n  \
              cd {repository}\n  \
-             sed -i s/v1.34.2/v1.34.3/ tenants/mgmt1/team-a/web.yaml\n  \
+             moin tenant new team-c --cluster mgmt1 --set workload=api\n  \
              moin diff --cluster mgmt1                         # what would that do?\n  \
-             git commit -am 'A patch version'                  # a second later it is done\n  \
-             moin diff --cluster mgmt1 HEAD~1..HEAD -o markdown\n\n\
+             git add . && git commit -m 'A new tenant'         # a second later it is done\n  \
+             sed -i s/v1.34.2/v1.34.3/ tenants/mgmt1/team-a/web.yaml\n  \
+             git commit -am 'A patch version'                  # machines roll, one at a time\n\n\
              Ctrl-C ends it.",
-            kubeconfig = self.kubeconfig.display(),
+            kubeconfig = self.managements[0].kubeconfig.display(),
+            other = self.managements[1].kubeconfig.display(),
             repository = self.repository.folder().display(),
         )
     }
 
     /// Take everything down.
     pub async fn strike(self) -> Result<(), BoxError> {
-        self.stop.cancel();
-        let ended = self.daemon.await?;
-        // It ends when it is told to, or was never needed.
-        let _ = self.operators.await;
-        self.plane.stop();
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.serving.finished()).await;
-        ended?;
-        Ok(())
+        let mut result = Ok(());
+        for management in self.managements {
+            result = result.and(management.end().await);
+        }
+        self.cloud.close().await;
+        result
     }
 }
 
-fn condition_is_true(status: &serde_json::Value, kind: &str) -> bool {
+/// Whether a status has this condition.
+pub fn is_true(status: &Value, kind: &str) -> bool {
     let conditions = status["conditions"].as_array();
     conditions.is_some_and(|all| all.iter().any(|c| c["type"] == kind && c["status"] == "True"))
-}
-
-async fn daemon(
-    repository: &DemoRepository,
-    kubeconfig: &Path,
-    cache: &Path,
-    stop: CancellationToken,
-) -> Result<Daemon, BoxError> {
-    let url = format!("file://{}", repository.folder().display());
-    let place = Place::Git { url: url.parse()?, reference: Reference::Branch("main".to_owned()) };
-    Ok(Daemon {
-        cluster: Cluster::connect(Some(kubeconfig), None).await?,
-        source: Source::open(&SourceSettings::new(place, cache))?,
-        source_url: url.clone(),
-        render: RenderOptions {
-            cluster: Some("mgmt1".to_owned()),
-            source_url: Some(url),
-            ..RenderOptions::default()
-        },
-        once: None,
-        interval: Duration::from_secs(1),
-        observe: false,
-        fetch_timeout: Duration::from_secs(30),
-        probes: Probes::default(),
-        stop,
-    })
 }

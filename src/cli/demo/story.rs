@@ -3,20 +3,32 @@
 use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::BoxError;
+use super::management::kind;
 use super::say;
-use super::stage::Stage;
+use super::stage::{OWNER, Stage, Wanted, is_true};
 
-/// How long nothing must happen to be called idle.
+const CLUSTERS: &str = "cluster.x-k8s.io/v1beta2";
+const STACKS: &str = "clusterstack.x-k8s.io/v1alpha1";
+/// For how long nothing must be written: longer than the lease is renewed in.
 const IDLE: Duration = Duration::from_secs(6);
+/// What a daemon still says within this time is of what it did before.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// `mgmt1` and `mgmt2`.
+const FIRST: usize = 0;
+const SECOND: usize = 1;
 
 /// The whole story.
 pub async fn tell(stage: &Stage) -> Result<(), BoxError> {
-    chapter("the example is applied", stage.converged()).await?;
-    chapter("a commit is applied", commit(stage)).await?;
+    chapter("both management clusters are as the repository says", begin(stage)).await?;
+    chapter(
+        "a commit adds a tenant: ClusterStack and RoleBinding appear, its Cluster becomes ready",
+        join(stage),
+    )
+    .await?;
     chapter(
         "a namespace made by kubectl gets its ClusterStack, and loses it with the namespace",
         trigger(stage),
@@ -24,6 +36,7 @@ pub async fn tell(stage: &Stage) -> Result<(), BoxError> {
     .await?;
     chapter("a forbidden Kubernetes version is refused, with file and line", refusal(stage)).await?;
     chapter("an edit by hand is set back", drift(stage)).await?;
+    chapter("a new version rolls the machines, the control plane first", roll(stage)).await?;
     chapter("with nothing changed, nothing is written", idle(stage)).await
 }
 
@@ -34,35 +47,58 @@ async fn chapter(title: &str, told: impl Future<Output = Result<(), BoxError>>) 
     Ok(())
 }
 
-fn kind(api_version: &str, kind: &str) -> ApiResource {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+async fn begin(stage: &Stage) -> Result<(), BoxError> {
+    stage.applied_everywhere(&stage.repository.head()?).await?;
+    let workload = stage.cloud.workload_clusters().await;
+    expect(
+        workload == ["team-a/web", "team-b/build", "team-b/shop"],
+        "every Cluster is a workload cluster",
+        &workload,
+    )
 }
 
-async fn commit(stage: &Stage) -> Result<(), BoxError> {
-    let manifest =
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: motd, namespace: team-a}\ndata: {text: moin}\n";
-    stage.repository.write("tenants/mgmt1/team-a/motd.yaml", manifest)?;
-    let commit = stage.repository.commit("A message of the day for team-a")?;
-    stage.applied(&commit).await?;
-    let motd = stage.api(&kind("v1", "ConfigMap"), Some("team-a")).get("motd").await?;
-    expect(motd.data["data"]["text"] == "moin", "the ConfigMap has the text of the commit")
+/// The files come from the repository's template, as anybody would write them.
+async fn join(stage: &Stage) -> Result<(), BoxError> {
+    let folder = stage.repository.folder();
+    let output = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["tenant", "new", "team-c", "--cluster", "mgmt1", "--set", "workload=api", "--repo"])
+        .arg(folder)
+        .env_clear()
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect(output.status.success(), "`moin tenant new` writes the files", &said)?;
+    let commit = stage.repository.commit("Team C")?;
+    for (api_version, what, name) in
+        [(STACKS, "ClusterStack", "scs2-1-34"), ("rbac.authorization.k8s.io/v1", "RoleBinding", "tenant")]
+    {
+        let there = Wanted { kind: &kind(api_version, what), namespace: Some("team-c"), name };
+        stage.until(FIRST, there, &format!("the {what} of team-c"), |it| it.is_some()).await?;
+    }
+    let cluster = Wanted { kind: &kind(CLUSTERS, "Cluster"), namespace: Some("team-c"), name: "api" };
+    stage
+        .until(FIRST, cluster, "Cluster team-c/api to be available", |it| {
+            it.is_some_and(|it| is_true(&it.data["status"], "Available"))
+        })
+        .await?;
+    stage.applied_everywhere(&commit).await
 }
 
 async fn trigger(stage: &Stage) -> Result<(), BoxError> {
-    let namespaces = stage.api(&kind("v1", "Namespace"), None);
+    let namespaces = stage.managements[SECOND].api(&kind("v1", "Namespace"), None);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "playground-1"}});
     namespaces.create(&PostParams::default(), &serde_json::from_value(namespace)?).await?;
-    let stacks = kind("clusterstack.x-k8s.io/v1alpha1", "ClusterStack");
-    let there = |object: Option<&kube::api::DynamicObject>| object.is_some();
+    let stack =
+        Wanted { kind: &kind(STACKS, "ClusterStack"), namespace: Some("playground-1"), name: "scs2-1-34" };
     stage
-        .until(&stacks, Some("playground-1"), "scs2-1-34", "the ClusterStack of playground-1", there)
+        .until(SECOND, stack, "the ClusterStack of playground-1 to be ready", |it| {
+            it.is_some_and(|it| is_true(&it.data["status"], "Ready"))
+        })
         .await?;
-    stage.converged().await?;
     namespaces.delete("playground-1", &Default::default()).await?;
-    let gone = |object: Option<&kube::api::DynamicObject>| object.is_none();
-    stage.until(&kind("v1", "Namespace"), None, "playground-1", "the namespace to go", gone).await?;
-    stage.converged().await
+    let gone = Wanted { kind: &kind("v1", "Namespace"), namespace: None, name: "playground-1" };
+    stage.until(SECOND, gone, "the namespace playground-1 to go", |it| it.is_none()).await?;
+    stage.reported(SECOND, "all to be well without it", |status| is_true(status, "Ready")).await
 }
 
 async fn refusal(stage: &Stage) -> Result<(), BoxError> {
@@ -71,58 +107,74 @@ async fn refusal(stage: &Stage) -> Result<(), BoxError> {
                     spec:\n  topology:\n    classRef:\n      name: openstack-scs2-1-26-v1\n    version: v1.26.0\n";
     stage.repository.write(file, manifest)?;
     stage.repository.commit("A Cluster that is too old")?;
+    let at = format!("{file}:");
     stage
-        .reported("the refusal", |status| {
+        .reported(FIRST, "a finding MOIN-0502 that names the file", |status| {
             let findings = status["findings"].as_array();
-            findings.is_some_and(|all| {
-                all.iter().any(|finding| {
-                    finding["code"] == "MOIN-0502"
-                        && finding["location"].as_str().is_some_and(|at| at.starts_with(&format!("{file}:")))
-                })
+            findings.into_iter().flatten().any(|finding| {
+                let place = finding["location"].as_str();
+                finding["code"] == "MOIN-0502" && place.is_some_and(|place| place.starts_with(&at))
             })
         })
         .await?;
-    let clusters = stage.api(&kind("cluster.x-k8s.io/v1beta2", "Cluster"), Some("team-a"));
-    expect(clusters.get_opt("old").await?.is_none(), "the refused Cluster is not in the cluster")?;
+    let clusters = stage.managements[FIRST].api(&kind(CLUSTERS, "Cluster"), Some("team-a"));
+    expect(clusters.get_opt("old").await?.is_none(), "the refused Cluster is not in the cluster", &"")?;
     stage.repository.remove(file)?;
-    let commit = stage.repository.commit("Take it back")?;
-    stage.applied(&commit).await
+    stage.applied_everywhere(&stage.repository.commit("Take it back")?).await
 }
 
 async fn drift(stage: &Stage) -> Result<(), BoxError> {
-    let resource = kind("v1", "ConfigMap");
-    let maps = stage.api(&resource, Some("team-a"));
-    let edit = json!({"data": {"text": "changed by hand"}});
-    maps.patch(
-        "motd",
-        &PatchParams { field_manager: Some("kubectl-edit".into()), ..Default::default() },
-        &Patch::Merge(&edit),
-    )
-    .await?;
-    let repaired = |object: Option<&kube::api::DynamicObject>| {
-        object.is_some_and(|object| object.data["data"]["text"] == "moin")
-    };
-    stage.until(&resource, Some("team-a"), "motd", "the repair", repaired).await?;
-    stage.converged().await
+    let cluster = Wanted { kind: &kind(CLUSTERS, "Cluster"), namespace: Some("team-a"), name: "web" };
+    let edit = json!({"spec": {"topology": {"controlPlane": {"replicas": 1}}}});
+    let kubectl = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    let edited = stage.managements[FIRST]
+        .api(cluster.kind, cluster.namespace)
+        .patch(cluster.name, &kubectl, &Patch::Merge(&edit))
+        .await?;
+    let replicas = |spec: &Value| spec["topology"]["controlPlane"]["replicas"].as_i64();
+    expect(replicas(&edited.data["spec"]) == Some(1), "the edit is taken", &edited.data["spec"])?;
+    let repaired = "the control plane of team-a/web to have 3 machines again";
+    stage
+        .until(FIRST, cluster, repaired, |it| it.is_some_and(|it| replicas(&it.data["spec"]) == Some(3)))
+        .await?;
+    stage.reported(FIRST, "all to be well again", |status| is_true(status, "Ready")).await
+}
+
+async fn roll(stage: &Stage) -> Result<(), BoxError> {
+    let file = "tenants/mgmt2/team-b/clusters.yaml";
+    stage.repository.replace(file, "v1.34.1", "v1.34.2")?;
+    let commit = stage.repository.commit("A patch version for the shop")?;
+    stage.applied_everywhere(&commit).await?;
+    let machines = stage.managements[SECOND].api(&kind(CLUSTERS, "Machine"), Some("team-b"));
+    let machines = machines.list(&Default::default()).await?.items;
+    let old: Vec<_> = machines.iter().filter(|it| it.data["spec"]["version"] != "v1.34.2").collect();
+    expect(old.is_empty(), "every machine is of the new version", &old)?;
+    expect(machines.len() == 10, "there are as many machines as before", &machines.len())
 }
 
 async fn idle(stage: &Stage) -> Result<(), BoxError> {
-    // A report may be under way; afterwards it must be quiet for longer than the lease is renewed.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    stage.plane.clear_requests();
+    tokio::time::sleep(SETTLING).await;
+    stage.managements.iter().for_each(|management| management.plane.clear_requests());
     tokio::time::sleep(IDLE).await;
-    let requests = stage.plane.requests();
-    let lease = |path: &str| path.contains("/leases/");
-    let unexpected: Vec<String> = requests
-        .iter()
-        .filter(|request| !lease(&request.path) && !request.query.contains("watch=true"))
-        .map(|request| format!("{} {}", request.method, request.path))
-        .collect();
-    expect(unexpected.is_empty(), &format!("no request but the lease's; there were {unexpected:?}"))?;
-    say(&format!("    {} requests in {} s, all for the lease", requests.len(), IDLE.as_secs()))?;
+    let lease = format!("/leases/moin-{OWNER}");
+    for management in &stage.managements {
+        let requests = management.plane.requests();
+        let unexpected: Vec<String> = requests
+            .iter()
+            .filter(|request| !request.path.ends_with(&lease) && !request.query.contains("watch=true"))
+            .map(|request| format!("{} {}", request.method, request.path))
+            .collect();
+        expect(unexpected.is_empty(), "there is no request but the lease's", &unexpected)?;
+        say(&format!(
+            "    {}: {} requests in {} s, all for the lease",
+            management.name,
+            requests.len(),
+            IDLE.as_secs()
+        ))?;
+    }
     Ok(())
 }
 
-fn expect(held: bool, what: &str) -> Result<(), BoxError> {
-    if held { Ok(()) } else { Err(format!("expected that {what}").into()) }
+fn expect(held: bool, what: &str, found: &impl std::fmt::Debug) -> Result<(), BoxError> {
+    if held { Ok(()) } else { Err(format!("expected that {what}; found {found:?}").into()) }
 }
