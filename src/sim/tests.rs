@@ -150,11 +150,7 @@ fn api_of(client: Client, api_version: &str, kind: &str) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     match kind {
         "Namespace" | "Node" | "PersistentVolume" => Api::all_with(client, &resource),
-        _ => Api::namespaced_with(
-            client,
-            if group == "" && kind == "Service" { "default" } else { "team" },
-            &resource,
-        ),
+        _ => Api::namespaced_with(client, if kind == "Service" { "default" } else { "team" }, &resource),
     }
 }
 
