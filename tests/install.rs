@@ -156,7 +156,12 @@ async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str) -> Fini
     let file = folder.path().join("kubeconfig");
     std::fs::write(&file, account_of(&admin, kubeconfig).await).unwrap();
     let stop = CancellationToken::new();
-    let operators = tokio::spawn(moin::sim::run(Cluster::from_client(admin.clone()), stop.clone()));
+    let operators = moin::sim::Operators {
+        cluster: Cluster::from_client(admin.clone()),
+        cloud: moin::sim::Cloud::default(),
+        pace: Duration::ZERO,
+    };
+    let operators = tokio::spawn(operators.run(stop.clone()));
     let url = repository.url();
     let args = [
         "run",
