@@ -28,10 +28,33 @@ fn settled(status: u16, body: &Value) -> Value {
             metadata.remove("name");
         }
     }
+    // Addresses and node ports are drawn at random where none is asked for; a dry run keeps none of them.
+    if body["kind"] == "Service"
+        && let Some(spec) = body["spec"].as_object_mut()
+    {
+        for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
+            spec.entry(field).and_modify(|value| *value = drawn(value));
+        }
+        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(value) = port.get_mut("nodePort") {
+                *value = drawn(value);
+            }
+        }
+    }
     let mut names = Names::default();
     let body = support::exchange::normalise(&body, &mut names, "").to_string();
     let body: Value = serde_json::from_str(&MADE_UP.replace_all(&body, "gen-x")).unwrap();
     json!({"status": status, "body": body})
+}
+
+/// What stands for an address or a port: that there is one, and of which kind.
+fn drawn(value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(drawn).collect(),
+        Value::String(text) if text.parse::<std::net::IpAddr>().is_ok() => json!("an address"),
+        Value::Number(_) => json!("a port"),
+        other => other.clone(),
+    }
 }
 
 /// A name that the server made up, in a message about what it refuses.

@@ -315,7 +315,7 @@ impl Turning {
         // What of a batch is not sent yet is not sent any more.
         self.fence.close();
         let report = self.make_report(engine);
-        if engine.holds_lease() {
+        if engine.may_tell() {
             self.reporter.finish(&report).await;
         }
         if let Some(write) = engine.give_back()
@@ -562,7 +562,7 @@ impl Turning {
         }
         let report = self.make_report(engine);
         self.probes.metrics.report(&report);
-        if engine.holds_lease() {
+        if engine.may_tell() {
             self.reporter.report(&report);
         }
     }

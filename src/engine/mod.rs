@@ -112,6 +112,11 @@ impl Engine {
         self.held
     }
 
+    /// Whether the status is ours to write: not before it was read what the holder before has recorded there.
+    pub fn may_tell(&self) -> bool {
+        self.held && self.record.known
+    }
+
     /// The last write of the Lease, for one that ends.
     pub fn give_back(&self) -> Option<LeaseWrite> {
         self.leader.give_back()
@@ -216,7 +221,11 @@ impl Engine {
             Event::LeaseRefused => self.leader.refused(now),
             Event::LeaseFailed(finding) => self.leader.failed(*finding, now),
             Event::LeaseTouched(version) => self.leader.touched(version),
-            Event::RecordSeen(recorded) => self.take_in_record(recorded, now),
+            Event::RecordSeen(recorded) => {
+                self.take_in_record(recorded, now);
+                // What was found before may only now be told to the cluster.
+                effects.push(Effect::Report);
+            }
             Event::Recorded(revision) => self.take_in_recorded(revision),
             Event::RecordUnread(finding) | Event::RecordFailed(finding) => {
                 self.record_failed(*finding, now, effects);

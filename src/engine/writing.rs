@@ -9,7 +9,7 @@ use crate::model::{ObjectId, Revision};
 #[derive(Debug, Default)]
 pub(super) struct Record {
     /// It was read since the lease was won: whoever held it before may have applied more.
-    known: bool,
+    pub known: bool,
     /// A read is under way.
     reading: bool,
     /// The read under way was asked for since the lease was won.
@@ -53,7 +53,6 @@ impl Engine {
         if !self.held {
             effects.push(Effect::CloseFence);
         }
-        // What was found before may only now be told to the cluster.
         effects.push(Effect::Report);
     }
 
