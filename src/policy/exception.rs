@@ -30,7 +30,9 @@ struct Exempt {
 impl Exception {
     pub(crate) fn compile(root: &Reader<'_>, name: String) -> Result<Exception> {
         let spec = root.field("spec").ok_or_else(|| root.error("spec is missing"))?;
+        spec.only(&["background", "exceptions", "match", "conditions", "podSecurity"])?;
         let exempt = |entry: &Reader<'_>| {
+            entry.only(&["policyName", "ruleNames"])?;
             Ok(Exempt {
                 policy: entry.string("policyName")?.ok_or_else(|| entry.error("policyName is missing"))?,
                 rules: entry.strings("ruleNames")?,

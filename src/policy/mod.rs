@@ -28,6 +28,7 @@ mod request;
 mod rule;
 mod selector;
 mod set;
+mod strict;
 mod validate;
 mod variables;
 

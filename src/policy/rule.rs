@@ -14,6 +14,7 @@ use super::matching::Matching;
 use super::mutate::Mutate;
 use super::pod_security::PodSecurity;
 use super::reader::{CompileError, Reader, Result};
+use super::strict;
 use super::validate::{self, Validate};
 use super::variables::{self, Entry};
 use crate::expr::admission::{Mutator, Validator};
@@ -73,6 +74,7 @@ impl Body {
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) errors: Vec<CompileError>,
+    pub(crate) warnings: Vec<CompileError>,
     pub(crate) unsupported: Vec<CompileError>,
 }
 
@@ -83,28 +85,40 @@ pub(crate) struct Shared<'a> {
     pub(crate) generate_existing: bool,
     /// What the whole policy uses that is not evaluated.
     pub(crate) unsupported: Option<&'a str>,
+    /// What is wrong outside of the rules, and so with each of them.
+    pub(crate) broken: Option<&'a CompileError>,
+    /// Whether Kyverno would scan what is there.
+    pub(crate) background: bool,
 }
 
 impl Rule {
     /// Compiles a rule; one that does not compile becomes a [`Body::Broken`] one.
     pub(crate) fn compile(rule: &Reader<'_>, shared: &Shared<'_>, notes: &mut Notes) -> Rule {
         let name = rule.value["name"].as_str().unwrap_or_default().to_owned();
-        match compile(rule, &name, shared, &mut notes.unsupported) {
-            Ok(rule) => rule,
-            Err(error) => {
-                let broken = Rule {
-                    policy: shared.policy,
-                    path: rule.path.clone(),
-                    matching: Matching::compile(rule).unwrap_or_else(|_| Matching::widest(rule.value)),
-                    entries: Vec::new(),
-                    preconditions: None,
-                    body: Body::Broken(format!("{}: {}", error.path, error.message)),
-                    action: Action::enforced(),
-                    name,
-                };
-                notes.errors.push(error);
-                broken
-            }
+        let found = strict::of_rule(rule, shared.background);
+        notes.warnings.extend(found.warnings);
+        let known = shared.broken.or(found.errors.first()).cloned();
+        notes.errors.extend(found.errors);
+        if let Some(error) = known {
+            return Rule::broken(rule, name, shared, &error);
+        }
+        compile(rule, &name, shared, &mut notes.unsupported).unwrap_or_else(|error| {
+            let broken = Rule::broken(rule, name, shared, &error);
+            notes.errors.push(error);
+            broken
+        })
+    }
+
+    fn broken(rule: &Reader<'_>, name: String, shared: &Shared<'_>, error: &CompileError) -> Rule {
+        Rule {
+            policy: shared.policy,
+            path: rule.path.clone(),
+            matching: Matching::compile(rule).unwrap_or_else(|_| Matching::widest(rule.value)),
+            entries: Vec::new(),
+            preconditions: None,
+            body: Body::Broken(format!("{}: {}", error.path, error.message)),
+            action: Action::enforced(),
+            name,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::model::{FieldPath, Manifest, ObjectId};
 use crate::yaml;
 
@@ -15,6 +15,7 @@ use super::super::exception::Exception;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
 use super::super::rule::{Body, Notes, Rule, Shared};
+use super::super::strict;
 use super::{Policy, PolicySet};
 
 const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
@@ -161,7 +162,7 @@ impl PolicySet {
     fn add_policy(&mut self, manifest: &Manifest, name: String) {
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
         let id = manifest.id.clone();
-        self.policies.push(Policy { id, name, unscored: false, source, line });
+        self.policies.push(Policy { id, name, unscored: false, applies_one: false, source, line });
     }
 
     fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
@@ -184,9 +185,15 @@ impl PolicySet {
                 .at(yaml::locate(&source, &error.path))
         };
         findings.extend(notes.errors.into_iter().map(|e| tell(Code::PolicyInvalid, e)));
+        findings.extend(notes.warnings.into_iter().map(|e| {
+            let said = tell(Code::PolicyInvalid, e);
+            Finding { severity: Severity::Warning, ..said }
+        }));
         findings.extend(notes.unsupported.into_iter().map(|e| tell(Code::PolicyUnsupported, e)));
         let unscored = body["metadata"]["annotations"]["policies.kyverno.io/scored"] == "false";
-        self.policies.push(Policy { id: id.clone(), name, unscored, source, line: manifest.origin.line });
+        let applies_one = body["spec"]["applyRules"] == "One";
+        let line = manifest.origin.line;
+        self.policies.push(Policy { id: id.clone(), name, unscored, applies_one, source, line });
     }
 
     fn compile_rules(&mut self, policy: &Value, number: usize, notes: &mut Notes) {
@@ -206,8 +213,13 @@ impl PolicySet {
             notes.errors.push(error);
             None
         });
+        let found = strict::of_spec(&spec);
+        let broken = found.errors.first().cloned();
+        notes.errors.extend(found.errors);
         let shared = Shared {
             policy: number,
+            broken: broken.as_ref(),
+            background: strict::scans_background(&spec),
             action: &action,
             generate_existing: existing.unwrap_or(false),
             unsupported: unsupported.as_ref().map(|_| "matchConditions are not evaluated"),

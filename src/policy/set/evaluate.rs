@@ -41,6 +41,9 @@ impl PolicySet {
                 }));
                 continue;
             }
+            if self.is_decided(rule, &outcomes) {
+                continue;
+            }
             let base = base.get_or_init(|| self.context(request, &images));
             let Some(judgement) = self.judge(rule, request, &object, base) else { continue };
             outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
@@ -62,7 +65,7 @@ impl PolicySet {
             let now = current.as_ref().unwrap_or(request.object);
             let request = Request { object: now, ..*request };
             let object = Subjected::of(&request);
-            if !rule.matching.matches(&object) {
+            if !rule.matching.matches(&object) || self.is_decided(rule, &outcomes) {
                 continue;
             }
             let Some((outcome, changed)) = self.change(rule, &request, &object, schemas) else { continue };
@@ -72,6 +75,15 @@ impl PolicySet {
             }
         }
         (current, outcomes)
+    }
+
+    /// Whether another rule of a policy that applies only one has said what there is to say.
+    fn is_decided(&self, rule: &Rule, outcomes: &[RuleOutcome]) -> bool {
+        let policy = &self.policies[rule.policy];
+        let decides = |outcome: &RuleOutcome| {
+            outcome.policy == policy.name && matches!(outcome.result, Verdict::Pass | Verdict::Fail)
+        };
+        policy.applies_one && outcomes.iter().any(decides)
     }
 
     /// What one rule makes of an object; `None` if it has nothing to do with it after all.

@@ -35,12 +35,16 @@ impl PolicySet {
         let mut made = Vec::new();
         for rule in self.matching(request, &object) {
             let Body::Generate(generate) = &rule.body else { continue };
-            let base = base.get_or_init(|| self.context(request, &images));
-            let origin = RuleOrigin {
-                policy: self.policies[rule.policy].name.clone(),
-                rule: rule.name.clone(),
-                trigger: trigger.clone(),
+            let policy = &self.policies[rule.policy];
+            let by_the_same = |made: &Result<Generated, NotGenerated>| {
+                made.as_ref().is_ok_and(|made| made.rule.policy == policy.name)
             };
+            if policy.applies_one && made.iter().any(by_the_same) {
+                continue;
+            }
+            let base = base.get_or_init(|| self.context(request, &images));
+            let origin =
+                RuleOrigin { policy: policy.name.clone(), rule: rule.name.clone(), trigger: trigger.clone() };
             made.extend(self.make(rule, generate, request, base, origin));
         }
         made

@@ -44,6 +44,8 @@ struct Policy {
     name: String,
     /// Violations of it are warnings.
     unscored: bool,
+    /// Of its rules, only the first that has a verdict counts (`applyRules: One`).
+    applies_one: bool,
     source: SourceText,
     line: u32,
 }

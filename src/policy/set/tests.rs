@@ -169,8 +169,45 @@ fn a_policy_that_does_not_compile_refuses_what_it_could_match() {
 }
 
 #[test]
+fn what_is_misspelt_anywhere_breaks_the_rules() {
+    let text = VERSIONS.replace("validationFailureAction:", "validationFailureActions:");
+    let (set, findings) = compile(&text);
+    assert!(findings[0].message.contains("spec.validationFailureActions: unknown field"), "{findings:?}");
+    assert_eq!((findings.len(), findings[0].location.as_ref().unwrap().line), (1, 7));
+    assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
+    let exempt =
+        "      exclude:\n        any:\n          - subjects: [{kind: User, name: a}]\n      validate:\n";
+    let (set, findings) = compile(&VERSIONS.replace("      validate:\n", exempt));
+    assert_eq!((findings.len(), findings[0].severity), (1, crate::finding::Severity::Warning));
+    assert!(!set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
+}
+
+#[test]
+fn of_a_policy_that_applies_one_rule_the_first_verdict_counts() {
+    let rule = VERSIONS.find("    - name:").unwrap();
+    let second = VERSIONS[rule..].replace("supported", "again");
+    let never = VERSIONS[rule..].replace("supported", "never").replace(
+        "      validate:",
+        "      preconditions: {all: [{key: a, operator: Equals, value: b}]}\n      validate:",
+    );
+    let rules = format!("{never}{}{second}", VERSIONS[rule..].trim_start_matches('\n'));
+    let all = format!("{}{rules}", &VERSIONS[..rule]);
+    let names = |text: &str| -> Vec<String> {
+        let (set, findings) = compile(text);
+        assert_eq!(findings, []);
+        set.evaluate(&Request::create(&cluster("v1.26.0"))).into_iter().map(|o| o.rule).collect()
+    };
+    assert_eq!(names(&all), ["never", "supported", "again"]);
+    assert_eq!(
+        names(&all.replace("spec:\n  valid", "spec:\n  applyRules: One\n  valid")),
+        ["never", "supported"]
+    );
+}
+
+#[test]
 fn what_is_not_evaluated_is_said_and_fails_closed() {
-    let text = VERSIONS.replace("deny:", "manifests:");
+    let at = VERSIONS.find("        deny:").unwrap();
+    let text = format!("{}        manifests: {{attestors: [{{entries: []}}]}}\n", &VERSIONS[..at]);
     let (set, findings) = compile(&text);
     assert_eq!(findings[0].code, Code::PolicyUnsupported);
     assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
