@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
+mod approve;
 mod args;
 pub mod cases;
 mod check;
@@ -16,9 +17,11 @@ mod install;
 mod offline;
 mod output;
 mod plane;
+mod reconciliation;
 mod render;
 mod run;
 mod status;
+mod suspend;
 mod tenant;
 mod test;
 
@@ -65,6 +68,9 @@ enum Command {
     Check(check::CheckArgs),
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
+    Approve(approve::ApproveArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
     Explain(explain::ExplainArgs),
     Tenant(tenant::TenantArgs),
     Install(install::InstallArgs),
@@ -92,6 +98,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Status(args) => status::run(args),
+        Command::Approve(args) => approve::run(args),
+        Command::Suspend(args) => suspend::suspend(&args),
+        Command::Resume(args) => suspend::resume(&args),
         Command::Explain(args) => explain::run(args),
         Command::Tenant(args) => tenant::run(args),
         Command::Install(args) => install::run(args),

@@ -138,6 +138,10 @@ fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
         ClusterError::Config { .. } => {
             Some("name a kubeconfig with --kubeconfig FILE, or set MOIN_KUBECONFIG or KUBECONFIG")
         }
+        ClusterError::Refused { status: 403, .. } => Some(
+            "your account lacks the right that the message names; `kubectl auth can-i --list` shows what it has, and \
+             docs/operations.md what each command needs",
+        ),
         ClusterError::Unreachable { .. } => {
             Some("check that the API server runs and that the kubeconfig names it")
         }

@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::args::{ClusterArgs, SettingsArgs};
-use super::{Outcome, output};
-use crate::cluster::ListOptions;
-use crate::model::{API_VERSION, Gvk, LiveObject, SYSTEM_NAMESPACE};
+use super::reconciliation::{self, NOBODY};
+use super::{Outcome, approve, output};
+use crate::model::LiveObject;
 use crate::yaml;
 
 const EXAMPLES: &str = "\
@@ -39,20 +39,12 @@ enum Format {
     Yaml,
 }
 
-const NOBODY: &str = "no daemon has reported to this cluster yet; `moin run` starts one";
-
 /// Run the command.
 pub fn run(args: StatusArgs) -> Outcome {
     let settings = args.settings.resolve(args.cluster.flags())?;
     let found = tokio::runtime::Runtime::new()?.block_on(async {
         let cluster = args.cluster.connect(&settings).await?;
-        let kinds = cluster.discover().await?;
-        let gvk = Gvk::new(API_VERSION, "Reconciliation");
-        let Some(kind) = kinds.get(&gvk.group_kind()).and_then(|versions| versions.first()) else {
-            return Err(NOBODY.into());
-        };
-        let options = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..ListOptions::default() };
-        Ok::<_, super::BoxError>(cluster.list(kind, &options).await?)
+        reconciliation::all(&cluster).await.map(|(_, found)| found)
     })?;
     let ready = !found.is_empty() && found.iter().all(|live| condition(live, "Ready")["status"] == "True");
     let bodies: Vec<&Value> = found.iter().map(|live| &*live.body).collect();
@@ -105,6 +97,9 @@ fn text(live: &LiveObject) -> String {
         );
         if let Some(help) = finding["help"].as_str() {
             out += &format!("    help: {help}\n");
+        }
+        if let Some(command) = approve::command_for(finding) {
+            out += &format!("    waits for: {command}\n");
         }
     }
     if let Some(more) = status["findingsLeftOut"].as_u64() {

@@ -19,6 +19,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod workload;
 mod write_fence;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use lease::Lease;
 pub use objects::{ApplyOptions, DeleteOptions, ListOptions, Preconditions, Propagation, contains};
 pub use peer::{KUBECONFIG_KEY, KubeconfigSecret, PeerAccess, PeerLink, peer_finding};
 pub use watch::{Change, ChangeKind, Watches};
+pub use workload::Leftover;
 pub use write_fence::{FENCED, WriteFence, binding, policy};
 
 /// A cluster, by the way to its API server. Clones share connections.

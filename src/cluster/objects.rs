@@ -149,8 +149,22 @@ impl Cluster {
         body: &Value,
         options: &ApplyOptions,
     ) -> Result<LiveObject, ClusterError> {
+        self.apply_as(FIELD_MANAGER, kind, body, options).await
+    }
+
+    /// The same as another field manager: what a person changes through moin is not what the daemon owns.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply`].
+    pub async fn apply_as(
+        &self,
+        manager: &str,
+        kind: &ServedKind,
+        body: &Value,
+        options: &ApplyOptions,
+    ) -> Result<LiveObject, ClusterError> {
         let url = Url::of_object(kind, &id_of(body)?);
-        self.apply_at(url, body, options).await
+        self.apply_at(url, manager, body, options).await
     }
 
     /// Server-side apply of the status alone; fields of other managers are taken.
@@ -165,17 +179,18 @@ impl Cluster {
     ) -> Result<LiveObject, ClusterError> {
         let url = Url::of_object(kind, &id_of(body)?).below("status");
         let options = ApplyOptions { force: true, dry_run: false, preconditions: preconditions.clone() };
-        self.apply_at(url, body, &options).await
+        self.apply_at(url, FIELD_MANAGER, body, &options).await
     }
 
     async fn apply_at(
         &self,
         url: Url,
+        manager: &str,
         body: &Value,
         options: &ApplyOptions,
     ) -> Result<LiveObject, ClusterError> {
         let url = url
-            .query("fieldManager", FIELD_MANAGER)
+            .query("fieldManager", manager)
             .query("force", if options.force { "true" } else { "false" })
             .query_if(options.dry_run, "dryRun", "All");
         let mut body = body.clone();

@@ -7,6 +7,8 @@ use crate::model::{ObjectId, Revision};
 pub enum ApprovalAction {
     /// Delete a protected object.
     Delete,
+    /// Delete an object, protected or not, whatever in its cluster would hold the deletion up.
+    ForceDelete,
     /// Delete more objects than the cap, in one revision.
     Deletions,
     /// Delete an object and create it anew, for a field that cannot be changed.
@@ -37,12 +39,13 @@ pub struct Approval {
 }
 
 /// The shortest beginning of a commit id that names one.
-pub(super) const SHORTEST_REVISION: usize = 7;
+pub const SHORTEST_REVISION: usize = 7;
 
 impl ApprovalAction {
     /// The words of the file.
-    pub const WORDS: [(&'static str, ApprovalAction); 6] = [
+    pub const WORDS: [(&'static str, ApprovalAction); 7] = [
         ("delete", ApprovalAction::Delete),
+        ("force-delete", ApprovalAction::ForceDelete),
         ("deletions", ApprovalAction::Deletions),
         ("recreate", ApprovalAction::Recreate),
         ("revision", ApprovalAction::Revision),
@@ -50,10 +53,18 @@ impl ApprovalAction {
         ("create", ApprovalAction::Create),
     ];
 
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        ApprovalAction::WORDS.iter().find(|(_, action)| *action == self).map_or("", |(word, _)| word)
+    }
+
     /// The field without which the approval would allow too much.
-    pub(super) fn needs(self) -> &'static str {
+    pub fn needs(self) -> &'static str {
         match self {
-            ApprovalAction::Delete | ApprovalAction::Recreate | ApprovalAction::Create => "object",
+            ApprovalAction::Delete
+            | ApprovalAction::ForceDelete
+            | ApprovalAction::Recreate
+            | ApprovalAction::Create => "object",
             ApprovalAction::Deletions | ApprovalAction::Revision => "revision",
             ApprovalAction::Rebuild => "cluster",
         }

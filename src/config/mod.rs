@@ -15,7 +15,7 @@ mod settings;
 
 pub(crate) use fields::nearest;
 
-pub use approval::{Approval, ApprovalAction};
+pub use approval::{Approval, ApprovalAction, SHORTEST_REVISION};
 pub use glob::Glob;
 pub use impersonation::Impersonation;
 pub use protection::{KindPattern, Protection};

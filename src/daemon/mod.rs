@@ -6,7 +6,7 @@
 
 mod bootstrap;
 mod fetch;
-mod in_use;
+mod hold_up;
 mod lease;
 mod meeting;
 mod peer_record;

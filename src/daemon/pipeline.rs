@@ -16,6 +16,7 @@ use crate::observe;
 use crate::plan::{Accepted, Action, Context, Plan, Planner, Rules, Step};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
+use crate::status::Suspension;
 
 /// Everything between a commit and a plan, with the memory that makes the next plan cheap.
 pub struct Pipeline {
@@ -31,6 +32,8 @@ pub struct Pipeline {
     /// What the server took as equal.
     pub accepted: Accepted,
     health: HashMap<ObjectId, (Arc<Value>, Health)>,
+    /// What an operator has suspended.
+    suspensions: Vec<Suspension>,
 }
 
 /// The outcome of one turn.
@@ -62,7 +65,13 @@ impl Pipeline {
             applied_revision: None,
             accepted: Accepted::default(),
             health: HashMap::new(),
+            suspensions: Vec::new(),
         }
+    }
+
+    /// From the next turn on, these are suspended.
+    pub fn suspend(&mut self, suspensions: Vec<Suspension>) {
+        self.suspensions = suspensions;
     }
 
     /// What the repository calls itself.
@@ -112,7 +121,10 @@ impl Pipeline {
         rules: impl FnOnce(&Manifests) -> Rules,
         now: &str,
     ) -> Turn {
-        let manifests = self.render(snapshot, live);
+        let mut manifests = self.render(snapshot, live);
+        for unit in &mut manifests.units {
+            unit.suspended |= self.suspensions.iter().any(|suspension| suspension.covers(unit.name.as_str()));
+        }
         let mut rules = rules(&manifests);
         if let Some(applied) = &self.applied {
             rules.homes.include(&applied.repository);
@@ -143,6 +155,7 @@ impl Pipeline {
         }
         let view = self.view(&manifests, &review, &plan, live);
         let mut findings = manifests.findings.clone();
+        findings.extend(self.suspensions.iter().map(|suspension| suspension.finding(&manifests.units)));
         findings.extend(review.findings.iter().cloned());
         findings.extend(plan.findings.iter().cloned());
         let in_sync = plan.steps.iter().filter(|step| step.action == Action::Unchanged).count();
@@ -183,7 +196,7 @@ impl Pipeline {
                 let reason = blocked.findings.first().map_or("refused", |finding| finding.message.as_str());
                 (blocked.manifest.id.clone(), reason.to_owned())
             }));
-            view.unhealthy = self.unhealthy(unit, steps, live);
+            view.unhealthy.extend(self.unhealthy(unit, steps, live));
             view
         });
         let units: Vec<UnitView> = units.collect();
@@ -199,6 +212,8 @@ impl Pipeline {
             units,
             deletions: later.iter().map(|deletion| deletion.id.clone()).collect(),
             deletions_at_once: at_once.iter().map(|deletion| deletion.id.clone()).collect(),
+            deletions_waiting: plan.deletions.waiting.iter().map(|it| it.deletion.id.clone()).collect(),
+            deletions_going: plan.deletions.going.iter().map(|(id, _)| id.clone()).collect(),
             hold_prune: hold_prune(manifests),
             flawed: blocked || errors || !review.blocked.is_empty() || !plan.deletions.held.is_empty(),
         }
@@ -258,6 +273,11 @@ fn unit_view(unit: &Unit, steps: &[&Arc<Step>]) -> UnitView {
                 view.writes.push((step.wave, step.id().clone(), fingerprint(&step.manifest)));
             }
             Action::AwaitKind => view.awaiting.push(step.id().clone()),
+            Action::Recreate => {
+                let health =
+                    Health::new(HealthStatus::Progressing, "it is deleted, and created when it is gone");
+                view.unhealthy.push((step.id().clone(), health));
+            }
             Action::Blocked { finding, holds: true } => {
                 view.held.push((step.id().clone(), finding.message.clone()))
             }

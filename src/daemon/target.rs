@@ -16,7 +16,7 @@ use crate::model::{
     API_GROUP, GroupKind, Gvk, LiveObject, LiveState, OWNER_LABEL, ObjectId, Revision, SYSTEM_NAMESPACE,
 };
 use crate::source::SourceError;
-use crate::status::{self, SourceRecord};
+use crate::status::{self, SourceRecord, Suspension};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +102,20 @@ impl Target {
 
     /// Approvals that an operator wrote into the Reconciliation.
     pub(super) fn approvals(&self) -> Vec<Approval> {
-        let live = self.watches.state().read().objects.get(&self.reconciliation_id()).cloned();
-        let approvals = live.map(|live| live.body["spec"]["approvals"].clone()).unwrap_or_default();
+        let approvals = self.told_by_operators()["spec"]["approvals"].clone();
         approvals.as_array().into_iter().flatten().filter_map(approval_of).collect()
+    }
+
+    /// What an operator has suspended there.
+    pub(super) fn suspensions(&self) -> Vec<Suspension> {
+        Suspension::all_of(&self.told_by_operators())
+    }
+
+    /// The Reconciliation by now; null while there is none.
+    fn told_by_operators(&self) -> Arc<Value> {
+        let state = self.watches.state();
+        let state = state.read();
+        state.objects.get(&self.reconciliation_id()).map(|live| live.body.clone()).unwrap_or_default()
     }
 
     /// Whether an operator approved a revision that does not descend from the applied one.
@@ -113,8 +124,12 @@ impl Target {
     }
 
     /// Watch what a turn renders, refers to, and left behind.
-    pub(super) fn follow(&self, turn: &Turn) {
+    pub(super) fn follow(&mut self, turn: &Turn) {
         let kinds: HashSet<&Gvk> = turn.manifests.manifests.iter().map(|manifest| &manifest.gvk).collect();
+        // What is rendered no more is still to be seen: until it is deleted, and while its deletion is under way.
+        let known: HashSet<GroupKind> = self.found.iter().map(Gvk::group_kind).collect();
+        let new = kinds.iter().filter(|gvk| !known.contains(&gvk.group_kind()));
+        self.found.extend(new.map(|gvk| (*gvk).clone()));
         let kinds: Vec<Gvk> = kinds.into_iter().cloned().collect();
         let checks = turn.manifests.units.iter().flat_map(|unit| &unit.health_checks).map(|check| {
             let id =

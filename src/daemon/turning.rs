@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::bootstrap;
 use super::fetch::{Fetched, Fetcher};
-use super::in_use::kept;
+use super::hold_up::{Sought, held_up};
 use super::lease::LeaseClient;
 use super::peers::{Peers, StandIn};
 use super::pipeline::{Pipeline, Turn, fingerprint, rules_of};
@@ -19,11 +19,11 @@ use crate::apply::{Applier, Fence, Outcome, Receipt, Work};
 use crate::cluster::{Cluster, ClusterError, WriteFence};
 use crate::engine::{Candidate, Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
 use crate::finding::Finding;
-use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, Revision, Snapshot};
+use crate::model::{LiveObject, LiveState, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause, Step};
 use crate::render::Manifests;
 use crate::source::SourceError;
-use crate::status::{self, ObjectCounts, Report, SourceRecord, UnitStatus};
+use crate::status::{self, ObjectCounts, Report, SourceRecord, Suspension, UnitStatus};
 use crate::web::Probes;
 
 /// How long the API server may take to know who writes.
@@ -387,6 +387,7 @@ impl Turning {
             rules
         };
         let pipeline = &mut self.pipeline;
+        pipeline.suspend(self.target.suspensions());
         let turn = tokio::task::block_in_place(|| pipeline.turn(snapshot, &live, rules, &now));
         if let Some(peers) = &mut self.peers {
             peers.follow(&turn, &approvals);
@@ -490,7 +491,7 @@ impl Turning {
         let live = self.target.live();
         let mut work = Vec::new();
         let mut receipts = Vec::new();
-        let mut stacks = Vec::new();
+        let mut objects = Vec::new();
         for deletion in turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id)) {
             match live.served(&deletion.gvk) {
                 Some(kind) => work.push((deletion.clone(), kind.clone())),
@@ -499,18 +500,14 @@ impl Turning {
                     receipts.push(Receipt::of_error(&deletion.id, None, &error));
                 }
             }
-            if deletion.at_once
-                && deletion.id.kind() == "ClusterStack"
-                && let Some(stack) = live.objects.get(&deletion.id)
-            {
-                stacks.push((deletion.id.clone(), stack.clone()));
+            if let Some(object) = live.objects.get(&deletion.id) {
+                objects.push((deletion.clone(), object.clone()));
             }
         }
-        let clusters = GroupKind { group: "cluster.x-k8s.io".into(), kind: "Cluster".into() };
-        let clusters = live.kinds.get(&clusters).and_then(|versions| versions.first()).cloned();
+        let sought = Sought::of(&live);
         let (applier, cluster) = (self.applier.clone(), self.cluster.clone());
         self.beside(ids, Message::Pruned, async move {
-            receipts.extend(kept(&cluster, &stacks, clusters.as_ref()).await);
+            receipts.extend(held_up(&cluster, &objects, &sought).await);
             work.retain(|(deletion, _)| receipts.iter().all(|receipt| receipt.id != deletion.id));
             receipts.extend(applier.prune(work).await);
             receipts
@@ -583,10 +580,15 @@ impl Turning {
                 self.publish_policies(&self.target.live());
             }
         }
-        let units = engine.units().map(|unit| UnitStatus {
-            name: unit.name.to_string(),
-            phase: phase_name(&unit.phase).to_owned(),
-            message: unit.message.clone(),
+        let suspensions = self.target.suspensions();
+        let units = engine.units().map(|unit| {
+            let by_hand = suspensions.iter().find(|suspension| suspension.covers(unit.name.as_str()));
+            let by_hand = by_hand.filter(|_| unit.phase == UnitPhase::Suspended);
+            UnitStatus {
+                name: unit.name.to_string(),
+                phase: phase_name(&unit.phase).to_owned(),
+                message: by_hand.map_or_else(|| unit.message.clone(), Suspension::words),
+            }
         });
         let objects = self.turn.as_ref().map_or(ObjectCounts::default(), |turn| ObjectCounts {
             rendered: turn.manifests.manifests.len(),

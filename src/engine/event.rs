@@ -135,10 +135,14 @@ pub struct PlanView {
     pub revision: Option<Revision>,
     /// Units in any order.
     pub units: Vec<UnitView>,
-    /// Deletions that wait for the whole commit.
+    /// Deletions that wait for the whole commit, and for nothing else.
     pub deletions: Vec<ObjectId>,
     /// Deletions that wait for nothing.
     pub deletions_at_once: Vec<ObjectId>,
+    /// Deletions whose turn comes when others are gone.
+    pub deletions_waiting: Vec<ObjectId>,
+    /// Deletions under way: the cluster says when they are done.
+    pub deletions_going: Vec<ObjectId>,
     /// Why nothing may be pruned: something was not understood, so that its objects may only seem to be gone.
     pub hold_prune: Option<String>,
     /// Whether anything is blocked or was found wrong, so that the pass is no success even when nothing moves.

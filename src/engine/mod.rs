@@ -144,6 +144,8 @@ impl Engine {
             && self.troubles.is_empty()
             && self.plan.deletions.is_empty()
             && self.plan.deletions_at_once.is_empty()
+            && self.plan.deletions_waiting.is_empty()
+            && self.plan.deletions_going.is_empty()
             && self.units.values().all(|unit| unit.phase.is_settled_well())
     }
 
@@ -161,6 +163,7 @@ impl Engine {
             && !self.writing
             && self.troubles.is_empty()
             && self.plan.deletions.is_empty()
+            && self.plan.deletions_waiting.is_empty()
             && self.plan.units.iter().all(|view| view.held.is_empty() && view.writes.is_empty())
             && self.units.values().all(|unit| done(&unit.phase))
     }
@@ -171,6 +174,7 @@ impl Engine {
             && !self.is_converged()
             && !self.writing
             && !self.stale
+            && self.plan.deletions_going.is_empty()
             && !self.units.values().any(|unit| unit.phase.may_still_move())
     }
 
@@ -287,6 +291,7 @@ impl Engine {
 
     fn may_move(&self) -> bool {
         self.units.values().any(|unit| unit.phase.may_still_move())
+            || !self.plan.deletions_going.is_empty()
             || self
                 .troubles
                 .values()

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Backoff, Effect, Engine, Look, Mode, Now};
-use crate::finding::{Code, Finding};
+use crate::config::ApprovalAction;
+use crate::finding::{ApprovalRequest, Code, Finding};
 use crate::model::Revision;
 
 /// Where reading the source stands.
@@ -106,9 +107,10 @@ fn not_a_descendant(recorded: &Revision, revision: &Revision) -> Finding {
         recorded.short()
     );
     let help = format!(
-        "push on top of {}, or add to spec.approvals of the Reconciliation: {{action: revision, revision: {}}}",
+        "push on top of {}, or approve it: `moin approve revision {}`",
         recorded.short(),
         revision.short()
     );
-    Finding::error(Code::NotADescendant, message).help(help)
+    let request = ApprovalRequest::revision(ApprovalAction::Revision.word(), revision.short());
+    Finding::error(Code::NotADescendant, message).help(help).asks(request)
 }

@@ -49,7 +49,7 @@ catalog! {
         "Check the URL, the network and the credentials that the message names.";
     102 NotADescendant "The new commit does not descend from the applied one",
         "The branch was rewritten (a force-push), or the source points elsewhere. moin never goes back in history by itself, so nothing of the new commit is applied.",
-        "Push a commit on top of the applied one, or approve this revision in the cluster: add an entry with action `revision` to spec.approvals of the Reconciliation.";
+        "Push a commit on top of the applied one, or approve this revision in the cluster: `moin approve revision COMMIT`.";
     103 FileLeftOut "A file of the repository was left out",
         "Symbolic links, submodules and very large files are not read.",
         "Commit the content itself, or keep the file out of the folders that are rendered.";
@@ -184,7 +184,7 @@ catalog! {
         "Compare both, then allow adoption in moin.yaml (`adoption`), or by annotation in an allowed file.";
     704 ApprovalNeeded "A deletion needs an approval",
         "The object's kind is protected, or the commit deletes more than protection.maxDeletions.",
-        "Add an entry to spec.approvals in moin.yaml, or restore the object.";
+        "Give it with `moin approve` or an entry of spec.approvals in moin.yaml, or restore the object.";
     705 ForeignOwner "An object belongs to another repository",
         "Its owner label names another repository; moin leaves it alone.",
         "Remove it from one of the two repositories.";
@@ -206,6 +206,21 @@ catalog! {
     711 MoveInProgress "`clusterctl move` works in a namespace",
         "The Clusters of the namespace are paused by somebody other than the repository, or marked to be deleted by a move. A write now could bring back at the source what lives at the destination already, so none is sent.",
         "Wait for the move to end; if none runs, unpause the Clusters that the message names.";
+    720 StillInUse "An object is kept because another one needs it",
+        "The repository renders the object no more, but something that stays is in it or refers to it. Deleting it would delete that as well, or leave it hanging.",
+        "Remove what needs it from the repository as well, or restore the object.";
+    721 DeletionHeldUp "Something in a cluster would hold its deletion up",
+        "Load balancers and volumes that a workload cluster has made in the cloud keep its networks in use: the Cluster's deletion would hang, or leave them behind, paid for and without an owner. The deletion waits.",
+        "Delete what the message names in that cluster, or let it go all the same with `moin approve force-delete`.";
+    722 DeletionUnderWay "A deletion is under way",
+        "The object is marked as deleted, and its finalizers are not done. What must outlive it waits.",
+        "Nothing, while it moves; if it does not, look at what the controllers of its finalizers say.";
+    723 SuspendedByOperator "An operator has suspended it",
+        "What is suspended is neither written nor pruned, and drift in it stays.",
+        "Let it go on with `moin resume`.";
+    724 NotRevertible "A change cannot be taken back",
+        "The API server refuses the way back, or what was deleted cannot be restored by a manifest.",
+        "Keep the newer state of what the message names, or recreate the object with an approval.";
     801 ApplyRefused "The API server refused an object",
         "The request was answered with an error that trying again does not mend.",
         "Correct the object as the server's message says.";

@@ -5,10 +5,12 @@
 
 mod catalog;
 mod display;
+mod request;
 mod secret;
 
 pub use catalog::{Code, Page};
 pub use display::Rendered;
+pub use request::ApprovalRequest;
 pub use secret::conceal;
 
 use serde::Serialize;
@@ -62,6 +64,9 @@ pub struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The approval that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<ApprovalRequest>>,
 }
 
 impl Location {
@@ -126,6 +131,7 @@ impl Finding {
             related: None,
             message: message.into(),
             help: None,
+            approval: None,
         }
     }
 
@@ -154,6 +160,13 @@ impl Finding {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help = Some(help.into());
+        self
+    }
+
+    /// With the approval that it waits for.
+    #[must_use]
+    pub fn asks(mut self, approval: ApprovalRequest) -> Finding {
+        self.approval = Some(Box::new(approval));
         self
     }
 }

@@ -26,7 +26,7 @@ use serde_json::Value;
 pub use guard::{Homes, Provisioned, provisioned};
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
-pub use prune::{Deletion, Deletions, uses_stack};
+pub use prune::{Deletion, Deletions, Waiting, refers_to, uses_stack};
 pub use recognise::{Holds, Recognition, Sighting};
 pub use wave::Wave;
 
@@ -109,6 +109,8 @@ pub enum Action {
     Update(Cause),
     /// The object exists and becomes ours.
     Adopt,
+    /// The object is deleted, and created when it is gone, as somebody approved.
+    Recreate,
     /// Nothing to do.
     Unchanged,
     /// Its kind is brought by a CRD that is not established yet.
@@ -191,7 +193,9 @@ pub struct Plan {
 impl Plan {
     /// Whether carrying it out writes nothing.
     pub fn is_empty(&self) -> bool {
-        self.deletions.allowed.is_empty() && !self.steps.iter().any(|step| step.writes())
+        self.deletions.allowed.is_empty()
+            && self.deletions.waiting.is_empty()
+            && !self.steps.iter().any(|step| step.writes())
     }
 }
 
@@ -277,6 +281,11 @@ impl Planner {
         }
         steps.sort_by(|a, b| (a.wave, &a.manifest.id).cmp(&(b.wave, &b.manifest.id)));
         let mut deletions = prune::deletions(live, context);
+        let recreated = prune::recreations(steps.iter().map(|step| &**step), live, context);
+        for step in steps.iter_mut().filter(|step| recreated.iter().any(|(id, _)| id == step.id())) {
+            *step = Arc::new(Step { action: Action::Recreate, ..(**step).clone() });
+        }
+        deletions.allowed.extend(recreated.into_iter().filter_map(|(_, deletion)| deletion));
         guards.keep(&mut deletions);
         let findings = findings_of(&steps, &deletions);
         Plan { revision: context.revision.clone(), steps, deletions, findings }
@@ -337,7 +346,8 @@ fn same(a: Option<&Arc<Value>>, b: Option<&Arc<Value>>) -> bool {
 
 fn findings_of(steps: &[Arc<Step>], deletions: &Deletions) -> Vec<Finding> {
     let mut findings: Vec<Finding> = steps.iter().filter_map(|step| step::finding(step)).collect();
-    findings.extend(deletions.held.iter().map(|(_, finding)| finding.clone()));
+    let told = deletions.going.iter().chain(&deletions.held);
+    findings.extend(told.map(|(_, finding)| finding.clone()));
     findings
 }
 

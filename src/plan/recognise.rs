@@ -1,7 +1,7 @@
 //! Whether the cluster behind a kubeconfig is the one that is meant.
 
 use crate::config::{Approval, ApprovalAction, Rebuild};
-use crate::finding::{Code, Finding};
+use crate::finding::{ApprovalRequest, Code, Finding};
 use crate::model::{ClusterUid, Revision};
 
 /// What of moin a cluster holds.
@@ -83,7 +83,8 @@ impl Sighting<'_> {
                     self.seen
                 );
                 let help = format!("to fill it, approve: {{action: rebuild, cluster: {name}}}");
-                Some(Finding::warning(Code::PeerRebuilt, message).help(help))
+                let request = ApprovalRequest::cluster(ApprovalAction::Rebuild.word(), name);
+                Some(Finding::warning(Code::PeerRebuilt, message).help(help).asks(request))
             }
         }
     }

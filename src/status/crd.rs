@@ -17,9 +17,14 @@ pub fn reconciliation_crd() -> Value {
             "lastTransitionTime": {"type": "string", "format": "date-time"},
         },
     });
+    let request = json!({
+        "type": "object",
+        "properties": {"action": text, "object": text, "revision": text, "cluster": text},
+    });
     let finding = json!({
         "type": "object",
-        "properties": {"code": text, "severity": text, "object": text, "location": text, "message": text, "help": text},
+        "properties": {"code": text, "severity": text, "object": text, "location": text, "message": text, "help": text,
+            "approval": request},
     });
     let unit = json!({
         "type": "object",
@@ -30,6 +35,12 @@ pub fn reconciliation_crd() -> Value {
         "type": "object",
         "required": ["action"],
         "properties": {"action": text, "object": text, "revision": text, "cluster": text, "reason": text},
+    });
+    // `unit` is the name of a unit, or `*` for all that there is.
+    let suspension = json!({
+        "type": "object",
+        "required": ["unit"],
+        "properties": {"unit": text, "by": text, "since": text, "reason": text},
     });
     let status = json!({
         "type": "object",
@@ -51,6 +62,7 @@ pub fn reconciliation_crd() -> Value {
         "type": "object",
         "properties": {
             "approvals": {"type": "array", "items": approval, "x-kubernetes-list-type": "atomic"},
+            "suspensions": {"type": "array", "items": suspension, "x-kubernetes-list-type": "atomic"},
         },
     });
     let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path});

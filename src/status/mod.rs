@@ -8,11 +8,13 @@ mod crd;
 mod event;
 mod plan_report;
 mod reconciliation;
+mod suspension;
 
 pub use crd::reconciliation_crd;
 pub use event::{EventNote, events};
 pub use plan_report::{PlanReport, PlannedChange, PlannedObject, risk_words};
 pub use reconciliation::{last_told, name_of, reconciliation, recorded};
+pub use suspension::{ALL_UNITS, Suspension};
 
 use serde::{Deserialize, Serialize};
 

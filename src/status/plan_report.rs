@@ -27,7 +27,7 @@ pub struct PlanReport {
 pub struct PlannedObject {
     /// `Kind.group/namespace/name`.
     pub object: String,
-    /// `create`, `update`, `repair`, `adopt`, `await`, `blocked`, `delete`; `refused` by the review, `held` until its
+    /// `create`, `update`, `repair`, `adopt`, `recreate`, `await`, `blocked`, `delete`; `refused` by the review, `held` until its
     /// deletion is approved.
     pub action: &'static str,
     /// Where it is written: file and line, layers, rule.
@@ -62,14 +62,16 @@ impl PlanReport {
     pub fn of(plan: &Plan, findings: Vec<Finding>) -> PlanReport {
         let objects =
             plan.steps.iter().filter(|step| step.action != Action::Unchanged).map(|step| object(step));
-        let deletions = plan.deletions.allowed.iter().map(|deletion| PlannedObject {
+        let now = plan.deletions.allowed.iter().map(|deletion| (deletion, String::new()));
+        let later = plan.deletions.waiting.iter().map(|waiting| (&waiting.deletion, waiting.when()));
+        let deletions = now.chain(later).map(|(deletion, when)| PlannedObject {
             object: deletion.id.full(),
             action: "delete",
             origin: None,
             risk: risk_words(Risk::Deletes),
             exact: true,
             changes: Vec::new(),
-            reason: Some(deletion.reason.clone()),
+            reason: Some(deletion.reason.clone() + &when),
         });
         PlanReport {
             revision: plan.revision.to_string(),
@@ -101,6 +103,7 @@ fn object(step: &Step) -> PlannedObject {
             Action::Update(Cause::Commit) => "update",
             Action::Update(Cause::Drift(_)) => "repair",
             Action::Adopt => "adopt",
+            Action::Recreate => "recreate",
             Action::Unchanged => "unchanged",
             Action::AwaitKind => "await",
             Action::Blocked { .. } => "blocked",

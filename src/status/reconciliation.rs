@@ -124,6 +124,13 @@ fn finding_entry(finding: &Finding) -> Value {
     if let Some(help) = &finding.help {
         entry["help"] = cut(help).into();
     }
+    if let Some(approval) = &finding.approval {
+        entry["approval"] = json!(approval);
+        // As `moin approve` and `spec.approvals` take it.
+        if let Some(object) = &approval.object {
+            entry["approval"]["object"] = object.full().into();
+        }
+    }
     entry
 }
 

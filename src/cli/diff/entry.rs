@@ -62,7 +62,10 @@ impl Entry {
     pub fn all_of(plan: &Plan, live: &LiveState, context: &Context<'_>) -> Vec<Entry> {
         let steps = plan.steps.iter().filter(|step| step.action != Action::Unchanged);
         let steps = steps.map(|step| Entry::of_step(step, live, context));
-        let deletions = plan.deletions.allowed.iter().map(|deletion| Entry::of_deletion(deletion, live));
+        let now = plan.deletions.allowed.iter().map(|deletion| Entry::of_deletion(deletion, "", live));
+        let later = plan.deletions.waiting.iter();
+        let later = later.map(|waiting| Entry::of_deletion(&waiting.deletion, &waiting.when(), live));
+        let deletions = now.chain(later);
         let held = plan.deletions.held.iter().map(|(id, finding)| Entry::of_held(id, finding));
         steps.chain(deletions).chain(held).collect()
     }
@@ -102,6 +105,7 @@ impl Entry {
                 let names: Vec<&str> = actors.iter().map(|actor| actor.manager.as_str()).collect();
                 (Kind::Repair, Some(format!("changed in the cluster by {}", names.join(", "))))
             }
+            Action::Recreate => (Kind::Update, Some("deleted and created anew, as approved".to_owned())),
             Action::Update(Cause::Commit) | Action::Unchanged => (Kind::Update, None),
             Action::Adopt => (Kind::Adopt, None),
             Action::Blocked { finding, .. } => (Kind::Blocked, Some(finding.message.clone())),
@@ -120,11 +124,12 @@ impl Entry {
         }
     }
 
-    fn of_deletion(deletion: &Deletion, live: &LiveState) -> Entry {
+    /// `when` is said behind the reason.
+    fn of_deletion(deletion: &Deletion, when: &str, live: &LiveState) -> Entry {
         let body = live.objects.get(&deletion.id).map(|object| plan::mask_secret(&object.body, None));
         Entry {
             risk: Risk::Deletes,
-            reason: Some(deletion.reason.clone()),
+            reason: Some(format!("{}{when}", deletion.reason)),
             before: body.map(without_managed_fields),
             ..Entry::bare(deletion.id.clone(), Kind::Delete)
         }

@@ -83,13 +83,15 @@ impl<'a> Guards<'a> {
             }
         }
         let held = &mut deletions.held;
-        deletions.allowed.retain(|deletion| match refusal(&deletion.id) {
+        let mut may_go = |id: &ObjectId| match refusal(id) {
             None => true,
             Some(finding) => {
-                held.push((deletion.id.clone(), finding));
+                held.push((id.clone(), finding));
                 false
             }
-        });
+        };
+        deletions.allowed.retain(|deletion| may_go(&deletion.id));
+        deletions.waiting.retain(|waiting| may_go(&waiting.deletion.id));
     }
 
     fn second_cluster(&self, id: &ObjectId) -> Option<Finding> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::homes::endpoint_of;
 use super::{CLUSTER_API, is_cluster};
 use crate::config::ApprovalAction;
-use crate::finding::{Code, Finding};
+use crate::finding::{ApprovalRequest, Code, Finding};
 use crate::model::{LiveState, ObjectId};
 use crate::plan::Context;
 
@@ -105,5 +105,6 @@ pub(super) fn may_exist_already(id: &ObjectId, why: &str, context: &Context<'_>)
         "bring the object back with `clusterctl move` or from a backup; to build a second cluster, approve: \
          {{action: create, object: {id}}}"
     );
-    Some(Finding::warning(Code::MayExistAlready, why).about(id).help(help))
+    let request = ApprovalRequest::object(ApprovalAction::Create.word(), id);
+    Some(Finding::warning(Code::MayExistAlready, why).about(id).help(help).asks(request))
 }

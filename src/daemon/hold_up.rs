@@ -1,0 +1,280 @@
+//! What is asked right before something is deleted, because no plan can know it: whether somebody else's Cluster needs
+//! it, and what in a workload cluster would hold up the end of its Cluster, or be left behind in the cloud.
+//!
+//! What is held up is tried again after a while by itself: the load balancers of a workload cluster tell nobody here when
+//! they are gone.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::apply::{Outcome, Receipt};
+use crate::cluster::{Cluster, ClusterError, Leftover, ListOptions};
+use crate::config::ApprovalAction;
+use crate::finding::{ApprovalRequest, Code, Finding};
+use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, ServedKind};
+use crate::plan::{self, Deletion};
+
+/// When to look again whether a deletion is still held up.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Cluster API's label on what belongs to a Cluster.
+const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
+
+/// The two kinds that are looked for, where somebody serves them.
+pub(super) struct Sought {
+    clusters: Option<ServedKind>,
+    floating_ips: Option<ServedKind>,
+}
+
+impl Sought {
+    pub(super) fn of(live: &LiveState) -> Sought {
+        let kind = |group: &str, kind: &str| {
+            let kind = GroupKind { group: group.into(), kind: kind.into() };
+            live.kinds.get(&kind).and_then(|versions| versions.first()).cloned()
+        };
+        Sought {
+            clusters: kind("cluster.x-k8s.io", "Cluster"),
+            floating_ips: kind("openstack.k-orc.cloud", "FloatingIP"),
+        }
+    }
+}
+
+/// Receipts of those of these deletions that must wait; the objects are as they live.
+pub(super) async fn held_up(
+    cluster: &Cluster,
+    deletions: &[(Deletion, LiveObject)],
+    sought: &Sought,
+) -> Vec<Receipt> {
+    // Without the kind there is no Cluster that could need anything, or be deleted.
+    let Some(kind) = &sought.clusters else { return Vec::new() };
+    let mut neighbours: HashMap<String, Result<Vec<LiveObject>, ClusterError>> = HashMap::new();
+    let mut receipts = Vec::new();
+    for (deletion, object) in deletions {
+        let id = &deletion.id;
+        let finding = match (id.group(), id.kind()) {
+            ("cluster.x-k8s.io", "Cluster") if deletion.forced => None,
+            ("cluster.x-k8s.io", "Cluster") => left_behind(cluster, id, object, sought).await,
+            _ => {
+                let namespace = match id.kind() {
+                    "Namespace" if id.group().is_empty() => Some(id.name()),
+                    _ => id.namespace(),
+                };
+                let Some(namespace) = namespace else { continue };
+                if !neighbours.contains_key(namespace) {
+                    let options =
+                        ListOptions { namespace: Some(namespace.to_owned()), ..ListOptions::default() };
+                    neighbours.insert(namespace.to_owned(), cluster.list(kind, &options).await);
+                }
+                needed(id, object, &neighbours[namespace])
+            }
+        };
+        if let Some(finding) = finding {
+            let outcome = Outcome::Failed(finding.about(id), Some(AGAIN));
+            receipts.push(Receipt { id: id.clone(), desired: None, outcome });
+        }
+    }
+    receipts
+}
+
+/// Why an object must stay for the Clusters of its namespace, whoever made them: the watches know our own only.
+fn needed(
+    id: &ObjectId,
+    object: &LiveObject,
+    clusters: &Result<Vec<LiveObject>, ClusterError>,
+) -> Option<Finding> {
+    let found = match clusters {
+        Ok(found) => found,
+        Err(ClusterError::NotServed { .. }) => return None,
+        Err(error) => {
+            let message = format!("nobody can tell whether a Cluster needs it: {error}");
+            return Some(Finding::warning(Code::StillInUse, message));
+        }
+    };
+    let needs = |cluster: &&LiveObject| match (id.group(), id.kind()) {
+        ("", "Namespace") => true,
+        (_, "ClusterStack") => plan::uses_stack(&cluster.body, &object.body),
+        _ => ObjectId::of(&cluster.body).is_ok_and(|user| plan::refers_to(&user, &cluster.body, id)),
+    };
+    let users: Vec<&str> = found.iter().filter(needs).map(name).collect();
+    if users.is_empty() {
+        return None;
+    }
+    let message = format!("kept while the Cluster {} is there and needs it", users.join(", "));
+    Some(Finding::warning(Code::StillInUse, message).help("delete that Cluster first"))
+}
+
+/// What would hold up the end of a Cluster.
+async fn left_behind(
+    cluster: &Cluster,
+    id: &ObjectId,
+    object: &LiveObject,
+    sought: &Sought,
+) -> Option<Finding> {
+    let namespace = id.namespace().unwrap_or_default();
+    let mut found = match look_into(cluster, namespace, id.name(), &object.body).await {
+        Ok(found) => found,
+        Err(why) => {
+            let message =
+                format!("nobody can tell whether load balancers or volumes of it would stay behind: {why}");
+            return Some(waits_for_force(id, message, "bring the workload cluster back"));
+        }
+    };
+    if let Some(kind) = &sought.floating_ips {
+        let options = ListOptions {
+            namespace: Some(namespace.to_owned()),
+            labels: Some(format!("{CLUSTER_NAME}={}", id.name())),
+            ..ListOptions::default()
+        };
+        // Not every installation lets us look; it is one source of many.
+        let addresses = cluster.list(kind, &options).await.unwrap_or_default();
+        found.extend(addresses.iter().map(|address| Leftover {
+            what: format!("FloatingIP {namespace}/{}", name(address)),
+            remedy: format!(
+                "kubectl delete floatingip -n {namespace} {} (management cluster)",
+                name(address)
+            ),
+        }));
+    }
+    let (first, rest) = found.split_first()?;
+    let what: Vec<&str> = found.iter().map(|leftover| leftover.what.as_str()).collect();
+    let mut remedy = format!("in the workload cluster: {}", first.remedy);
+    for leftover in rest {
+        remedy += &format!("; {}", leftover.remedy);
+    }
+    Some(waits_for_force(id, format!("it would hang or leave behind: {}", what.join(", ")), &remedy))
+}
+
+fn waits_for_force(id: &ObjectId, message: String, remedy: &str) -> Finding {
+    let request = ApprovalRequest::object(ApprovalAction::ForceDelete.word(), id);
+    let help = format!("{remedy}; or let it go all the same: `{request}`");
+    Finding::warning(Code::DeletionHeldUp, message).help(help).asks(request)
+}
+
+async fn look_into(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    body: &Value,
+) -> Result<Vec<Leftover>, String> {
+    // One that never had a control plane has made nothing.
+    if !was_up(body) {
+        return Ok(Vec::new());
+    }
+    let workload = cluster.workload(namespace, name).await.map_err(|error| error.to_string())?;
+    let workload = workload.ok_or_else(|| format!("there is no Secret {namespace}/{name}-kubeconfig"))?;
+    workload.leftovers().await.map_err(|error| format!("the workload cluster does not tell: {error}"))
+}
+
+/// Whether the control plane of a Cluster was ever up, in the words of either API version.
+fn was_up(body: &Value) -> bool {
+    let status = &body["status"];
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let initialized = |kind: &Value| kind == "ControlPlaneInitialized";
+    status["initialization"]["controlPlaneInitialized"] == true
+        || status["controlPlaneReady"] == true
+        || conditions.into_iter().any(|it| initialized(&it["type"]) && it["status"] == "True")
+}
+
+fn name(object: &LiveObject) -> &str {
+    object.body["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gvk;
+    use base64::Engine as _;
+    use serde_json::json;
+
+    fn served() -> Sought {
+        let clusters = ServedKind {
+            gvk: Gvk::new("cluster.x-k8s.io/v1beta1", "Cluster"),
+            plural: "clusters".into(),
+            namespaced: true,
+        };
+        Sought { clusters: Some(clusters), floating_ips: None }
+    }
+
+    fn deletion(id: &str, body: Value) -> (Deletion, LiveObject) {
+        let id: ObjectId = id.parse().unwrap();
+        let gvk = Gvk::new("v1", id.kind());
+        let reason = String::new();
+        (Deletion { id, gvk, uid: "1".into(), reason, at_once: false, forced: false, tenant: None }, LiveObject::new(body))
+    }
+
+    fn message(receipt: &Receipt) -> (String, &Finding) {
+        let Outcome::Failed(finding, Some(_)) = &receipt.outcome else { panic!("{receipt:?}") };
+        (receipt.id.to_string(), finding)
+    }
+
+    /// An API server that answers each path with one body.
+    fn server(answers: Vec<(&'static str, Value)>) -> Cluster {
+        let router = axum::Router::new().fallback(move |uri: http::Uri| {
+            let answer = answers.iter().find(|(path, _)| uri.path() == *path).map(|(_, body)| body.clone());
+            async move {
+                let missing =
+                    json!({"kind": "Status", "code": 404, "reason": "NotFound", "details": {"name": "x"}});
+                match answer {
+                    Some(body) => (http::StatusCode::OK, axum::Json(body)),
+                    None => (http::StatusCode::NOT_FOUND, axum::Json(missing)),
+                }
+            }
+        });
+        Cluster::from_client(kube::Client::new(router, "default"))
+    }
+
+    #[tokio::test]
+    async fn what_somebody_elses_cluster_needs_is_kept() {
+        let clusters = json!({"kind": "ClusterList", "metadata": {}, "items": [
+            {"metadata": {"name": "web", "namespace": "a"}, "spec": {"identityRef": {"name": "cloud"},
+                "topology": {"class": "openstack-scs-1-31-v2"}}}]});
+        let cluster = server(vec![("/apis/cluster.x-k8s.io/v1beta1/namespaces/a/clusters", clusters)]);
+        let stack = |version: &str| {
+            deletion(
+                &format!("ClusterStack.clusterstack.x-k8s.io/a/{version}"),
+                json!({"spec": {"provider": "openstack", "name": "scs", "kubernetesVersion": version}}),
+            )
+        };
+        let deletions = [
+            stack("1.30"),
+            stack("1.31"),
+            deletion("Namespace/a", json!({})),
+            deletion("Secret/a/cloud", json!({})),
+            deletion("Secret/a/other", json!({})),
+        ];
+        let receipts = held_up(&cluster, &deletions, &served()).await;
+        let held: Vec<String> = receipts.iter().map(|receipt| message(receipt).0).collect();
+        assert_eq!(held, ["ClusterStack/a/1.31", "Namespace/a", "Secret/a/cloud"]);
+        let nobody = Sought { clusters: None, floating_ips: None };
+        assert!(held_up(&cluster, &deletions, &nobody).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_cannot_be_looked_into_waits_for_force() {
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+            clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+            contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {token: t}}]\n";
+        let value = base64::engine::general_purpose::STANDARD.encode(kubeconfig);
+        let secret =
+            json!({"kind": "Secret", "metadata": {"name": "web-kubeconfig"}, "data": {"value": value}});
+        let cluster = server(vec![("/api/v1/namespaces/a/secrets/web-kubeconfig", secret)]);
+        let up = json!({"status": {"initialization": {"controlPlaneInitialized": true}}});
+        let (web, db) = ("Cluster.cluster.x-k8s.io/a/web", "Cluster.cluster.x-k8s.io/a/db");
+        let mut forced = deletion(web, up.clone());
+        forced.0.forced = true;
+        let deletions = [
+            deletion(web, up.clone()),
+            deletion(db, up),
+            deletion("Cluster.cluster.x-k8s.io/a/never-up", json!({})),
+            forced,
+        ];
+        let receipts = held_up(&cluster, &deletions, &served()).await;
+        assert_eq!(receipts.len(), 2);
+        let (id, finding) = message(&receipts[0]);
+        assert_eq!((id.as_str(), finding.code), ("Cluster/a/web", Code::DeletionHeldUp));
+        assert!(finding.message.contains("does not tell"), "{finding:?}");
+        assert!(finding.help.as_ref().unwrap().contains("moin approve force-delete Cluster/a/web"));
+        assert!(message(&receipts[1]).1.message.contains("no Secret a/db-kubeconfig"));
+    }
+}
