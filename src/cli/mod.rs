@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line is what prints")]
 
+mod adopt;
 mod approve;
 mod args;
 pub mod cases;
@@ -19,11 +20,13 @@ mod output;
 mod plane;
 mod reconciliation;
 mod render;
+mod rollback;
 mod run;
 mod status;
 mod suspend;
 mod tenant;
 mod test;
+mod uninstall;
 
 use std::process::ExitCode;
 
@@ -71,6 +74,9 @@ enum Command {
     Approve(approve::ApproveArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Rollback(rollback::RollbackArgs),
+    Adopt(adopt::AdoptArgs),
+    Uninstall(uninstall::UninstallArgs),
     Explain(explain::ExplainArgs),
     Tenant(tenant::TenantArgs),
     Install(install::InstallArgs),
@@ -101,6 +107,9 @@ pub fn main() -> ExitCode {
         Command::Approve(args) => approve::run(args),
         Command::Suspend(args) => suspend::suspend(&args),
         Command::Resume(args) => suspend::resume(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::Adopt(args) => adopt::run(&args),
+        Command::Uninstall(args) => uninstall::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Tenant(args) => tenant::run(args),
         Command::Install(args) => install::run(args),

@@ -8,6 +8,7 @@ use super::{Cluster, ClusterError};
 use crate::model::{FIELD_MANAGER, LiveObject, ObjectId, ServedKind};
 
 const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
 /// The API server reads it as YAML, of which JSON is a part.
 const APPLY: &str = "application/apply-patch+yaml";
 /// Objects per page of a list.
@@ -233,6 +234,24 @@ impl Cluster {
     /// Posts what is asked and not stored, such as a review.
     pub(super) async fn post(&self, url: Url, body: &Value) -> Result<Value, ClusterError> {
         self.send(Method::POST, url, JSON, Some((JSON, body))).await
+    }
+
+    /// Changes parts of an object, its managed fields among them, by a merge patch (RFC 7386).
+    ///
+    /// # Errors
+    /// [`ClusterError::Stale`] when the preconditions do not hold, and the rest.
+    pub async fn merge_patch(
+        &self,
+        manager: &str,
+        kind: &ServedKind,
+        id: &ObjectId,
+        patch: &Value,
+        preconditions: &Preconditions,
+    ) -> Result<LiveObject, ClusterError> {
+        let url = Url::of_object(kind, id).query("fieldManager", manager);
+        let mut patch = patch.clone();
+        preconditions.write_into(&mut patch);
+        self.send(Method::PATCH, url, JSON, Some((MERGE, &patch))).await.map(LiveObject::new)
     }
 
     /// Replaces an object as a whole.

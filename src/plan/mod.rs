@@ -16,6 +16,7 @@ mod prune;
 mod recognise;
 mod step;
 mod wave;
+mod way_back;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use offline::{live_state_of, served_kinds};
 pub use prune::{Deletion, Deletions, Waiting, refers_to, uses_stack};
 pub use recognise::{Holds, Recognition, Sighting};
 pub use wave::Wave;
+pub use way_back::no_way_back;
 
 use crate::config::{Adoption, Approval, Impersonation, Protection, Repository};
 use crate::finding::Finding;

@@ -14,6 +14,7 @@ mod transport;
 mod tree;
 mod url;
 mod watch;
+mod working_copy;
 
 #[cfg(test)]
 mod testing;
@@ -30,6 +31,7 @@ pub use shared::SharedSource;
 pub use transport::Access;
 pub use url::{RemoteUrl, Scheme, redact};
 pub use watch::FolderWatch;
+pub use working_copy::{CommitError, WorkingCopy};
 
 use crate::finding::Finding;
 use crate::model::{Revision, Snapshot};

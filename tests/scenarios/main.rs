@@ -6,6 +6,7 @@
 mod support;
 
 mod input;
+mod moving;
 mod operate;
 mod ownership;
 mod peers;

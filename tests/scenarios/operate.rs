@@ -16,25 +16,31 @@ const CLUSTER: Kind = ("cluster.x-k8s.io/v1beta1", "Cluster", "clusters");
 const HELD: &str = "cluster.cluster.x-k8s.io";
 
 /// Moin's binary against the plane of a scenario.
-struct Operator {
+pub(super) struct Operator {
     moin: Moin,
     kubeconfig: String,
     _serving: Serving,
 }
 
 impl Operator {
-    async fn of(scenario: &Scenario) -> Operator {
+    pub(super) async fn of(scenario: &Scenario) -> Operator {
         let (serving, kubeconfig) = scenario.serve().await;
         Operator { moin: Moin::new(), kubeconfig, _serving: serving }
     }
 
-    async fn says(&self, args: &[&str]) -> Finished {
+    /// With the cluster named.
+    pub(super) async fn says(&self, args: &[&str]) -> Finished {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         args.extend(["--kubeconfig".to_owned(), self.kubeconfig.clone()]);
         tokio::task::block_in_place(|| self.moin.run(&args))
     }
 
-    async fn succeeds(&self, args: &[&str]) -> String {
+    /// As it is, for commands that need no cluster.
+    pub(super) async fn runs(&self, args: &[&str]) -> Finished {
+        tokio::task::block_in_place(|| self.moin.run(args))
+    }
+
+    pub(super) async fn succeeds(&self, args: &[&str]) -> String {
         let finished = self.says(args).await;
         assert_eq!(finished.code, Some(0), "{args:?}: {}", finished.said());
         finished.stdout

@@ -92,6 +92,13 @@ impl TestRepository {
         id.to_string()
     }
 
+    /// Says who commits, for whoever commits here with git itself.
+    pub fn identify(&self) {
+        let mut config = self.git.config().expect("a configuration");
+        config.set_str("user.name", "Test").expect("a name");
+        config.set_str("user.email", "test@example.org").expect("an address");
+    }
+
     /// Rewrites history: `main` and the working tree go back to a commit, as a force-push would.
     pub fn reset(&self, commit: &str) {
         let object = self.git.revparse_single(commit).expect("a commit of ours");

@@ -1,0 +1,313 @@
+//! `moin uninstall`: moin goes, everything that it applied stays.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::args::{ClusterArgs, SettingsArgs};
+use super::{BoxError, Outcome, output};
+use crate::cluster::{Cluster, ClusterError, DeleteOptions, Kinds, ListOptions, Preconditions, Propagation};
+use crate::model::{
+    API_GROUP, FIELD_MANAGER, GENERATED_BY, GroupKind, LiveObject, OWNER_LABEL, ObjectId, SYSTEM_NAMESPACE,
+    ServedKind,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  moin uninstall                         what would go, and what stays
+  moin uninstall --yes                   the daemon, its rights, lease, fence and definition go
+  moin uninstall --marks --yes           and moin's label and field ownership on what it applied";
+
+/// The label on what `moin install` prints.
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// The field manager of what this command changes.
+const MANAGER: &str = "moin-uninstall";
+/// How long a daemon may take to give its lease back.
+const PATIENCE: u32 = 30;
+/// How often a write is tried again that another one overtook.
+const TRIES: u32 = 5;
+
+/// What belongs to moin itself, in the order in which it goes: first who writes, then what guards the writing, then
+/// what is only records and rights. Group, kind, and whether it lives in moin's namespace.
+const OWN: [(&str, &str, bool); 14] = [
+    ("apps", "Deployment", true),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", false),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", false),
+    ("networking.k8s.io", "NetworkPolicy", true),
+    ("policy", "PodDisruptionBudget", true),
+    ("", "Service", true),
+    (API_GROUP, "Reconciliation", true),
+    ("apiextensions.k8s.io", "CustomResourceDefinition", false),
+    ("coordination.k8s.io", "Lease", true),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", false),
+    ("rbac.authorization.k8s.io", "RoleBinding", true),
+    ("rbac.authorization.k8s.io", "ClusterRole", false),
+    ("rbac.authorization.k8s.io", "Role", true),
+    ("", "ServiceAccount", true),
+];
+
+/// Remove moin from a cluster and leave everything running that it applied.
+///
+/// Nothing that carries an owner label is ever deleted, even if it is the daemon's own Deployment out of a repository. The list
+/// is shown first; --yes does it. Ends with 0 when nothing of moin is left, with 1 when something is.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct UninstallArgs {
+    /// Do it.
+    #[arg(long)]
+    yes: bool,
+    /// Take moin's label, annotations and field ownership off the objects that it applied; they stay.
+    #[arg(long)]
+    marks: bool,
+    /// Although an instance outside of this cluster holds the lease.
+    #[arg(long)]
+    anyway: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// An object and how its kind is served.
+type Found = (ServedKind, ObjectId, LiveObject);
+
+/// Run the command.
+pub fn run(args: &UninstallArgs) -> Outcome {
+    let settings = args.settings.resolve(args.cluster.flags())?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let cluster = args.cluster.connect(&settings).await?;
+        let kinds = cluster.discover().await?;
+        let (own, desired) = own_objects(&cluster, &kinds).await?;
+        let marked = if args.marks { marked_objects(&cluster, &kinds).await? } else { Vec::new() };
+        output::result(&list(&own, &desired, &marked))?;
+        if own.is_empty() && marked.is_empty() {
+            return Ok(u8::from(!desired.is_empty()));
+        }
+        if !args.yes {
+            output::result("nothing was changed; --yes does it\n")?;
+            return Ok(1);
+        }
+        let holder = holder(&own);
+        let runs_here = own.iter().any(|(_, id, _)| id.kind() == "Deployment");
+        if let Some(holder) = holder.filter(|_| !runs_here && !args.anyway) {
+            return Err(format!(
+                "{holder} holds the lease and is no Deployment of this cluster: stop it first, for it would make all of this \
+                 anew (or say --anyway)"
+            )
+            .into());
+        }
+        for (kind, id, object) in &own {
+            delete(&cluster, kind, id, object).await?;
+            if id.kind() == "Deployment" {
+                until_stopped(&cluster, &own).await?;
+            }
+        }
+        for (kind, id, object) in &marked {
+            unmark(&cluster, kind, id, object).await?;
+        }
+        output::result(&format!(
+            "moin is gone; what it applied stays. The namespace {SYSTEM_NAMESPACE} stays too, with what you put there (credentials): \
+             `kubectl delete namespace {SYSTEM_NAMESPACE}`\n"
+        ))?;
+        Ok(u8::from(!desired.is_empty()))
+    })
+}
+
+fn list(own: &[Found], desired: &[ObjectId], marked: &[Found]) -> String {
+    let mut out = String::new();
+    for (_, id, _) in own {
+        out += &format!("delete {id}\n");
+    }
+    for id in desired {
+        out += &format!("keep {id}: a repository wants it; take it out there first\n");
+    }
+    for (_, id, _) in marked {
+        out += &format!("take the marks off {id}\n");
+    }
+    if out.is_empty() {
+        out += "nothing of moin is here\n";
+    }
+    out
+}
+
+fn served<'a>(kinds: &'a Kinds, group: &str, kind: &str) -> Option<&'a ServedKind> {
+    kinds.get(&GroupKind { group: group.into(), kind: kind.into() })?.first()
+}
+
+/// What belongs to moin itself, and what of that a repository wants.
+async fn own_objects(cluster: &Cluster, kinds: &Kinds) -> Result<(Vec<Found>, Vec<ObjectId>), BoxError> {
+    let (mut own, mut desired) = (Vec::new(), Vec::new());
+    for (group, kind, in_namespace) in OWN {
+        let Some(served) = served(kinds, group, kind) else { continue };
+        let namespace = in_namespace.then(|| SYSTEM_NAMESPACE.to_owned());
+        let options = ListOptions { namespace, ..ListOptions::default() };
+        for object in cluster.list(served, &options).await? {
+            let id = ObjectId::of(&object.body)?;
+            if !is_own(&id, &object) {
+                continue;
+            }
+            match object.label(OWNER_LABEL) {
+                Some(_) => desired.push(id),
+                None => own.push((served.clone(), id, object)),
+            }
+        }
+    }
+    Ok((own, desired))
+}
+
+/// Whether an object of one of these kinds is moin's: by what only moin is called, or by the label of `moin install`.
+fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
+    let name = id.name();
+    let installed = || name == "moin" || object.label(NAME_LABEL) == Some("moin");
+    match id.kind() {
+        "Reconciliation" => true,
+        "CustomResourceDefinition" => object.body["spec"]["group"] == API_GROUP,
+        "Lease" => name.starts_with("moin-"),
+        "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
+            name == API_GROUP || name.ends_with(&format!(".{API_GROUP}"))
+        }
+        "ClusterRoleBinding" | "RoleBinding" => installed() || binds_account(object),
+        _ => installed(),
+    }
+}
+
+/// Whether a binding is for moin's account and nobody else.
+fn binds_account(binding: &LiveObject) -> bool {
+    let account = json!({"kind": "ServiceAccount", "name": "moin", "namespace": SYSTEM_NAMESPACE});
+    let same =
+        |subject: &Value| ["kind", "name", "namespace"].iter().all(|key| subject[*key] == account[*key]);
+    let subjects = binding.body["subjects"].as_array();
+    subjects.is_some_and(|subjects| !subjects.is_empty() && subjects.iter().all(same))
+}
+
+/// Everything that carries an owner label.
+async fn marked_objects(cluster: &Cluster, kinds: &Kinds) -> Result<Vec<Found>, BoxError> {
+    let options = ListOptions { labels: Some(OWNER_LABEL.to_owned()), ..ListOptions::default() };
+    let mut found = Vec::new();
+    for kind in kinds.values().filter_map(|versions| versions.first()) {
+        match cluster.list(kind, &options).await {
+            Ok(objects) => {
+                for object in objects {
+                    found.push((kind.clone(), ObjectId::of(&object.body)?, object));
+                }
+            }
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            // Kinds that cannot be listed (reviews) hold nothing.
+            Err(ClusterError::Refused { status: 403, message, .. }) => {
+                output::result(&format!("not looked at: {message}\n"))?;
+            }
+            Err(_) => {}
+        }
+    }
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    Ok(found)
+}
+
+fn holder(own: &[Found]) -> Option<String> {
+    let leases = own.iter().filter(|(_, id, _)| id.kind() == "Lease");
+    let holders = leases.filter_map(|(.., lease)| lease.body["spec"]["holderIdentity"].as_str());
+    holders.filter(|holder| !holder.is_empty()).map(str::to_owned).next()
+}
+
+async fn delete(
+    cluster: &Cluster,
+    kind: &ServedKind,
+    id: &ObjectId,
+    object: &LiveObject,
+) -> Result<(), BoxError> {
+    let options = DeleteOptions {
+        // A Deployment is gone when its pods are.
+        propagation: match id.kind() {
+            "Deployment" => Propagation::Foreground,
+            _ => Propagation::Background,
+        },
+        preconditions: Preconditions::uid_of(object),
+        ..DeleteOptions::default()
+    };
+    match cluster.delete(kind, id, &options).await {
+        // A Reconciliation goes with its definition.
+        Ok(_) | Err(ClusterError::NotFound { .. } | ClusterError::NotServed { .. }) => {
+            Ok(output::result(&format!("deleted {id}\n"))?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until the daemon has given its leases back.
+async fn until_stopped(cluster: &Cluster, own: &[Found]) -> Result<(), BoxError> {
+    let leases: Vec<&Found> = own.iter().filter(|(_, id, _)| id.kind() == "Lease").collect();
+    for _ in 0..PATIENCE {
+        let mut held = false;
+        for (kind, id, _) in &leases {
+            let lease = cluster.get(kind, id).await?;
+            held |= lease.is_some_and(|lease| {
+                lease.body["spec"]["holderIdentity"].as_str().is_some_and(|it| !it.is_empty())
+            });
+        }
+        if !held {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(output::result("the lease was not given back in time; its holder is taken for gone\n")?)
+}
+
+/// Takes label, annotation and field ownership off an object, which stays as it is.
+async fn unmark(
+    cluster: &Cluster,
+    kind: &ServedKind,
+    id: &ObjectId,
+    object: &LiveObject,
+) -> Result<(), BoxError> {
+    let mut object = object.clone();
+    let mut tries = TRIES;
+    loop {
+        let entries = object.body["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let mut kept: Vec<Value> =
+            entries.into_iter().filter(|entry| entry["manager"] != FIELD_MANAGER).collect();
+        if kept.is_empty() {
+            // The API server takes an empty list for none given, and a single empty entry for no entries.
+            kept.push(json!({}));
+        }
+        let patch = json!({"metadata": {"managedFields": kept, "labels": {OWNER_LABEL: null},
+            "annotations": {GENERATED_BY: null}}});
+        match cluster.merge_patch(MANAGER, kind, id, &patch, &Preconditions::of(&object)).await {
+            Err(ClusterError::NotFound { .. }) => return Ok(()),
+            Err(ClusterError::Stale { .. }) if tries > 0 => match cluster.get(kind, id).await? {
+                Some(newer) => (object, tries) = (newer, tries - 1),
+                None => return Ok(()),
+            },
+            answer => {
+                answer?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(id: &str, body: Value) -> bool {
+        is_own(&id.parse().unwrap(), &LiveObject::new(body))
+    }
+
+    #[test]
+    fn only_what_is_moins_is_taken_for_moins() {
+        let moins = json!({"kind": "ServiceAccount", "name": "moin", "namespace": "moin-system"});
+        let other = json!({"kind": "User", "name": "jane"});
+        let binding = "ClusterRoleBinding.rbac.authorization.k8s.io/admin-for-it";
+        assert!(own(binding, json!({"subjects": [moins]})));
+        assert!(!own(binding, json!({"subjects": [moins, other]})) && !own(binding, json!({})));
+        assert!(own("Lease.coordination.k8s.io/moin-system/moin-a", json!({})));
+        assert!(!own("Lease.coordination.k8s.io/moin-system/other", json!({})));
+        let fence = "ValidatingAdmissionPolicy.admissionregistration.k8s.io";
+        assert!(own(&format!("{fence}/one-writer.moin.scs.community"), json!({})));
+        assert!(!own(&format!("{fence}/somebodys"), json!({})));
+        assert!(own("ClusterRole.rbac.authorization.k8s.io/moin", json!({})));
+        let labelled = json!({"metadata": {"labels": {NAME_LABEL: "moin"}}});
+        assert!(own("ClusterRole.rbac.authorization.k8s.io/moin-writes", labelled));
+    }
+}
