@@ -245,10 +245,10 @@ async fn object_of(action: ApprovalAction, subject: &str, operated: &Operated) -
             return Err(format!("{subject}: write it as {form}").into());
         }
         let id = ObjectId::new(&kind.group, &kind.kind, meant.namespace(), meant.name());
-        if operated.cluster.get(served, &id).await?.is_some() {
-            if let Some(other) = found.replace(id) {
-                return Err(format!("{subject} may be {other} of several groups; write Kind.group").into());
-            }
+        if operated.cluster.get(served, &id).await?.is_some()
+            && let Some(other) = found.replace(id)
+        {
+            return Err(format!("{subject} may be {other} of several groups; write Kind.group").into());
         }
     }
     match found {

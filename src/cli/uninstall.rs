@@ -21,6 +21,10 @@ Examples:
 
 /// The label on what `moin install` prints.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// The name of the webhook configurations.
+const WEBHOOK: &str = "moin-policies";
+/// The Secret with the webhook's certificate.
+const CERTIFICATE: &str = "moin-webhook";
 /// The field manager of what this command changes.
 const MANAGER: &str = "moin-uninstall";
 /// How long a daemon may take to give its lease back.
@@ -30,8 +34,11 @@ const TRIES: u32 = 5;
 
 /// What belongs to moin itself, in the order in which it goes: first who writes, then what guards the writing, then
 /// what is only records and rights. Group, kind, and whether it lives in moin's namespace.
-const OWN: [(&str, &str, bool); 14] = [
+const OWN: [(&str, &str, bool); 18] = [
     ("apps", "Deployment", true),
+    // With nobody to answer it, a webhook that may not fail would refuse everything that anybody writes.
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", false),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", false),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", false),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", false),
     ("networking.k8s.io", "NetworkPolicy", true),
@@ -45,6 +52,8 @@ const OWN: [(&str, &str, bool); 14] = [
     ("rbac.authorization.k8s.io", "ClusterRole", false),
     ("rbac.authorization.k8s.io", "Role", true),
     ("", "ServiceAccount", true),
+    ("", "Secret", true),
+    ("", "ConfigMap", true),
 ];
 
 /// Remove moin from a cluster and leave everything running that it applied.
@@ -167,6 +176,10 @@ fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
         "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
             name == API_GROUP || name.ends_with(&format!(".{API_GROUP}"))
         }
+        "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => name == WEBHOOK,
+        // Credentials are yours; the webhook's certificate, and what is remembered of a peer, are moin's.
+        "Secret" => name == CERTIFICATE,
+        "ConfigMap" => object.body["data"]["peer.json"].is_string() && name.contains("-peer-"),
         "ClusterRoleBinding" | "RoleBinding" => installed() || binds_account(object),
         _ => installed(),
     }
@@ -307,6 +320,14 @@ mod tests {
         assert!(own(&format!("{fence}/one-writer.moin.scs.community"), json!({})));
         assert!(!own(&format!("{fence}/somebodys"), json!({})));
         assert!(own("ClusterRole.rbac.authorization.k8s.io/moin", json!({})));
+        for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
+            assert!(own(&format!("{kind}.admissionregistration.k8s.io/moin-policies"), json!({})));
+            assert!(!own(&format!("{kind}.admissionregistration.k8s.io/moin"), json!({})));
+        }
+        assert!(own("Secret/moin-system/moin-webhook", json!({})));
+        assert!(!own("Secret/moin-system/repository", json!({"metadata": {"labels": {NAME_LABEL: "moin"}}})));
+        assert!(own("ConfigMap/moin-system/moin-peer-mgmt2", json!({"data": {"peer.json": "{}"}})));
+        assert!(!own("ConfigMap/moin-system/kube-root-ca.crt", json!({"data": {"ca.crt": ""}})));
         let labelled = json!({"metadata": {"labels": {NAME_LABEL: "moin"}}});
         assert!(own("ClusterRole.rbac.authorization.k8s.io/moin-writes", labelled));
     }

@@ -84,8 +84,7 @@ impl Takeover {
                 continue;
             }
             let (mut object, mut tries) = (object.clone(), TRIES);
-            loop {
-                let Some(fields) = flux::handed_over(&object.body, FIELD_MANAGER) else { break };
+            while let Some(fields) = flux::handed_over(&object.body, FIELD_MANAGER) {
                 let patch = json!({"metadata": {"managedFields": fields}});
                 let preconditions = Preconditions::of(&object);
                 match self.cluster.merge_patch(MANAGER, kind, &id, &patch, &preconditions).await {
