@@ -193,8 +193,15 @@ mod tests {
         let id = ObjectId::new("", "ConfigMap", Some("a"), "x");
         let gvk = Gvk::new("v1", "ConfigMap");
         let kind = ServedKind { gvk: gvk.clone(), plural: "configmaps".into(), namespaced: true };
-        let deletion =
-            Deletion { id, gvk, uid: "1".into(), reason: String::new(), at_once: false, forced: false, tenant: None };
+        let deletion = Deletion {
+            id,
+            gvk,
+            uid: "1".into(),
+            reason: String::new(),
+            at_once: false,
+            forced: false,
+            tenant: None,
+        };
         let receipts = applier.prune(vec![(deletion, kind)]).await;
         assert!(
             matches!(&receipts[0].outcome, Outcome::Failed(finding, None) if finding.code == Code::LeaseHeld)

@@ -200,7 +200,10 @@ mod tests {
         let id: ObjectId = id.parse().unwrap();
         let gvk = Gvk::new("v1", id.kind());
         let reason = String::new();
-        (Deletion { id, gvk, uid: "1".into(), reason, at_once: false, forced: false, tenant: None }, LiveObject::new(body))
+        (
+            Deletion { id, gvk, uid: "1".into(), reason, at_once: false, forced: false, tenant: None },
+            LiveObject::new(body),
+        )
     }
 
     fn message(receipt: &Receipt) -> (String, &Finding) {
