@@ -16,7 +16,6 @@ mod generate;
 mod images;
 mod index;
 mod kinds;
-mod known;
 mod lookup;
 mod matching;
 mod mutate;
@@ -33,7 +32,6 @@ mod validate;
 mod variables;
 
 pub use crate::expr::Outside;
-pub use known::Known;
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
 pub use set::{Generated, NotGenerated, PolicySet, RuleOutcome, TargetOutcome};

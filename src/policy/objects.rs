@@ -1,22 +1,25 @@
 //! Objects and answers that are known without asking anybody: of a repository, of a suite.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use crate::expr::image::Image;
 use crate::expr::{Outside, wildcard};
 
 use super::matching::resource_name;
 
-/// Answers from objects that are at hand, as the API server would, and from given answers of services.
-#[derive(Debug, Default)]
+/// Answers from objects that are at hand, as the API server would, and from given answers of services and registries.
+#[derive(Debug, Clone, Default)]
 pub struct Objects<'a> {
-    objects: Vec<&'a Value>,
+    objects: Vec<Cow<'a, Value>>,
     /// Places in `objects` by the name of the resource.
     by_resource: HashMap<String, Vec<usize>>,
-    /// Answers of services, by method (empty for any) and URL or path.
-    answers: Vec<(String, String, Result<Value, String>)>,
+    /// What services answer, by method (empty for any) and URL or path: `statusCode` and `body`.
+    responses: HashMap<(String, String), Value>,
     globals: HashMap<String, Value>,
+    images: HashMap<String, Value>,
 }
 
 impl<'a> Objects<'a> {
@@ -26,25 +29,93 @@ impl<'a> Objects<'a> {
         for object in objects {
             let resource = resource_name(object["kind"].as_str().unwrap_or_default());
             known.by_resource.entry(resource).or_default().push(known.objects.len());
-            known.objects.push(object);
+            known.objects.push(Cow::Borrowed(object));
         }
         known
     }
 
-    /// What a service, or the API server, answers.
-    pub fn answer(&mut self, method: &str, url: &str, answer: Result<Value, String>) {
-        self.answers.push((method.to_owned(), url.to_owned(), answer));
+    /// Adds an object; one of the same kind, namespace and name takes the place of what was there.
+    pub fn add(&mut self, object: Value) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = |object: &Value| {
+            let metadata = &object["metadata"];
+            [&object["apiVersion"], &metadata["namespace"], &metadata["name"]].map(text)
+        };
+        let resource = resource_name(object["kind"].as_str().unwrap_or_default());
+        let places = self.by_resource.entry(resource).or_default();
+        let wanted = key(&object);
+        match places.iter().find(|at| key(&self.objects[**at]) == wanted) {
+            Some(at) => self.objects[*at] = Cow::Owned(object),
+            None => {
+                places.push(self.objects.len());
+                self.objects.push(Cow::Owned(object));
+            }
+        }
     }
 
-    /// The data of a GlobalContextEntry.
+    /// Whether nothing is known at all.
+    pub fn is_empty(&self) -> bool {
+        let Objects { objects, by_resource: _, responses, globals, images } = self;
+        objects.is_empty() && responses.is_empty() && globals.is_empty() && images.is_empty()
+    }
+
+    /// Adds what a service, or the API server, answers: `statusCode` and `body`. Without a method to every one.
+    pub fn add_response(&mut self, method: &str, url: &str, response: Value) {
+        self.responses.insert((method.to_uppercase(), url.to_owned()), response);
+    }
+
+    /// Adds the data of a GlobalContextEntry.
     pub fn set_global(&mut self, name: &str, data: Value) {
         self.globals.insert(name.to_owned(), data);
     }
 
+    /// Adds what a registry knows about an image.
+    pub fn add_image(&mut self, image: &str, data: Value) {
+        self.images.insert(image.to_owned(), data);
+    }
+
+    pub(crate) fn response(&self, method: &str, url: &str) -> Option<&Value> {
+        let of = |method: &str| self.responses.get(&(method.to_owned(), url.to_owned()));
+        of(method).or_else(|| of(""))
+    }
+
+    /// Also by another way to write the same reference.
+    pub(crate) fn image_data(&self, image: &str) -> Option<&Value> {
+        let parsed = |text: &str| Image::parse(text, "docker.io");
+        self.images.get(image).or_else(|| {
+            let wanted = parsed(image)?;
+            self.images.iter().find(|(text, _)| parsed(text).as_ref() == Some(&wanted)).map(|(_, data)| data)
+        })
+    }
+
+    pub(crate) fn global_entry(&self, name: &str) -> Option<&Value> {
+        self.globals.get(name)
+    }
+
+    fn of_resource(&self, resource: &str) -> impl Iterator<Item = &Value> {
+        self.by_resource.get(resource).into_iter().flatten().map(|at| &*self.objects[*at])
+    }
+
+    /// Whether any object of a resource is known.
+    pub(crate) fn has(&self, api_version: &str, resource: &str) -> bool {
+        self.of_resource(resource).any(|object| object["apiVersion"] == *api_version)
+    }
+
+    /// The objects of a resource (`configmaps`) in an API version, of all namespaces for an empty one.
+    pub(crate) fn list(&self, api_version: &str, resource: &str, namespace: &str) -> Vec<&Value> {
+        let fits = |object: &&Value| {
+            object["apiVersion"] == *api_version
+                && (namespace.is_empty() || object["metadata"]["namespace"] == *namespace)
+        };
+        self.of_resource(resource).filter(fits).collect()
+    }
+
+    /// The body of a response, or its failure.
     fn answered(&self, method: &str, url: &str) -> Option<Result<Value, String>> {
-        let same =
-            |(m, u, _): &&(String, String, Result<Value, String>)| u == url && (m.is_empty() || m == method);
-        self.answers.iter().find(same).map(|(_, _, answer)| answer.clone())
+        self.response(method, url).map(|response| match response["statusCode"].as_i64() {
+            Some(status) if status >= 400 => Err(format!("HTTP {status}: {}", response["body"])),
+            _ => Ok(response["body"].clone()),
+        })
     }
 }
 
@@ -54,8 +125,7 @@ impl Outside for Objects<'_> {
             return answer;
         }
         let wanted = Wanted::parse(path).ok_or_else(|| format!("{path} is no path of objects"))?;
-        let of_resource = self.by_resource.get(wanted.resource).into_iter().flatten();
-        let mut found = of_resource.map(|at| self.objects[*at]).filter(|object| wanted.is(object));
+        let mut found = self.of_resource(wanted.resource).filter(|object| wanted.is(object));
         let Some(name) = wanted.name else {
             let items: Vec<&Value> = found.collect();
             let kind = items.first().and_then(|item| item["kind"].as_str()).unwrap_or_default();
@@ -81,21 +151,16 @@ impl Outside for Objects<'_> {
     }
 
     fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {
-        let all = || Box::new(0..self.objects.len()) as Box<dyn Iterator<Item = usize>>;
-        let places = match kind.contains(['*', '?']) {
-            true => all(),
-            false => {
-                let of_kind = self.by_resource.get(&resource_name(kind)).into_iter().flatten();
-                Box::new(of_kind.copied())
-            }
-        };
         let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
         let is = |object: &&Value| {
             let version = text(&object["apiVersion"]);
             wildcard::matches(kind, &text(&object["kind"]))
                 && (api_version.is_empty() || wildcard::matches(api_version, &version))
         };
-        places.map(|at| self.objects[at]).filter(is).collect()
+        match kind.contains(['*', '?']) {
+            true => self.objects.iter().map(|object| &**object).filter(is).collect(),
+            false => self.of_resource(&resource_name(kind)).filter(is).collect(),
+        }
     }
 }
 
@@ -276,10 +341,10 @@ mod tests {
     #[test]
     fn given_answers_come_first() {
         let mut known = Objects::default();
-        known.answer("", "https://a", Ok(json!(1)));
-        known.answer("POST", "https://b", Err("500".into()));
+        known.add_response("", "https://a", json!({"statusCode": 200, "body": 1}));
+        known.add_response("post", "https://b", json!({"statusCode": 500, "body": "no"}));
         assert_eq!(known.call("POST", "https://a", None), Ok(json!(1)));
-        assert_eq!(known.call("POST", "https://b", None), Err("500".into()));
+        assert_eq!(known.call("POST", "https://b", None), Err("HTTP 500: \"no\"".into()));
         assert!(known.call("GET", "https://b", None).is_err());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::model::FieldPath;
 
 use super::action::Action;
-use super::cel::{Bound, Mutations, Validations};
+use super::cel::{Bound, Deletions, Generations, Mutations, Validations};
 use super::condition::Conditions;
 use super::generate::Generate;
 use super::matching::Matching;
@@ -52,6 +52,10 @@ pub(crate) enum Body {
     /// A MutatingAdmissionPolicy.
     AdmissionMutation(Arc<Bound<Mutator>>),
     Generate(Box<Generate>),
+    /// A GeneratingPolicy.
+    Generations(Box<Generations>),
+    /// A DeletingPolicy.
+    Deletions(Box<Deletions>),
     /// It uses a part of the language that is not evaluated.
     Unsupported(String),
     /// It does not compile, and so refuses whatever it could be about.
@@ -67,6 +71,12 @@ impl Body {
             Body::Mutations(_) => Some(2),
             _ => None,
         }
+    }
+
+    /// Whether it says something about an object.
+    pub(crate) fn judges(&self) -> bool {
+        let makes = matches!(self, Body::Generate(_) | Body::Generations(_) | Body::Deletions(_));
+        !makes && self.mutates().is_none()
     }
 }
 

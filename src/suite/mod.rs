@@ -12,6 +12,7 @@ mod cases;
 mod compare;
 mod expect;
 mod inputs;
+mod known;
 mod row;
 mod run;
 mod values;

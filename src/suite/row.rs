@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::policy::Verdict;
+use crate::policy::{RuleOutcome, Verdict};
 
 /// One rule's outcome on one object. Serialised as `[policy, rule, apiVersion, kind, namespace, name, result,
 /// message]`.
@@ -41,6 +41,12 @@ impl Row {
             result: word(result),
             message,
         }
+    }
+
+    /// The row of an outcome, as reports show it.
+    pub(super) fn of_outcome(object: &Value, outcome: RuleOutcome) -> Row {
+        let result = outcome.reported();
+        Row::of(object, outcome.policy, outcome.rule, result, outcome.message)
     }
 
     /// `namespace/name`, or the name of what has no namespace.

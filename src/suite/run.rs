@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::compare::{difference, tidy};
 use super::expect::{Expectation, Outcome, SuiteResult, names_object};
 use super::inputs::{self, documents, texts};
+use super::known;
 use super::row::Row;
-use super::values::{Surroundings, namespace_labels, subresource, user, values_for};
+use super::values::{namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
-use crate::policy::{Known, Operation, Outside, PolicySet, Request, RuleOutcome, UserInfo, Verdict};
+use crate::policy::{Objects, Operation, Outside, PolicySet, Request, UserInfo, Verdict};
 use crate::schema::Schemas;
 use crate::yaml::{self, Document};
 
@@ -25,7 +26,7 @@ struct Inputs {
     values: Value,
     labels: HashMap<String, BTreeMap<String, String>>,
     user: Option<UserInfo>,
-    surroundings: Surroundings,
+    known: Arc<Objects<'static>>,
     schemas: Schemas,
 }
 
@@ -106,7 +107,6 @@ impl Inputs {
         let exceptions: Vec<Arc<Manifest>> =
             files("exceptions").into_iter().filter_map(inputs::manifest).collect();
         let objects = inputs::objects(files("resources"));
-        let params = inputs::objects(files("paramResources"));
         let first = |file: &Value, problems: &mut Vec<Finding>| {
             let file = file.as_str()?;
             documents(folder, file, problems).into_iter().next().map(|document| document.value)
@@ -116,10 +116,7 @@ impl Inputs {
             None => test["values"].clone(),
         };
         let user = first(&test["userinfo"], problems).map(|info| user(&info));
-        let surroundings = surroundings(folder, test, &schemas, problems);
-        let mut known = Known::default();
-        params.into_iter().for_each(|object| known.add(inputs::with_namespace(object, &schemas)));
-        let known = Arc::new(known);
+        let known = Arc::new(known::known(folder, test, &schemas, problems));
         let (bindings, policies): (Vec<_>, Vec<_>) = policies
             .into_iter()
             .filter_map(inputs::manifest)
@@ -135,7 +132,7 @@ impl Inputs {
             labels: namespace_labels(&values),
             values,
             user,
-            surroundings,
+            known,
             schemas,
         }
     }
@@ -144,19 +141,19 @@ impl Inputs {
     /// what validates sees what all of them made.
     fn run(&self, operation: Option<Operation>) -> Came {
         let mut came = Came::default();
-        let known = self.surroundings.known();
-        let outside = known.as_ref().map(|known| known as &dyn Outside);
+        // Without anything known, rules learn that nobody can be asked.
+        let outside = (!self.known.is_empty()).then_some(&*self.known as &dyn Outside);
         for object in &self.objects {
             let mut current = object.clone();
             for policy in &self.policies {
                 let changed = self.ask(policy, &current, operation, outside, |request| {
                     let (changed, outcomes) = policy.set.mutate(request, &self.schemas);
-                    came.rows.extend(outcomes.into_iter().map(|outcome| row(object, outcome)));
+                    came.rows.extend(outcomes.into_iter().map(|outcome| Row::of_outcome(object, outcome)));
                     for of in policy.set.mutate_existing(request, &self.schemas) {
                         if let Some(changed) = of.changed {
                             came.made.push(Made::of(policy, &of.target, changed));
                         }
-                        came.rows.push(row(&of.target, of.outcome));
+                        came.rows.push(Row::of_outcome(&of.target, of.outcome));
                     }
                     changed
                 });
@@ -171,7 +168,7 @@ impl Inputs {
             for policy in &self.policies {
                 self.ask(policy, &current, operation, outside, |request| {
                     let outcomes = policy.set.evaluate(request).into_iter();
-                    came.rows.extend(outcomes.map(|outcome| row(object, outcome)));
+                    came.rows.extend(outcomes.map(|outcome| Row::of_outcome(object, outcome)));
                     generate(policy, request, object, &mut came);
                 });
             }
@@ -211,42 +208,15 @@ impl Inputs {
     }
 }
 
-/// What a suite says of the world around its objects.
-fn surroundings(folder: &Path, test: &Value, schemas: &Schemas, problems: &mut Vec<Finding>) -> Surroundings {
-    let mut around = Surroundings::default();
-    let mut read = |file: &str| inputs::objects(documents(folder, file, problems));
-    let mut files = Vec::new();
-    for field in ["clusterResources", "targetResources"] {
-        files.extend(texts(&test[field]));
-    }
-    files.extend(test["context"].as_str().map(str::to_owned));
-    let results = test["results"].as_array().into_iter().flatten();
-    files.extend(results.filter_map(|result| result["cloneSourceResource"].as_str().map(str::to_owned)));
-    files.sort();
-    files.dedup();
-    for object in files.iter().flat_map(|file| read(file)) {
-        around.objects.push(inputs::with_namespace(object, schemas));
-    }
-    for answer in test["apiCallResponses"].as_array().into_iter().flatten() {
-        around.add_answer(answer);
-    }
-    for entry in test["globalContextEntries"].as_array().into_iter().flatten() {
-        let name = entry["name"].as_str().unwrap_or_default();
-        let data = match entry.get("data") {
-            Some(data) => data.clone(),
-            None => texts(&entry["resourceFiles"]).iter().flat_map(|file| read(file)).collect(),
-        };
-        around.add_global(name, data);
-    }
-    around
-}
-
-fn row(object: &Value, outcome: RuleOutcome) -> Row {
-    let result = outcome.reported();
-    Row::of(object, outcome.policy, outcome.rule, result, outcome.message)
-}
-
 fn generate(policy: &Compiled, request: &Request<'_>, object: &Value, came: &mut Came) {
+    if policy.phase > 0 {
+        for (outcome, objects) in policy.set.generate_by_policies(request) {
+            came.rows.push(Row::of_outcome(object, outcome));
+            came.made.extend(objects.into_iter().map(|made| Made::of(policy, object, made.object)));
+        }
+        came.rows.extend(policy.set.deletions(request).into_iter().map(|o| Row::of_outcome(object, o)));
+        return;
+    }
     for generated in policy.set.generate_from(request) {
         match generated {
             Ok(generated) => {
@@ -267,7 +237,7 @@ impl Compiled {
         manifest: Arc<Manifest>,
         bindings: &[Arc<Manifest>],
         exceptions: &[Arc<Manifest>],
-        known: &Arc<Known>,
+        known: &Arc<Objects<'static>>,
         moment: Moment,
         problems: &mut Vec<Finding>,
     ) -> Compiled {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::inputs::texts;
 use crate::model::Gvk;
-use crate::policy::{Objects, UserInfo, Values};
+use crate::policy::{UserInfo, Values};
 
 /// The values for a policy and an object: the global ones, the object's, and those of each rule.
 pub(super) fn values_for(values: &Value, policy: &str, object: &str) -> Values {
@@ -42,50 +42,6 @@ pub(super) fn namespace_labels(values: &Value) -> HashMap<String, BTreeMap<Strin
             Some((item["name"].as_str()?.to_owned(), labels))
         })
         .collect()
-}
-
-/// What is known beside the objects that are judged: a cluster's objects, answers of services, global data.
-#[derive(Debug, Default)]
-pub(super) struct Surroundings {
-    /// Objects of the cluster, of `context`, to copy and to change.
-    pub(super) objects: Vec<Value>,
-    answers: Vec<(String, String, Result<Value, String>)>,
-    globals: Vec<(String, Value)>,
-}
-
-impl Surroundings {
-    /// Whether anything is known. Without, rules learn that nobody can be asked.
-    pub(super) fn known(&self) -> Option<Objects<'_>> {
-        if self.objects.is_empty() && self.answers.is_empty() && self.globals.is_empty() {
-            return None;
-        }
-        let mut known = Objects::of(&self.objects);
-        for (method, url, answer) in &self.answers {
-            known.answer(method, url, answer.clone());
-        }
-        for (name, data) in &self.globals {
-            known.set_global(name, data.clone());
-        }
-        Some(known)
-    }
-
-    /// Adds an entry of `apiCallResponses`.
-    pub(super) fn add_answer(&mut self, entry: &Value) {
-        let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
-        let Some(url) = text("url").or_else(|| text("urlPath")) else { return };
-        let response = &entry["response"];
-        let answer = match response["statusCode"].as_i64() {
-            Some(status) if status >= 400 => Err(format!("HTTP {status}: {}", response["body"])),
-            _ => Ok(response["body"].clone()),
-        };
-        let method = text("method").unwrap_or_default().to_uppercase();
-        self.answers.push((method, url.to_owned(), answer));
-    }
-
-    /// Adds the data of a GlobalContextEntry.
-    pub(super) fn add_global(&mut self, name: &str, data: Value) {
-        self.globals.push((name.to_owned(), data));
-    }
 }
 
 /// The subresource that an object is, and the kind it belongs to.

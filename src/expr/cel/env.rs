@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::cost::Cost;
 use super::error::{CompileError, EvalError, Mistakes};
+use super::parser::Dialect;
 use super::program::Program;
 use super::schema::Schema;
 use super::stack;
@@ -23,7 +24,7 @@ struct Inner {
     parent: Option<Env>,
     functions: FxHashMap<Arc<str>, Arc<Function>>,
     names: FxHashMap<Arc<str>, Name>,
-    binds: bool,
+    dialect: Dialect,
 }
 
 /// What a name means.
@@ -143,7 +144,7 @@ impl Env {
     }
 
     fn extend(&self, change: impl FnOnce(&mut Inner)) -> Env {
-        let mut inner = Inner { parent: Some(self.clone()), binds: self.0.binds, ..Inner::default() };
+        let mut inner = Inner { parent: Some(self.clone()), dialect: self.0.dialect, ..Inner::default() };
         change(&mut inner);
         Env(Arc::new(inner))
     }
@@ -192,7 +193,7 @@ impl Env {
 
     /// With the macro `cel.bind(name, value, expression)`, which Kubernetes does not have.
     pub fn with_bind(&self) -> Env {
-        self.extend(|inner| inner.binds = true)
+        self.extend(|inner| inner.dialect.binds = true)
     }
 
     /// With functions that Kubernetes leaves out: the newest of strings.
@@ -205,7 +206,16 @@ impl Env {
         self.with_tables(super::lib::PATCHES)
     }
 
-    fn with_tables(&self, tables: &[&[Row]]) -> Env {
+    /// With `time.now()` and `random()`, which read a [`super::Moment`] that is bound as [`super::MOMENT`].
+    pub fn with_moment(&self) -> Env {
+        let ty = Type::Opaque(super::lib::moment::TYPE.into(), [].into());
+        self.with_tables(super::lib::MOMENTS)
+            .with_variable(super::lib::moment::VARIABLE, ty)
+            .extend(|inner| inner.dialect.moments = true)
+    }
+
+    /// With the functions of some tables.
+    pub(crate) fn with_tables(&self, tables: &[&[Row]]) -> Env {
         self.extend(|inner| tables.iter().flat_map(|table| table.iter()).for_each(|row| inner.add_row(row)))
     }
 
@@ -220,7 +230,7 @@ impl Env {
     }
 
     fn compile_here(&self, text: &str) -> Result<Program, CompileError> {
-        let ast = super::parser::parse(text, self.0.binds)?;
+        let ast = super::parser::parse(text, self.0.dialect)?;
         let checked = super::checker::check(self, ast, text)?;
         super::validate::validate(&checked, text)?;
         super::plan::plan(checked)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::{ACCUMULATOR, Call, Entry, Expr, FieldInit, Fold, Item, Kind, Literal, Shape, op};
+use super::lib::moment::VARIABLE as MOMENT;
 use super::parser::{Parser, call};
 
 /// The other name that no loop's variable may have.
@@ -22,6 +23,13 @@ pub(super) fn expand(
     target: Option<Expr>,
     mut args: Vec<Expr>,
 ) -> Result<Expr, NoMacro> {
+    if parser.dialect.moments && is_of_moment(name, target.as_ref()) {
+        let mut maker = Maker { parser, place };
+        let name = if name == "now" { "time.now" } else { name };
+        let moment = maker.ident(MOMENT);
+        args.insert(0, moment);
+        return Ok(maker.call(name, args));
+    }
     let Some(target) = target else {
         return match (name, args.pop()) {
             ("has", Some(arg)) if args.is_empty() => Ok(has(parser, place, arg)),
@@ -47,13 +55,24 @@ pub(super) fn expand(
         ("optMap" | "optFlatMap", 2) => maker.opt_map(name, target, args),
         ("sortBy", 2) => maker.sort_by(target, args),
         ("bind", 3)
-            if maker.parser.binds && matches!(&target.kind, Kind::Ident(name) if &**name == "cel") =>
+            if maker.parser.dialect.binds
+                && matches!(&target.kind, Kind::Ident(name) if &**name == "cel") =>
         {
             maker.bind(args)
         }
         _ => return Err((Some(target), args)),
     };
     Ok(out)
+}
+
+/// Whether it is `time.now()`, `random(...)` or `random.random(...)`.
+fn is_of_moment(name: &str, target: Option<&Expr>) -> bool {
+    let of = |wanted: &str| matches!(target.map(|target| &target.kind), Some(Kind::Ident(name)) if &**name == wanted);
+    match name {
+        "now" => of("time"),
+        "random" => target.is_none() || of("random"),
+        _ => false,
+    }
 }
 
 fn has(parser: &mut Parser<'_>, place: u32, arg: Expr) -> Expr {

@@ -43,9 +43,13 @@ mod types;
 mod validate;
 mod value;
 
+pub(crate) use cost::Cost;
 pub use env::{Closure, Env, Native};
+pub(crate) use env::{Row, row};
 pub use error::{CompileError, EvalError, EvalErrorKind};
 pub use estimate::CostRange;
+pub use lib::moment::Moment;
+pub(crate) use lib::moment::VARIABLE as MOMENT;
 pub use program::{Bindings, Budget, PER_CALL_LIMIT, Program, TOTAL_LIMIT};
 pub(crate) use schema::is_reserved;
 pub use schema::{Schema, escape, unescape};

@@ -15,8 +15,17 @@ const NODES: usize = 200_000;
 /// What an operand may begin with.
 const OPERAND: &str = "'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER";
 
-/// Parses a text. `binds` says whether `cel.bind` is a macro.
-pub(crate) fn parse(text: &str, binds: bool) -> Result<Ast, CompileError> {
+/// Macros that not every environment has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Dialect {
+    /// `cel.bind`.
+    pub(crate) binds: bool,
+    /// `time.now` and `random` are given the moment of the evaluation.
+    pub(crate) moments: bool,
+}
+
+/// Parses a text.
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Ast, CompileError> {
     let mut mistakes = Mistakes::default();
     let length = text.chars().count();
     if length > LENGTH {
@@ -34,7 +43,7 @@ pub(crate) fn parse(text: &str, binds: bool) -> Result<Ast, CompileError> {
         depth: [0; 4],
         index_at: 0,
         arguments_at: 0,
-        binds,
+        dialect,
     };
     let root = parser.whole();
     match root {
@@ -62,7 +71,7 @@ pub(super) struct Parser<'t> {
     index_at: usize,
     /// The token after the parenthesis of a call, which may end it.
     arguments_at: usize,
-    pub(super) binds: bool,
+    pub(super) dialect: Dialect,
 }
 
 /// `None` after a syntax error: it is reported, and nothing after it is read.
@@ -613,8 +622,10 @@ fn unsigned(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const BINDS: Dialect = Dialect { binds: true, moments: false };
+
     fn error(text: &str) -> String {
-        parse(text, true).unwrap_err().message
+        parse(text, BINDS).unwrap_err().message
     }
 
     #[test]
@@ -647,8 +658,8 @@ mod tests {
             assert!(error(&text).contains("recursion"), "{open}");
         }
         assert!(error(&vec!["1"; 300].join(" + ")).contains("max recursion depth exceeded"));
-        assert!(parse(&format!("{}1{}", "(".repeat(240), ")".repeat(240)), true).is_ok());
-        assert!(parse(&vec!["a"; 5000].join(" && "), true).is_ok());
+        assert!(parse(&format!("{}1{}", "(".repeat(240), ")".repeat(240)), BINDS).is_ok());
+        assert!(parse(&vec!["a"; 5000].join(" && "), BINDS).is_ok());
         assert!(error(&format!("a{}", ".optMap(x, x)".repeat(100))).contains("too large"));
     }
 }

@@ -96,6 +96,14 @@ impl Timestamp {
         }
     }
 
+    /// Its minute, hour, day, month and day of the week, as schedules write them.
+    pub(crate) fn cron(self) -> String {
+        let (_, month, day, hour, minute, _) = self.time().civil();
+        // The first of January 1970 was a Thursday.
+        let days = (self.seconds + i64::from(self.offset)).div_euclid(86_400);
+        format!("{minute} {hour} {day} {month} {}", (days + 4).rem_euclid(7))
+    }
+
     pub(crate) fn time(self) -> Time {
         let nanos = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos);
         Time { nanos, offset: self.offset }
@@ -241,6 +249,29 @@ impl<'a> Value<'a> {
             Json::Array(items) => Value::JsonList(items, None),
             Json::Object(map) => Value::JsonMap(map, None),
         }
+    }
+
+    /// A copy of JSON, which need not live as long as the value.
+    pub fn owned(json: &Json) -> Value<'a> {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(b) => Value::Bool(*b),
+            Json::Number(number) => match number.as_i64() {
+                Some(i) => Value::Int(i),
+                None => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::text(text.as_str()),
+            Json::Array(items) => Value::list(items.iter().map(Value::owned).collect()),
+            Json::Object(map) => Value::map(
+                map.iter()
+                    .map(|(key, value)| (Key::Text(Text::Shared(key.as_str().into())), Value::owned(value))),
+            ),
+        }
+    }
+
+    /// What a map holds under a text.
+    pub fn entry(&self, key: &str) -> Result<Option<Value<'a>>, EvalError> {
+        self.find(&Value::text(key))
     }
 
     /// Text made while running.

@@ -6,8 +6,8 @@ use crate::expr::admission::{Mutator, Outcome, Validator};
 use crate::model::Gvk;
 use crate::schema::Schemas;
 
-use super::super::known::Known;
 use super::super::matching::{Subjected, resource_name};
+use super::super::objects::Objects;
 use super::super::reader::{Reader, Result};
 use super::super::request::Request;
 use super::super::selector::Selector;
@@ -70,7 +70,7 @@ impl Params {
     }
 
     /// The parameters of a kind; without a namespace in the reference those of the object's.
-    fn find<'k>(&self, kind: &Gvk, known: &'k Known, namespace: &str) -> Vec<&'k Json> {
+    fn find<'k>(&self, kind: &Gvk, known: &'k Objects<'static>, namespace: &str) -> Vec<&'k Json> {
         let version = kind.api_version();
         let namespace = if self.namespace.is_empty() { namespace } else { &self.namespace };
         let fits = |param: &&Json| {
@@ -91,7 +91,7 @@ static NOTHING: Json = Json::Null;
 fn params<'k>(
     kind: Option<&Gvk>,
     binding: &Binding,
-    known: &'k Known,
+    known: &'k Objects<'static>,
     object: &Subjected<'_>,
 ) -> Option<Vec<&'k Json>> {
     let (Some(kind), Some(params)) = (kind, &binding.params) else { return Some(vec![&NOTHING]) };
@@ -125,7 +125,7 @@ impl Bound<Validator> {
         &self,
         request: &Request<'_>,
         object: &Subjected<'_>,
-        known: &Known,
+        known: &Objects<'static>,
     ) -> Option<(Judgement, bool)> {
         let inputs = Inputs::of(request);
         let mut told = None;
@@ -178,7 +178,7 @@ impl Bound<Mutator> {
         &self,
         request: &Request<'_>,
         object: &Subjected<'_>,
-        known: &Known,
+        known: &Objects<'static>,
         schemas: &Schemas,
     ) -> Option<(Judgement, Option<Json>)> {
         let mut current = request.object.clone();

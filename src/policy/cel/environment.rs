@@ -6,17 +6,30 @@ use crate::expr::admission::{Result_, Variables, declarations, with_types};
 use crate::expr::cel::{Env, Program, Type};
 
 use super::super::reader::{Reader, Result};
-
-static BASE: LazyLock<Env> =
-    LazyLock::new(|| Env::kubernetes().with_bind().with_extensions().with_variables(declarations()));
+use super::library::POLICIES;
 
 /// The environment at a place of a policy: with the variables that stand before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scope {
+    base: Env,
     variables: Variables,
 }
 
+/// What expressions of classic rules may use: what the API server's own policies have.
+static RULES: LazyLock<Env> =
+    LazyLock::new(|| Env::kubernetes().with_bind().with_extensions().with_variables(declarations()));
+
 impl Scope {
+    /// Of a classic rule.
+    pub(super) fn of_rule() -> Scope {
+        Scope { base: RULES.clone(), variables: Variables::default() }
+    }
+
+    /// Of a policy that is all CEL.
+    pub(super) fn of_policy() -> Scope {
+        Scope { base: POLICIES.clone(), variables: Variables::default() }
+    }
+
     /// Compiles a list of variables, each of which sees those before it.
     pub(super) fn define(&mut self, list: &[Reader<'_>]) -> Result<Vec<(String, Program)>> {
         let mut variables = Vec::with_capacity(list.len());
@@ -31,7 +44,7 @@ impl Scope {
 
     /// Compiles the expression that a field holds.
     pub(super) fn compile(&self, reader: &Reader<'_>) -> Result<Program> {
-        let env = self.variables.declare(&BASE);
+        let env = self.variables.declare(&self.base);
         env.compile(reader.text()?).map_err(|error| reader.error(error.summary))
     }
 
@@ -48,7 +61,7 @@ impl Scope {
     /// Compiles an expression that makes objects or patches.
     pub(super) fn compile_change(&self, reader: &Reader<'_>, result: Result_) -> Result<Program> {
         let text = reader.text()?;
-        let env = with_types(&self.variables.declare(&BASE), text);
+        let env = with_types(&self.variables.declare(&self.base), text);
         let program = env.compile(text).map_err(|error| reader.error(error.summary))?;
         result.check(&program).map_err(|why| reader.error(why))?;
         Ok(program)

@@ -7,7 +7,7 @@ use super::super::request::Request;
 use super::super::validate::{Judgement, Verdict};
 use super::condition::{self, Condition, Met};
 use super::environment::Scope;
-use super::inputs::Inputs;
+use super::inputs::{Around, Inputs};
 
 /// A compiled exception.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Exception {
                 |field: &str| entry.string(field)?.ok_or_else(|| entry.error(format!("{field} is missing")));
             Ok((text("kind")?, text("name")?))
         };
-        let scope = Scope::default();
+        let scope = Scope::of_policy();
         let condition = |entry: &Reader<'_>| Condition::compile(entry, &scope);
         Ok(Exception {
             name,
@@ -51,12 +51,13 @@ impl Exception {
         kind: &str,
         policy: &str,
         request: &Request<'_>,
+        around: Around<'_>,
     ) -> Option<Judgement> {
         let named =
             |exception: &&Exception| exception.policies.iter().any(|(k, name)| k == kind && name == policy);
         let mut named = exceptions.iter().filter(named).peekable();
         named.peek()?;
-        let inputs = Inputs::of(request);
+        let inputs = Inputs::among(request, around);
         let bindings = inputs.bindings(&[]);
         let mut exempting: Vec<&Exception> = Vec::new();
         for exception in named {

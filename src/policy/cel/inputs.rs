@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::expr::cel::{Bindings, Program, Value};
 
 use super::super::request::{Operation, Request};
+use super::library::Library;
 
 /// The parts of a request in the form that expressions see them.
 pub(super) struct Inputs<'a> {
@@ -12,6 +13,15 @@ pub(super) struct Inputs<'a> {
     old: &'a Json,
     request: Json,
     namespace: Json,
+    around: Option<Around<'a>>,
+}
+
+/// What a policy that is all CEL has beside the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) library: &'a Library,
+    /// The namespace that the policy is confined to.
+    pub(crate) namespace: Option<&'a str>,
 }
 
 static NOTHING: Json = Json::Null;
@@ -21,7 +31,13 @@ impl<'a> Inputs<'a> {
         let deleting = request.operation == Operation::Delete;
         let object = if deleting { &NOTHING } else { request.object };
         let old = request.old_object.or(deleting.then_some(request.object)).unwrap_or(&NOTHING);
-        Inputs { object, old, request: described(request), namespace: namespace(request) }
+        let (described, namespace) = (described(request), namespace(request));
+        Inputs { object, old, request: described, namespace, around: None }
+    }
+
+    /// With the libraries of policies that are all CEL.
+    pub(super) fn among(request: &Request<'a>, around: Around<'a>) -> Inputs<'a> {
+        Inputs { around: Some(around), ..Inputs::of(request) }
     }
 
     /// What expressions of every policy see.
@@ -41,6 +57,9 @@ impl<'a> Inputs<'a> {
     /// What expressions see that may use these variables.
     pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
         let mut bindings = self.plain();
+        if let Some(Around { library, namespace }) = self.around {
+            library.bind(&mut bindings, namespace);
+        }
         for (name, program) in variables {
             bindings.define("variables", name, program);
         }

@@ -14,7 +14,7 @@ use super::super::rule::Body;
 use super::admission::{Binding, Bound};
 use super::autogen;
 use super::constraints::Constraints;
-use super::{Mutations, Validations};
+use super::{Deletions, Generations, Mutations, Validations};
 
 /// A kind of policies.kyverno.io, or of the API server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub(crate) enum CelKind {
     Validating,
     /// MutatingPolicy.
     Mutating,
+    /// GeneratingPolicy.
+    Generating,
+    /// DeletingPolicy.
+    Deleting,
     /// ValidatingAdmissionPolicy.
     ValidatingAdmission,
     /// MutatingAdmissionPolicy.
@@ -59,6 +63,8 @@ impl CelKind {
         match kind.strip_prefix("Namespaced").unwrap_or(kind) {
             "ValidatingPolicy" => Some(CelKind::Validating),
             "MutatingPolicy" => Some(CelKind::Mutating),
+            "GeneratingPolicy" => Some(CelKind::Generating),
+            "DeletingPolicy" => Some(CelKind::Deleting),
             _ => None,
         }
     }
@@ -68,8 +74,18 @@ impl CelKind {
         match self {
             CelKind::ValidatingAdmission => Some("ValidatingAdmissionPolicyBinding"),
             CelKind::MutatingAdmission => Some("MutatingAdmissionPolicyBinding"),
-            CelKind::Validating | CelKind::Mutating => None,
+            _ => None,
         }
+    }
+
+    /// Whether its rules are known by the policy's name.
+    pub(crate) fn names_rules(self) -> bool {
+        !matches!(self, CelKind::Validating | CelKind::Mutating)
+    }
+
+    /// Whether objects that it could be about are refused when it does not compile.
+    pub(crate) fn refuses(self) -> bool {
+        !matches!(self, CelKind::Generating | CelKind::Deleting)
     }
 
     /// The rules of a policy: one for what it says, and those for the controllers of pods.
@@ -94,6 +110,20 @@ impl CelKind {
                         validating(&reader).map_err(broken(spec_["matchConstraints"].clone()))
                     })
                     .collect()
+            }
+            CelKind::Generating => {
+                let part = || {
+                    let body = Body::Generations(Box::new(Generations::compile(spec)?));
+                    Ok((matching(&self::constraints(spec)?)?, body, Action::default()))
+                };
+                vec![part().map_err(broken(constraints))]
+            }
+            CelKind::Deleting => {
+                let part = || {
+                    let body = Body::Deletions(Box::new(Deletions::compile(spec)?));
+                    Ok((matching(&self::constraints(spec)?)?, body, Action::default()))
+                };
+                vec![part().map_err(broken(constraints))]
             }
             CelKind::ValidatingAdmission => {
                 let part = || {

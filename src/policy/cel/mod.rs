@@ -7,11 +7,14 @@ mod admission;
 mod autogen;
 mod condition;
 mod constraints;
+mod deleting;
 mod environment;
 mod exception;
 mod field;
+mod generating;
 mod inputs;
 mod kinds;
+mod library;
 mod mutating;
 
 use std::collections::BTreeMap;
@@ -27,10 +30,15 @@ use condition::{Condition, Met};
 use environment::Scope;
 use inputs::Inputs;
 
+pub(crate) use inputs::Around;
+
 pub(crate) use admission::{Binding, Bound};
 pub(crate) use constraints::Constraints;
+pub(crate) use deleting::Deletions;
 pub(crate) use exception::Exception;
+pub(crate) use generating::Generations;
 pub(crate) use kinds::{CelKind, Part, Unusable, action};
+pub(crate) use library::Library;
 pub(crate) use mutating::Mutations;
 
 /// Whose words and rules apply.
@@ -90,7 +98,10 @@ impl Validations {
         list: &str,
         default_message: Option<String>,
     ) -> Result<Validations> {
-        let mut scope = Scope::default();
+        let mut scope = match style {
+            Style::Rule => Scope::of_rule(),
+            Style::Policy => Scope::of_policy(),
+        };
         let defined = reader.list("variables")?;
         let variables = scope.define(&defined)?;
         let mut fields = BTreeMap::new();
@@ -125,8 +136,11 @@ impl Validations {
     }
 
     /// Judges an object.
-    pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>) -> Judgement {
-        let inputs = Inputs::of(request);
+    pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>, around: Around<'_>) -> Judgement {
+        let inputs = match self.style {
+            Style::Rule => Inputs::of(request),
+            Style::Policy => Inputs::among(request, around),
+        };
         let bindings = inputs.bindings(&self.variables);
         let mut budget = Budget::kubernetes();
         match condition::met(&self.conditions, &bindings, &mut budget, self.ignores_failures) {

@@ -18,7 +18,7 @@ use super::autogen::Place;
 use super::condition::{self, Condition, Met};
 use super::environment::Scope;
 use super::expression;
-use super::inputs::Inputs;
+use super::inputs::{Around, Inputs};
 
 /// The expressions of a policy, compiled.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub(crate) struct Mutations {
 impl Mutations {
     /// Of a policy's `spec`.
     pub(crate) fn compile(spec: &Reader<'_>, template: Option<Place>) -> Result<Mutations> {
-        let mut scope = Scope::default();
+        let mut scope = Scope::of_policy();
         let variables = scope.define(&spec.list("variables")?)?;
         let conditions = spec.list("matchConditions")?;
         let conditions: Vec<Condition> =
@@ -49,17 +49,27 @@ impl Mutations {
     }
 
     /// The judgement, and the object if it was changed.
-    pub(crate) fn evaluate(&self, request: &Request<'_>, schemas: &Schemas) -> (Judgement, Option<Json>) {
-        let Some(place) = self.template else { return self.change(request, schemas) };
+    pub(crate) fn evaluate(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+        schemas: &Schemas,
+    ) -> (Judgement, Option<Json>) {
+        let Some(place) = self.template else { return self.change(request, around, schemas) };
         let pod = pod_of(request.object, place);
         let old = request.old_object.map(|old| pod_of(old, place));
         let (judgement, changed) =
-            self.change(&Request { object: &pod, old_object: old.as_ref(), ..*request }, schemas);
+            self.change(&Request { object: &pod, old_object: old.as_ref(), ..*request }, around, schemas);
         (judgement, changed.map(|pod| with_pod(request.object, place, pod)))
     }
 
-    fn change(&self, request: &Request<'_>, schemas: &Schemas) -> (Judgement, Option<Json>) {
-        let inputs = Inputs::of(request);
+    fn change(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+        schemas: &Schemas,
+    ) -> (Judgement, Option<Json>) {
+        let inputs = Inputs::among(request, around);
         let mut budget = Budget::kubernetes();
         let bindings = inputs.bindings(&self.variables);
         match condition::met(&self.conditions, &bindings, &mut budget, self.ignores_failures) {
@@ -70,7 +80,7 @@ impl Mutations {
         let mut current = request.object.clone();
         for mutation in &*self.mutations {
             let request = Request { object: &current, ..*request };
-            let inputs = Inputs::of(&request);
+            let inputs = Inputs::among(&request, around);
             let bindings = inputs.bindings(&self.variables);
             let after = mutation.evaluate(&bindings).and_then(|change| applied(&current, change, schemas));
             drop(bindings);

@@ -22,18 +22,7 @@ const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
 /// Other kinds that hold rules, by their API groups.
 const OTHER_KINDS: &[(&str, &[&str])] = &[
     ("kyverno.io", &["PolicyException", "CleanupPolicy", "ClusterCleanupPolicy"]),
-    (
-        "policies.kyverno.io",
-        &[
-            "GeneratingPolicy",
-            "NamespacedGeneratingPolicy",
-            "DeletingPolicy",
-            "NamespacedDeletingPolicy",
-            "ImageValidatingPolicy",
-            "NamespacedImageValidatingPolicy",
-            "PolicyException",
-        ],
-    ),
+    ("policies.kyverno.io", &["ImageValidatingPolicy", "NamespacedImageValidatingPolicy", "PolicyException"]),
 ];
 
 impl PolicySet {
@@ -86,7 +75,8 @@ impl PolicySet {
     fn add_unsupported(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
         let (id, kind) = (&manifest.id, manifest.id.kind());
         let name = full_name(id);
-        let message = format!("{kind} {name} is not evaluated");
+        let offline = if kind.contains("Image") { " offline: it asks a registry" } else { "" };
+        let message = format!("{kind} {name} is not evaluated{offline}");
         let place = yaml::locate(&manifest.origin.source, &FieldPath::of_keys(["kind"]));
         findings.push(Finding::warning(Code::PolicyUnsupported, &message).about(id).at(place));
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
@@ -112,8 +102,7 @@ impl PolicySet {
         findings: &mut Vec<Finding>,
     ) {
         let id = &manifest.id;
-        // Rules of the API server's policies go by the policy's name.
-        let name = if kind.binding().is_some() { id.name() } else { "" };
+        let name = if kind.names_rules() { id.name() } else { "" };
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
         let place = |path: &FieldPath| yaml::locate(&manifest.origin.source, path);
         for (at, part) in kind.parts(&spec, bindings).into_iter().enumerate() {
@@ -132,6 +121,9 @@ impl PolicySet {
                         let message = format!("policy {}: {why}", full_name(id));
                         let finding = Finding::error(Code::PolicyInvalid, message).about(id);
                         findings.push(finding.at(place(&error.path)));
+                    }
+                    if !kind.refuses() {
+                        continue;
                     }
                     let constraints = Constraints::compile(&Reader::new(&constraints, FieldPath::default()));
                     let matching =

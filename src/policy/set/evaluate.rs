@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::expr::Context;
 use crate::schema::Schemas;
 
-use super::super::cel::{self, Validations};
+use super::super::cel::{self, Around, Validations};
 use super::super::condition::Conditions;
 use super::super::exception::Exception;
 use super::super::images::Images;
@@ -26,7 +26,7 @@ impl PolicySet {
         let base = OnceCell::new();
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
-            if matches!(rule.body, Body::Generate(_)) || rule.body.mutates().is_some() {
+            if !rule.body.judges() {
                 continue;
             }
             if let Body::Policy(validations) = &rule.body {
@@ -34,7 +34,7 @@ impl PolicySet {
                 continue;
             }
             if let Body::Admission(policy) = &rule.body {
-                let judged = policy.judge(request, &object, &self.known);
+                let judged = policy.judge(request, &object, self.library.known());
                 outcomes.extend(judged.map(|(judgement, enforces)| {
                     let enforces = enforces && rule.action.enforces(&object);
                     self.outcome(rule, judgement, enforces)
@@ -100,14 +100,14 @@ impl PolicySet {
                 if let Some(outcome) = self.excepted(rule, request, enforces) {
                     return Some((outcome, None));
                 }
-                let (judgement, changed) = mutations.evaluate(request, schemas);
+                let (judgement, changed) = mutations.evaluate(request, self.around(rule), schemas);
                 let failed = judgement.verdict == Verdict::Error;
                 let outcome = self.outcome(rule, judgement, enforces);
                 return Some((if failed { outcome.of_rule("evaluation") } else { outcome }, changed));
             }
             Body::Mutate(mutate) => mutate,
             Body::AdmissionMutation(policy) => {
-                let (judgement, changed) = policy.change(request, object, &self.known, schemas)?;
+                let (judgement, changed) = policy.change(request, object, self.library.known(), schemas)?;
                 return Some((self.outcome(rule, judgement, enforces), changed));
             }
             _ => return None,
@@ -150,14 +150,23 @@ impl PolicySet {
         object: &Subjected<'_>,
     ) -> RuleOutcome {
         let enforces = rule.action.enforces(object);
-        self.excepted(rule, request, enforces)
-            .unwrap_or_else(|| self.outcome(rule, validations.evaluate("", request), enforces))
+        self.excepted(rule, request, enforces).unwrap_or_else(|| {
+            self.outcome(rule, validations.evaluate("", request, self.around(rule)), enforces)
+        })
+    }
+
+    /// What a policy that is all CEL has beside the request.
+    pub(super) fn around(&self, rule: &Rule) -> Around<'_> {
+        let namespace = self.policies[rule.policy].id.namespace();
+        Around { library: &self.library, namespace }
     }
 
     /// The outcome if an exception from a policy in CEL is about the object.
-    fn excepted(&self, rule: &Rule, request: &Request<'_>, enforces: bool) -> Option<RuleOutcome> {
+    pub(super) fn excepted(&self, rule: &Rule, request: &Request<'_>, enforces: bool) -> Option<RuleOutcome> {
         let policy = &self.policies[rule.policy];
-        let judgement = cel::Exception::among(&self.cel_exceptions, policy.id.kind(), &policy.name, request)?;
+        let around = self.around(rule);
+        let judgement =
+            cel::Exception::among(&self.cel_exceptions, policy.id.kind(), &policy.name, request, around)?;
         Some(self.outcome(rule, judgement, enforces).of_rule("exception"))
     }
 
@@ -201,7 +210,7 @@ impl PolicySet {
         let deleting = request.operation == Operation::Delete;
         match &rule.body {
             Body::Validate(validate) => validate.evaluate(&rule.name, request.object, context, deleting),
-            Body::Cel(validations) => Some(validations.evaluate(&rule.name, request)),
+            Body::Cel(validations) => Some(validations.evaluate(&rule.name, request, self.around(rule))),
             Body::PodSecurity(_) if deleting => None,
             Body::PodSecurity(standard) => {
                 let exceptions = self.exceptions_for(rule, object, context);

@@ -47,6 +47,7 @@ impl PolicySet {
                 RuleOrigin { policy: policy.name.clone(), rule: rule.name.clone(), trigger: trigger.clone() };
             made.extend(self.make(rule, generate, request, base, origin));
         }
+        made.extend(self.generated_by_policies(request, &trigger));
         made
     }
 

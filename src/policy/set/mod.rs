@@ -4,6 +4,7 @@ mod compile;
 mod evaluate;
 mod existing;
 mod generate;
+mod generations;
 mod outcome;
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,11 @@ use std::sync::Arc;
 use crate::expr::Environment;
 use crate::model::{ObjectId, SourceText};
 
-use super::cel;
+use super::cel::{self, Library};
 use super::exception::Exception;
 use super::index::Index;
-use super::known::Known;
 use super::matching::Kinds;
+use super::objects::Objects;
 use super::rule::{Body, Rule};
 use super::variables;
 
@@ -34,7 +35,7 @@ pub struct PolicySet {
     exceptions: Vec<Exception>,
     cel_exceptions: Vec<cel::Exception>,
     environment: Environment,
-    known: Arc<Known>,
+    library: Library,
 }
 
 #[derive(Debug, Clone)]
@@ -56,13 +57,14 @@ impl PolicySet {
     pub fn at(mut self, now: i128, seed: u64) -> PolicySet {
         self.environment.now = now;
         self.environment.seed = seed;
+        self.library = self.library.at(now, seed);
         self
     }
 
     /// Sets what policies may look up.
     #[must_use]
-    pub fn knowing(mut self, known: Arc<Known>) -> PolicySet {
-        self.known = known;
+    pub fn knowing(mut self, known: Arc<Objects<'static>>) -> PolicySet {
+        self.library = Library::new(known, self.environment.now, self.environment.seed);
         self
     }
 

@@ -1,9 +1,12 @@
 //! The function libraries: one table a file, each row a name, an id, a signature, a cost and an implementation.
 
+mod encoders;
 pub(crate) mod format;
 pub(crate) mod formatting;
 mod jsonpatch;
 mod lists;
+mod math;
+pub(crate) mod moment;
 mod net;
 mod operators;
 mod optional;
@@ -45,7 +48,10 @@ pub(crate) const TABLES: &[&[Row]] = &[
 pub(crate) const PATCHES: &[&[Row]] = &[jsonpatch::TABLE];
 
 /// The tables of what Kubernetes leaves out.
-pub(crate) const EXTENSIONS: &[&[Row]] = &[strings::NEWER];
+pub(crate) const EXTENSIONS: &[&[Row]] = &[strings::NEWER, regex::NAMED, math::TABLE, encoders::TABLE];
+
+/// The table of what depends on when and in which run an expression is evaluated.
+pub(crate) const MOMENTS: &[&[Row]] = &[moment::TABLE];
 
 /// Types that are names in expressions.
 pub(crate) fn types() -> Vec<(&'static str, Type)> {

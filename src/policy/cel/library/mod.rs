@@ -1,0 +1,94 @@
+//! The functions of the policy language's own libraries.
+//!
+//! What they look up comes from [`Objects`]; nothing is asked of a cluster, a registry or a network from here, and what is
+//! not known is an error of the policy that says so.
+
+mod image;
+mod lookup;
+mod text;
+
+use std::sync::{Arc, LazyLock};
+
+use crate::expr::admission::declarations;
+use crate::expr::cel::{Bindings, Env, MOMENT, Moment, Opaque, Type, Value};
+
+use super::super::objects::Objects;
+
+pub(crate) use lookup::Generator;
+
+/// The environment of policies that are all CEL.
+pub(super) static POLICIES: LazyLock<Env> = LazyLock::new(|| {
+    let variable = |name| Type::Opaque(name, [].into());
+    let env = Env::kubernetes().with_bind().with_extensions().with_variables(declarations());
+    env.with_moment().with_tables(&[lookup::TABLE, text::TABLE, image::TABLE]).with_variables([
+        ("resource", variable(lookup::RESOURCE.into())),
+        ("globalContext", variable(lookup::GLOBAL.into())),
+        ("http", variable(lookup::HTTP.into())),
+        ("image", variable(lookup::IMAGES.into())),
+        ("generator", variable(lookup::GENERATOR.into())),
+        ("json", variable(text::JSON.into())),
+        ("yaml", variable(text::YAML.into())),
+    ])
+});
+
+/// What the functions work with, made once for a set of policies.
+#[derive(Debug, Clone)]
+pub(crate) struct Library {
+    moment: Arc<Moment>,
+    known: Arc<Objects<'static>>,
+    sources: [(&'static str, Arc<dyn Opaque>); 4],
+    json: Arc<dyn Opaque>,
+    yaml: Arc<dyn Opaque>,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        Library::new(Arc::default(), 0, 0)
+    }
+}
+
+impl Library {
+    /// Of what is known, at a time, with a seed for what is random.
+    pub(crate) fn new(known: Arc<Objects<'static>>, now: i128, seed: u64) -> Library {
+        let source = |name, ty| -> (&'static str, Arc<dyn Opaque>) {
+            (name, Arc::new(lookup::Source::new(ty, known.clone(), None)))
+        };
+        Library {
+            moment: Arc::new(Moment::new(now, seed)),
+            sources: [
+                source("resource", lookup::RESOURCE),
+                source("globalContext", lookup::GLOBAL),
+                source("http", lookup::HTTP),
+                source("image", lookup::IMAGES),
+            ],
+            json: Arc::new(text::Format(text::JSON)),
+            yaml: Arc::new(text::Format(text::YAML)),
+            known,
+        }
+    }
+
+    /// The same at another time.
+    pub(crate) fn at(self, now: i128, seed: u64) -> Library {
+        Library { moment: Arc::new(Moment::new(now, seed)), ..self }
+    }
+
+    /// What is known.
+    pub(crate) fn known(&self) -> &Objects<'static> {
+        &self.known
+    }
+
+    /// Gives the libraries their names. A policy of a namespace sees nothing outside of it.
+    pub(super) fn bind<'a>(&self, bindings: &mut Bindings<'a>, namespace: Option<&str>) {
+        bindings.set(MOMENT, Value::Opaque(self.moment.clone()));
+        for (name, source) in &self.sources {
+            bindings.set(name, Value::Opaque(source.clone()));
+        }
+        bindings.set("json", Value::Opaque(self.json.clone()));
+        bindings.set("yaml", Value::Opaque(self.yaml.clone()));
+        if let Some(namespace) = namespace {
+            let confined =
+                lookup::Source::new(lookup::RESOURCE, self.known.clone(), Some(namespace.to_owned()));
+            bindings.set("resource", Value::opaque(confined));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What policies that are all CEL make of an object, and which objects they would delete.
+
+use crate::finding::{Code, Finding};
+use crate::model::{ObjectId, PathSegment, RuleOrigin};
+use crate::yaml;
+
+use super::super::cel::Generations;
+use super::super::matching::Subjected;
+use super::super::request::Request;
+use super::super::rule::{Body, Rule};
+use super::super::validate::{Judgement, Verdict};
+use super::{Generated, NotGenerated, PolicySet, RuleOutcome};
+
+impl PolicySet {
+    /// What each GeneratingPolicy says of an object, and what it makes of it. One whose conditions are not met says nothing.
+    pub fn generate_by_policies(&self, request: &Request<'_>) -> Vec<(RuleOutcome, Vec<Generated>)> {
+        let object = Subjected::of(request);
+        let Ok(trigger) = ObjectId::of(request.object) else { return Vec::new() };
+        let mut made = Vec::new();
+        for rule in self.matching(request, &object) {
+            let Body::Generations(generations) = &rule.body else { continue };
+            if let Some(outcome) = self.excepted(rule, request, false) {
+                made.push((outcome, Vec::new()));
+                continue;
+            }
+            let (judgement, objects) = match generations.evaluate(request, self.around(rule)) {
+                Ok(None) => continue,
+                Ok(Some(objects)) => {
+                    let judgement = Judgement::new(Verdict::Pass, "policy evaluated successfully");
+                    let of = |object| self.generated(rule, generations, object, &trigger);
+                    (judgement, objects.into_iter().map(of).collect())
+                }
+                Err(why) => (Judgement::error("failed to evaluate policy", why), Vec::new()),
+            };
+            made.push((self.outcome(rule, judgement, false), objects));
+        }
+        made
+    }
+
+    fn generated(
+        &self,
+        rule: &Rule,
+        generations: &Generations,
+        object: serde_json::Value,
+        trigger: &ObjectId,
+    ) -> Generated {
+        let policy = &self.policies[rule.policy];
+        let mut path = rule.path.clone();
+        path.0.push(PathSegment::Key("generate".into()));
+        Generated {
+            object,
+            rule: RuleOrigin {
+                policy: policy.name.clone(),
+                rule: rule.name.clone(),
+                trigger: trigger.clone(),
+            },
+            synchronize: generations.synchronize,
+            existing: generations.existing,
+            keeps: generations.keeps,
+            line: yaml::locate(&policy.source, &path).line.max(policy.line),
+            source: policy.source.clone(),
+        }
+    }
+
+    /// The same as what is made, or why nothing is.
+    pub(super) fn generated_by_policies(
+        &self,
+        request: &Request<'_>,
+        trigger: &ObjectId,
+    ) -> Vec<Result<Generated, NotGenerated>> {
+        let mut made = Vec::new();
+        for (outcome, objects) in self.generate_by_policies(request) {
+            if outcome.result == Verdict::Error {
+                let message = format!("policy {}, for {trigger}: {}", outcome.policy, outcome.message);
+                let place = yaml::locate(&outcome.policy_source, &outcome.rule_path);
+                let finding = Box::new(Finding::error(Code::GenerateFailed, message).at(place));
+                let rule =
+                    RuleOrigin { policy: outcome.policy, rule: outcome.rule, trigger: trigger.clone() };
+                made.push(Err(NotGenerated { rule, why: outcome.message, finding }));
+            }
+            made.extend(objects.into_iter().map(Ok));
+        }
+        made
+    }
+
+    /// What each DeletingPolicy that is about an object says of it: a pass if it would delete it. Nothing is deleted here.
+    pub fn deletions(&self, request: &Request<'_>) -> Vec<RuleOutcome> {
+        let object = Subjected::of(request);
+        let mut outcomes = Vec::new();
+        for rule in self.matching(request, &object) {
+            let Body::Deletions(deletions) = &rule.body else { continue };
+            outcomes.push(self.excepted(rule, request, false).unwrap_or_else(|| {
+                self.outcome(rule, deletions.evaluate(request, self.around(rule)), false)
+            }));
+        }
+        outcomes
+    }
+}
