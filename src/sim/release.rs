@@ -33,8 +33,10 @@ impl Phase {
 
 pub(super) async fn reconcile(world: &World, release: &Value) -> Result<(), Error> {
     if is_deleting(release) {
-        return Ok(());
+        // Whoever deletes it, the namespace for one: it outlives the Clusters that are made of it.
+        return if stack::users(world, release).is_empty() { world.release(release).await } else { Ok(()) };
     }
+    world.hold(release).await?;
     if release["status"]["ready"] != true && !world.is_done(release, "release") {
         return tell(world, release, Phase::Downloading, "the assets are on their way").await;
     }

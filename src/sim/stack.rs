@@ -56,7 +56,7 @@ async fn remove(world: &World, stack: &Value) -> Result<(), Error> {
 }
 
 /// The Clusters that are made of a release's class.
-fn users(world: &World, release: &Value) -> Vec<String> {
+pub(super) fn users(world: &World, release: &Value) -> Vec<String> {
     let clusters = world.of_kind(cluster::KIND, namespace(release)).into_iter();
     let users = clusters.filter(|cluster| class::name_of(cluster) == name(release));
     users.map(|cluster| format!("Cluster {}/{}", namespace(&cluster), name(&cluster))).collect()

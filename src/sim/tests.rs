@@ -287,7 +287,11 @@ async fn a_cluster_stack_stays_while_a_cluster_uses_it() {
         })
     };
     simulated.until(stack, "it says who uses it", refuses).await;
-    assert_eq!(simulated.names(CLUSTERS, "ClusterClass").await, ["openstack-scs2-1-34-v1"]);
+    // Nor does what it made go, whoever deletes it.
+    let release = "openstack-scs2-1-34-v1";
+    simulated.api(stack.0, "ClusterStackRelease").delete(release, &Default::default()).await.unwrap();
+    assert_eq!(simulated.names(stack.0, "ClusterStackRelease").await, [release]);
+    assert_eq!(simulated.names(CLUSTERS, "ClusterClass").await, [release]);
     simulated.api(CLUSTERS, "Cluster").delete("web", &Default::default()).await.unwrap();
     simulated.until(stack, "it is gone", |it| it.is_none()).await;
 }

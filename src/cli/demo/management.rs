@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,10 @@ use crate::web::Probes;
 
 /// How often a daemon looks at the repository.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The namespace of the Secrets by which management clusters reach each other, in the example.
+const PEERS: &str = "mgmt";
+/// Who writes them: the demo, in place of Cluster API.
+const MANAGER: &str = "demo";
 /// How long it may take to end.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -37,13 +42,14 @@ pub struct Management {
     pub kubeconfig: PathBuf,
     /// Where its API server listens.
     pub address: SocketAddr,
+    url: String,
     stop: CancellationToken,
     daemon: Option<JoinHandle<Result<Ended, DaemonError>>>,
     runtime: Option<Runtime>,
 }
 
 impl Management {
-    /// An empty API server; it writes its kubeconfig into the folder.
+    /// An empty API server, at this address if that is free; it writes its kubeconfig into the folder.
     pub async fn raise(
         name: &'static str,
         folder: &Path,
@@ -56,7 +62,14 @@ impl Management {
             .build()?;
         let plane = Plane::new();
         let served = plane.clone();
-        let serving = runtime.spawn(async move { served.serve_tls(address).await }).await??;
+        let serving = runtime.spawn(async move {
+            match served.serve_tls(address).await {
+                // Somebody took the port of one that was lost; whoever reaches it learns of another.
+                Err(_) if address.port() != 0 => served.serve_tls((address.ip(), 0)).await,
+                answer => answer,
+            }
+        });
+        let serving = serving.await??;
         let kubeconfig = folder.join(format!("{name}.kubeconfig"));
         write_private(&kubeconfig, &plane.kubeconfig(serving.url()))?;
         Ok(Management {
@@ -64,26 +77,41 @@ impl Management {
             plane,
             kubeconfig,
             address: serving.address(),
+            url: serving.url().to_owned(),
             stop: CancellationToken::new(),
             daemon: None,
             runtime: Some(runtime),
         })
     }
 
-    /// Start the simulated operators and the daemon.
-    pub async fn start(
-        &mut self,
-        repository: &DemoRepository,
-        cloud: &Cloud,
-        pace: Duration,
-    ) -> Result<(), BoxError> {
+    /// Start the simulated operators.
+    pub async fn start_operators(&self, cloud: &Cloud, pace: Duration) -> Result<(), BoxError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let cluster = Cluster::connect(Some(&self.kubeconfig), None).await?;
         let operators = Operators { cluster, cloud: cloud.clone(), pace };
         runtime.spawn(operators.run(self.stop.clone()));
+        Ok(())
+    }
+
+    /// Start the daemon.
+    pub async fn start_daemon(&mut self, repository: &DemoRepository) -> Result<(), BoxError> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
         let cache = repository.folder().with_file_name(format!("{}.cache", self.name));
         let daemon = daemon(self.name, repository, &self.kubeconfig, &cache, self.stop.clone()).await?;
         self.daemon = Some(runtime.spawn(daemon.run()));
+        Ok(())
+    }
+
+    /// Let this one reach another: by a Secret as Cluster API writes it, where `moin.yaml` says.
+    pub async fn learns_of(&self, peer: &Management) -> Result<(), BoxError> {
+        let name = format!("{}-kubeconfig", peer.name);
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PEERS}});
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "cluster.x-k8s.io/secret",
+            "metadata": {"name": name, "namespace": PEERS},
+            "stringData": {"value": peer.plane.kubeconfig(&peer.url)}});
+        let apply = PatchParams::apply(MANAGER).force();
+        self.api(&kind("v1", "Namespace"), None).patch(PEERS, &apply, &Patch::Apply(&namespace)).await?;
+        self.api(&kind("v1", "Secret"), Some(PEERS)).patch(&name, &apply, &Patch::Apply(&secret)).await?;
         Ok(())
     }
 
@@ -108,17 +136,21 @@ impl Management {
     /// Ask everything to end, and wait.
     pub async fn end(mut self) -> Result<(), BoxError> {
         self.stop.cancel();
-        let ended = match self.daemon.take() {
-            Some(daemon) => tokio::time::timeout(ENDING, daemon).await,
-            None => return Ok(()),
+        let daemon = self.daemon.take();
+        let ended = match daemon {
+            Some(daemon) => Some(tokio::time::timeout(ENDING, daemon).await),
+            None => None,
         };
         self.cut().await;
-        ended.map_err(|_| format!("the daemon of {} did not end within {ENDING:?}", self.name))???;
+        if let Some(ended) = ended {
+            ended.map_err(|_| format!("the daemon of {} did not end within {ENDING:?}", self.name))???;
+        }
         Ok(())
     }
 
     /// Pull the plug: nothing says goodbye.
-    async fn cut(&mut self) {
+    pub async fn cut(&mut self) {
+        self.daemon = None;
         self.plane.stop();
         if let Some(runtime) = self.runtime.take() {
             // It waits for its threads, which no task may do.

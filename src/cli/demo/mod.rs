@@ -16,7 +16,8 @@ use stage::Stage;
 /// Try it: two embedded management clusters, the example repository, simulated operators and two daemons.
 ///
 /// Without --check it runs until Ctrl-C, and kubectl and git work on what it prints. With --check it walks through a new
-/// tenant, a trigger, a refusal, a drift, a new version and idleness by itself, and ends with 0 only if all held.
+/// tenant, a trigger, a refusal, a drift, the loss of a management cluster, a new version, a tenant that leaves, and idleness by
+/// itself, and ends with 0 only if all held.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  moin demo\n  moin demo --check\n  moin demo --dir ~/moin-demo")]
 pub struct DemoArgs {
@@ -47,9 +48,9 @@ pub fn run(args: DemoArgs) -> Outcome {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
-        let stage = Stage::set(&folder, if args.check { FAST } else { SLOW }).await?;
+        let mut stage = Stage::set(&folder, if args.check { FAST } else { SLOW }).await?;
         if args.check {
-            let result = story::tell(&stage).await;
+            let result = story::tell(&mut stage).await;
             stage.strike().await?;
             return Ok::<u8, super::BoxError>(match result {
                 Ok(()) => {

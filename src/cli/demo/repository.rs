@@ -7,6 +7,9 @@ use include_dir::{Dir, include_dir};
 
 static EXAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/examples/moin-cluster-config");
 
+const SETTINGS: &str = "moin.yaml";
+const APPROVALS: &str = "\n  approvals:\n";
+
 /// A working tree with history.
 pub struct DemoRepository {
     folder: PathBuf,
@@ -50,9 +53,22 @@ impl DemoRepository {
         Ok(Repository::open(&self.folder)?.head()?.peel_to_commit()?.id().to_string())
     }
 
-    /// Remove a file.
+    /// Remove a file, or a folder with all files.
     pub fn remove(&self, path: &str) -> std::io::Result<()> {
-        std::fs::remove_file(self.folder.join(path))
+        let path = self.folder.join(path);
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+    }
+
+    /// Write these approvals, and no others, at the end of `moin.yaml`; without any, none is left.
+    pub fn approve(&self, approvals: &[String]) -> std::io::Result<()> {
+        let text = std::fs::read_to_string(self.folder.join(SETTINGS))?;
+        let mut text = text.split(APPROVALS).next().unwrap_or_default().trim_end().to_owned();
+        text.push('\n');
+        if !approvals.is_empty() {
+            text.push_str(APPROVALS);
+            approvals.iter().for_each(|approval| text.push_str(&format!("    - {approval}\n")));
+        }
+        self.write(SETTINGS, &text)
     }
 
     /// Commit everything as it is; answers the commit's id.

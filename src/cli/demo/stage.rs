@@ -1,7 +1,7 @@
 //! The demo's parts, set up and taken down, and waiting for what they say.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::api::DynamicObject;
@@ -15,8 +15,8 @@ use super::repository::DemoRepository;
 use crate::model::SYSTEM_NAMESPACE;
 use crate::sim::Cloud;
 
-/// How long anything in the demo may take.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// How long anything in the demo may take at most, however slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// The owner name of the example: its Reconciliation is called so.
 pub const OWNER: &str = "example";
 /// The management clusters of the example.
@@ -30,6 +30,8 @@ pub struct Stage {
     pub repository: DemoRepository,
     /// Where the workload clusters are.
     pub cloud: Cloud,
+    folder: PathBuf,
+    pace: Duration,
 }
 
 /// Which object is waited for.
@@ -50,10 +52,39 @@ impl Stage {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             managements.push(Management::raise(name, folder, address).await?);
         }
-        for management in &mut managements {
-            management.start(&repository, &cloud, pace).await?;
+        let mut stage = Stage { managements, repository, cloud, folder: folder.to_owned(), pace };
+        stage.introduce_all().await?;
+        for management in &mut stage.managements {
+            management.start_operators(&stage.cloud, pace).await?;
+            management.start_daemon(&stage.repository).await?;
         }
-        Ok(Stage { managements, repository, cloud })
+        Ok(stage)
+    }
+
+    /// Each management cluster holds the Secrets that lead to the others.
+    async fn introduce_all(&self) -> Result<(), BoxError> {
+        for (here, management) in self.managements.iter().enumerate() {
+            for (there, peer) in self.managements.iter().enumerate() {
+                if here != there {
+                    management.learns_of(peer).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A management cluster is lost with everything in it, and an empty one stands in its place; no daemon runs there.
+    pub async fn lose(&mut self, on: usize) -> Result<(), BoxError> {
+        let Management { name, address, .. } = self.managements[on];
+        self.managements[on].cut().await;
+        self.managements[on] = Management::raise(name, &self.folder, address).await?;
+        self.managements[on].start_operators(&self.cloud, self.pace).await?;
+        self.introduce_all().await
+    }
+
+    /// The daemon of a management cluster begins again.
+    pub async fn revive(&mut self, on: usize) -> Result<(), BoxError> {
+        self.managements[on].start_daemon(&self.repository).await
     }
 
     /// Wait until a management cluster has all of this commit, applied and healthy.
@@ -71,6 +102,21 @@ impl Stage {
         Ok(())
     }
 
+    /// Wait until the lease of a management cluster is held by the daemon of this one.
+    pub async fn held_by(&self, on: usize, holder: &str) -> Result<(), BoxError> {
+        let lease = Wanted {
+            kind: &kind("coordination.k8s.io/v1", "Lease"),
+            namespace: Some(SYSTEM_NAMESPACE),
+            name: &format!("moin-{OWNER}"),
+        };
+        let prefix = format!("{holder}_");
+        let holds = |lease: &DynamicObject| {
+            lease.data["spec"]["holderIdentity"].as_str().is_some_and(|it| it.starts_with(&prefix))
+        };
+        let what = format!("the daemon of {holder} to hold the lease");
+        self.until(on, lease, &what, |lease| lease.is_some_and(holds)).await
+    }
+
     /// Wait until the status that the daemon reports is as wanted.
     pub async fn reported(
         &self,
@@ -84,6 +130,16 @@ impl Stage {
             name: OWNER,
         };
         self.until(on, reconciliation, what, |it| it.is_some_and(|it| wanted(&it.data["status"]))).await
+    }
+
+    /// Wait until the report has a finding of this code in which all of these texts occur.
+    pub async fn found(&self, on: usize, code: &str, texts: &[&str]) -> Result<(), BoxError> {
+        let says = |finding: &Value| {
+            let text = finding.to_string();
+            finding["code"] == code && texts.iter().all(|part| text.contains(part))
+        };
+        let what = format!("a finding {code} that says {}", texts.join(" and "));
+        self.reported(on, &what, |status| status["findings"].as_array().into_iter().flatten().any(says)).await
     }
 
     /// Wait until an object is as wanted; `None` while it does not exist.

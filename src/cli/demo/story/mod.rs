@@ -1,6 +1,10 @@
 //! What `moin demo --check` walks through: each chapter ends well, or the demo fails and says where.
 
-use std::time::{Duration, Instant};
+mod idle;
+mod loss;
+mod tenant;
+
+use std::time::Instant;
 
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -8,25 +12,21 @@ use serde_json::{Value, json};
 use super::super::BoxError;
 use super::management::kind;
 use super::say;
-use super::stage::{OWNER, Stage, Wanted, is_true};
+use super::stage::{Stage, Wanted, is_true};
 
 const CLUSTERS: &str = "cluster.x-k8s.io/v1beta2";
 const STACKS: &str = "clusterstack.x-k8s.io/v1alpha1";
-/// For how long nothing must be written: longer than the lease is renewed in.
-const IDLE: Duration = Duration::from_secs(6);
-/// What a daemon still says within this time is of what it did before.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// `mgmt1` and `mgmt2`.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
 
 /// The whole story.
-pub async fn tell(stage: &Stage) -> Result<(), BoxError> {
+pub async fn tell(stage: &mut Stage) -> Result<(), BoxError> {
     chapter("both management clusters are as the repository says", begin(stage)).await?;
     chapter(
         "a commit adds a tenant: ClusterStack and RoleBinding appear, its Cluster becomes ready",
-        join(stage),
+        tenant::join(stage),
     )
     .await?;
     chapter(
@@ -36,8 +36,15 @@ pub async fn tell(stage: &Stage) -> Result<(), BoxError> {
     .await?;
     chapter("a forbidden Kubernetes version is refused, with file and line", refusal(stage)).await?;
     chapter("an edit by hand is set back", drift(stage)).await?;
-    chapter("a new version rolls the machines, the control plane first", roll(stage)).await?;
-    chapter("with nothing changed, nothing is written", idle(stage)).await
+    chapter("mgmt1 is killed and wiped; mgmt2 knows that it is another, and waits", loss::lose(stage))
+        .await?;
+    loss::approve(stage)?;
+    chapter("meanwhile on mgmt2 a new version rolls the machines, the control plane first", roll(stage))
+        .await?;
+    chapter("approved by a commit, mgmt2 builds mgmt1 anew", loss::rebuild(stage)).await?;
+    chapter("the daemon of mgmt1 comes back and gets its lease", loss::come_back(stage)).await?;
+    chapter("a tenant leaves: Cluster, then ClusterStack, then namespace", tenant::leave(stage)).await?;
+    chapter("with nothing changed, nothing is written", idle::watch(stage)).await
 }
 
 async fn chapter(title: &str, told: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
@@ -55,33 +62,6 @@ async fn begin(stage: &Stage) -> Result<(), BoxError> {
         "every Cluster is a workload cluster",
         &workload,
     )
-}
-
-/// The files come from the repository's template, as anybody would write them.
-async fn join(stage: &Stage) -> Result<(), BoxError> {
-    let folder = stage.repository.folder();
-    let output = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["tenant", "new", "team-c", "--cluster", "mgmt1", "--set", "workload=api", "--repo"])
-        .arg(folder)
-        .env_clear()
-        .output()
-        .await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    expect(output.status.success(), "`moin tenant new` writes the files", &said)?;
-    let commit = stage.repository.commit("Team C")?;
-    for (api_version, what, name) in
-        [(STACKS, "ClusterStack", "scs2-1-34"), ("rbac.authorization.k8s.io/v1", "RoleBinding", "tenant")]
-    {
-        let there = Wanted { kind: &kind(api_version, what), namespace: Some("team-c"), name };
-        stage.until(FIRST, there, &format!("the {what} of team-c"), |it| it.is_some()).await?;
-    }
-    let cluster = Wanted { kind: &kind(CLUSTERS, "Cluster"), namespace: Some("team-c"), name: "api" };
-    stage
-        .until(FIRST, cluster, "Cluster team-c/api to be available", |it| {
-            it.is_some_and(|it| is_true(&it.data["status"], "Available"))
-        })
-        .await?;
-    stage.applied_everywhere(&commit).await
 }
 
 async fn trigger(stage: &Stage) -> Result<(), BoxError> {
@@ -107,16 +87,7 @@ async fn refusal(stage: &Stage) -> Result<(), BoxError> {
                     spec:\n  topology:\n    classRef:\n      name: openstack-scs2-1-26-v1\n    version: v1.26.0\n";
     stage.repository.write(file, manifest)?;
     stage.repository.commit("A Cluster that is too old")?;
-    let at = format!("{file}:");
-    stage
-        .reported(FIRST, "a finding MOIN-0502 that names the file", |status| {
-            let findings = status["findings"].as_array();
-            findings.into_iter().flatten().any(|finding| {
-                let place = finding["location"].as_str();
-                finding["code"] == "MOIN-0502" && place.is_some_and(|place| place.starts_with(&at))
-            })
-        })
-        .await?;
+    stage.found(FIRST, "MOIN-0502", &[&format!("{file}:")]).await?;
     let clusters = stage.managements[FIRST].api(&kind(CLUSTERS, "Cluster"), Some("team-a"));
     expect(clusters.get_opt("old").await?.is_none(), "the refused Cluster is not in the cluster", &"")?;
     stage.repository.remove(file)?;
@@ -144,35 +115,12 @@ async fn roll(stage: &Stage) -> Result<(), BoxError> {
     let file = "tenants/mgmt2/team-b/clusters.yaml";
     stage.repository.replace(file, "v1.34.1", "v1.34.2")?;
     let commit = stage.repository.commit("A patch version for the shop")?;
-    stage.applied_everywhere(&commit).await?;
+    stage.applied(SECOND, &commit).await?;
     let machines = stage.managements[SECOND].api(&kind(CLUSTERS, "Machine"), Some("team-b"));
     let machines = machines.list(&Default::default()).await?.items;
     let old: Vec<_> = machines.iter().filter(|it| it.data["spec"]["version"] != "v1.34.2").collect();
     expect(old.is_empty(), "every machine is of the new version", &old)?;
     expect(machines.len() == 10, "there are as many machines as before", &machines.len())
-}
-
-async fn idle(stage: &Stage) -> Result<(), BoxError> {
-    tokio::time::sleep(SETTLING).await;
-    stage.managements.iter().for_each(|management| management.plane.clear_requests());
-    tokio::time::sleep(IDLE).await;
-    let lease = format!("/leases/moin-{OWNER}");
-    for management in &stage.managements {
-        let requests = management.plane.requests();
-        let unexpected: Vec<String> = requests
-            .iter()
-            .filter(|request| !request.path.ends_with(&lease) && !request.query.contains("watch=true"))
-            .map(|request| format!("{} {}", request.method, request.path))
-            .collect();
-        expect(unexpected.is_empty(), "there is no request but the lease's", &unexpected)?;
-        say(&format!(
-            "    {}: {} requests in {} s, all for the lease",
-            management.name,
-            requests.len(),
-            IDLE.as_secs()
-        ))?;
-    }
-    Ok(())
 }
 
 fn expect(held: bool, what: &str, found: &impl std::fmt::Debug) -> Result<(), BoxError> {
