@@ -77,8 +77,13 @@ async fn the_holder_alone_writes(cluster: &Cluster, server: &str) {
     refused(write(two.writer(), "mine", OWNER).await);
     refused(delete(two.writer(), &mine).await);
     refused(write(cluster, "unmarked", OWNER).await);
+    // A creation that was long under way does not set back what has been changed since.
+    write(&one.writer().creating(), "made", OWNER).await.unwrap();
+    let message = refused(write(&one.writer().creating(), "made", OWNER).await);
+    assert!(message.contains("is there already"), "{message}");
+    refused(write(&two.writer().creating(), "not-made", OWNER).await);
     let tenant = User { name: "moin:tenant:a".into(), groups: vec!["system:masters".into()] };
-    write(&one.writer().as_user(tenant.clone()), "as-tenant", OWNER).await.unwrap();
+    write(&one.writer().as_user(tenant.clone()).creating(), "as-tenant", OWNER).await.unwrap();
     refused(write(&two.writer().as_user(tenant), "as-tenant", OWNER).await);
     write(two.writer(), "of-others", "another").await.unwrap();
 

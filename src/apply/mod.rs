@@ -3,7 +3,8 @@
 //! Input: steps that the engine has chosen, of a plan made from admitted objects. Output: a [`Receipt`] each. A write is
 //! sent once; whether and when to try again is the engine's business. Guarantees: a change carries the uid of the
 //! object that was planned on, and its resourceVersion where it takes fields of others; a change that no commit
-//! explains is asked as a dry run first; a deletion carries the uid; nothing is sent while the [`Fence`] is closed.
+//! explains is asked as a dry run first; a deletion carries the uid; nothing is sent while the [`Fence`] is closed. Where
+//! peers write as well, changes and deletions carry the resourceVersion too, and a creation changes nothing that is there.
 
 mod fence;
 mod fight;
@@ -121,10 +122,12 @@ impl Applier {
     pub async fn prune(&self, deletions: Vec<(Deletion, ServedKind)>) -> Vec<Receipt> {
         let mut receipts = Vec::with_capacity(deletions.len());
         for (deletion, kind) in deletions {
-            let options = DeleteOptions {
-                preconditions: Preconditions { uid: Some(deletion.uid.clone()), resource_version: None },
-                ..DeleteOptions::default()
+            let preconditions = Preconditions {
+                uid: Some(deletion.uid.clone()),
+                // One that is long under way must not find what a newer commit wants.
+                resource_version: Some(deletion.version.clone()).filter(|it| self.shared && !it.is_empty()),
             };
+            let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
             if !self.fence.is_open() {
                 receipts.push(Receipt { outcome: fenced_off(&deletion.id), id: deletion.id, desired: None });
                 continue;
@@ -197,6 +200,7 @@ mod tests {
             id,
             gvk,
             uid: "1".into(),
+            version: String::new(),
             reason: String::new(),
             at_once: false,
             forced: false,

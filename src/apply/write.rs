@@ -61,7 +61,10 @@ async fn send(applier: &Applier, work: &Work, dry_run: bool) -> Result<Outcome, 
         return Err(fenced_off(step.id()));
     }
     let options = ApplyOptions { force: step.force, dry_run, preconditions };
-    let cluster = applier.cluster_as(step.manifest.origin.tenant.as_deref());
+    let mut cluster = applier.cluster_as(step.manifest.origin.tenant.as_deref());
+    if step.action == Action::Create {
+        cluster = cluster.creating();
+    }
     match cluster.apply(&work.kind, &step.manifest.body, &options).await {
         Ok(object) => Ok(Outcome::Written(object)),
         Err(error) => Err(of_error(&error, Code::ApplyFailed, step.id())),

@@ -11,6 +11,8 @@ use super::{Cluster, ClusterError};
 
 /// The key of the user's extra field that holds the writer's identity, as in the holder of the Lease.
 pub const HOLDER_EXTRA: &str = "moin.scs.community/holder";
+/// Its second value, on a write that is to make an object and not to change one that is there.
+pub(super) const CREATES: &str = "creates";
 
 /// A user as the API server knows him.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -26,6 +28,7 @@ pub struct User {
 pub(super) struct Acting {
     user: User,
     mark: Option<String>,
+    creates: bool,
 }
 
 impl Acting {
@@ -37,7 +40,11 @@ impl Acting {
         }
         if let Some(mark) = &self.mark {
             // A name of a header has no slash; the API server takes it so.
-            request = request.header("Impersonate-Extra-moin.scs.community%2Fholder", mark);
+            let name = "Impersonate-Extra-moin.scs.community%2Fholder";
+            request = request.header(name, mark);
+            if self.creates {
+                request = request.header(name, CREATES);
+            }
         }
         request
     }
@@ -70,13 +77,22 @@ impl Cluster {
     #[must_use]
     pub fn as_user(&self, user: User) -> Cluster {
         let mark = self.acting.as_ref().and_then(|acting| acting.mark.clone());
-        Cluster { acting: Some(Acting { user, mark }.into()), ..self.clone() }
+        Cluster { acting: Some(Acting { user, mark, creates: false }.into()), ..self.clone() }
     }
 
     /// The same cluster, its writes made as this user and marked with the writer's identity.
     #[must_use]
     pub fn marked(&self, user: User, identity: &str) -> Cluster {
-        Cluster { acting: Some(Acting { user, mark: Some(identity.to_owned()) }.into()), ..self.clone() }
+        let acting = Acting { user, mark: Some(identity.to_owned()), creates: false };
+        Cluster { acting: Some(acting.into()), ..self.clone() }
+    }
+
+    /// The same cluster, for writes that make objects: where writes are marked, the API server refuses one that finds its
+    /// object there. An apply has no precondition for that, and one that was long under way would set the object back.
+    #[must_use]
+    pub fn creating(&self) -> Cluster {
+        let acting = self.acting.as_ref().map(|acting| Acting { creates: true, ..(**acting).clone() }.into());
+        Cluster { acting, ..self.clone() }
     }
 }
 

@@ -162,8 +162,10 @@ pub fn policy() -> Value {
         "has(params.metadata.annotations) && {FENCED:?} in params.metadata.annotations \
          && params.metadata.annotations[{FENCED:?}] == variables.holder"
     );
-    let holds = "!variables.ours || (size(variables.mark) > 0 ? variables.mark == [variables.holder] \
+    let holds = "!variables.ours || (size(variables.mark) > 0 ? variables.mark[0] == variables.holder \
                  : !(variables.byMoin && variables.fenced && variables.holder != ''))";
+    let creates =
+        format!("request.operation == 'CREATE' || !({:?} in variables.mark)", super::acting::CREATES);
     let variable = |name: &str, expression: &str| json!({"name": name, "expression": expression});
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
@@ -186,6 +188,10 @@ pub fn policy() -> Value {
                 variable("fenced", &fenced),
             ],
             "validations": [{
+                "expression": creates,
+                "reason": "Invalid",
+                "message": "the write was to make the object, which is there already",
+            }, {
                 "expression": holds,
                 "reason": "Forbidden",
                 "messageExpression": "'the writer does not hold the lease ' + params.metadata.name + \

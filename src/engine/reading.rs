@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backoff, Effect, Engine, Look, Mode, Now};
+use super::{Backoff, Effect, Engine, Look, Mode, Now, Rule};
 use crate::config::ApprovalAction;
 use crate::finding::{ApprovalRequest, Code, Finding};
 use crate::model::Revision;
@@ -65,7 +65,8 @@ impl Engine {
             self.reading.answered(now, now);
             return;
         }
-        if let Some(base) = self.base.as_ref().filter(|_| !look.descends && !look.approved) {
+        let is_barred = !look.descends && !look.approved && self.keeps(Rule::Descent);
+        if let Some(base) = self.base.as_ref().filter(|_| is_barred) {
             let finding = not_a_descendant(base, &look.revision);
             // It works: a better commit, or an approval, is to be seen as soon as any other.
             self.reading.backoff = Backoff::default();

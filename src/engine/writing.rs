@@ -1,7 +1,7 @@
 //! Who may write: the lease, what the target records, and the writes that these two allow.
 
 use super::leader::{Circumstances, News};
-use super::{Backoff, Effect, Engine, Now, UnitPhase, units};
+use super::{Backoff, Effect, Engine, Now, Rule, UnitPhase, units};
 use crate::finding::Finding;
 use crate::model::{ObjectId, Revision};
 
@@ -29,6 +29,9 @@ impl Engine {
         }
         let news = self.leader.act(now, self.circumstances(), effects);
         self.take_news(news, effects);
+        if self.held && !self.keeps(Rule::RecordBeforeWrites) {
+            self.record.known = true;
+        }
         if self.held && !self.record.known && !self.record.reading && now >= self.record.retry_at {
             self.record.reading = true;
             self.record.valid = true;
@@ -65,7 +68,8 @@ impl Engine {
 
     /// Whether a write may be asked for.
     fn may_write(&self, now: Now) -> bool {
-        self.held && self.record.known && self.leader.held_until().is_some_and(|until| now < until)
+        let holds = self.held && self.leader.held_until().is_some_and(|until| now < until);
+        holds && self.record.known || !self.keeps(Rule::LeaseBeforeWrites)
     }
 
     /// Whether nothing of who writes, and by which revision, is open.
@@ -132,7 +136,7 @@ impl Engine {
             return;
         }
         let writes = self.next_writes(now);
-        if !writes.is_empty() {
+        if !writes.is_empty() && (self.keeps(Rule::PruneLast) || self.plan.deletions.is_empty()) {
             self.writing = true;
             effects.push(Effect::Apply(writes));
             return;
@@ -153,7 +157,8 @@ impl Engine {
 
     fn next_deletions(&self, now: Now) -> Vec<ObjectId> {
         let mut deletions = self.plan.deletions_at_once.clone();
-        if self.plan.hold_prune.is_none() && self.units.values().all(|unit| unit.phase.is_settled_well()) {
+        let is_applied = || self.units.values().all(|unit| unit.phase.is_settled_well());
+        if self.plan.hold_prune.is_none() && (is_applied() || !self.keeps(Rule::PruneLast)) {
             deletions.extend(self.plan.deletions.iter().cloned());
         }
         deletions

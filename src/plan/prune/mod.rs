@@ -32,6 +32,8 @@ pub struct Deletion {
     pub gvk: Gvk,
     /// Its uid: another object of that name is not meant.
     pub uid: String,
+    /// Its resourceVersion, as it was planned on.
+    pub version: String,
     /// Why.
     pub reason: String,
     /// It need not wait until the rest of the commit has succeeded: its namespace is going, or it is made anew.
@@ -109,6 +111,7 @@ fn standing(id: &ObjectId, object: &LiveObject, live: &LiveState, context: &Cont
             id: id.clone(),
             gvk,
             uid: object.uid().to_owned(),
+            version: object.resource_version().to_owned(),
             reason,
             at_once: object.annotation(GENERATED_BY).is_some() && namespace_is_going(id, live),
             forced: is_approved(context, ApprovalAction::ForceDelete, id),
@@ -201,6 +204,7 @@ pub(super) fn recreations<'a>(
             id: id.clone(),
             gvk: Gvk::of(&object.body).ok()?,
             uid: object.uid().to_owned(),
+            version: object.resource_version().to_owned(),
             reason: "approved to be deleted and created anew".to_owned(),
             at_once: true,
             forced: is_approved(context, ApprovalAction::ForceDelete, id),
