@@ -201,7 +201,16 @@ mod tests {
         let gvk = Gvk::new("v1", id.kind());
         let reason = String::new();
         (
-            Deletion { id, gvk, uid: "1".into(), reason, at_once: false, forced: false, tenant: None },
+            Deletion {
+                id,
+                gvk,
+                uid: "1".into(),
+                version: String::new(),
+                reason,
+                at_once: false,
+                forced: false,
+                tenant: None,
+            },
             LiveObject::new(body),
         )
     }
