@@ -64,6 +64,9 @@ impl Reconciler {
         let lease = LeaseClient::new(self.cluster.clone(), &self.owner, only_in);
         // Who takes no part needs not know.
         let touched = (!self.options.observe).then(|| lease.watch());
+        if let Some(stand_in) = &self.stand_in {
+            tracing::info!(cluster = stand_in.name, "standing by");
+        }
         let tools = Tools {
             applier: Applier::new(self.cluster.clone(), fence.clone()),
             fence,

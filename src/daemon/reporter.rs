@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::bootstrap::{self, reconciliation_kind};
@@ -30,6 +30,7 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Reporter {
     reports: watch::Sender<Option<Report>>,
     standing: Arc<Mutex<Standing>>,
+    hushed: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -40,19 +41,22 @@ struct Standing {
     told: Report,
     /// The revision that is recorded.
     recorded: Option<Revision>,
+    /// How often it was read anew: a report from before has no place after.
+    readings: u64,
 }
 
 impl Standing {
     fn of(live: Option<LiveObject>) -> Standing {
         let told = live.as_ref().map(|live| status::last_told(&live.body)).unwrap_or_default();
         let recorded = live.as_ref().and_then(|live| attempted_in(&live.body));
-        Standing { live, told, recorded }
+        Standing { live, told, recorded, readings: 0 }
     }
 }
 
 struct Writer {
     cluster: Cluster,
     standing: Arc<Mutex<Standing>>,
+    hushed: Arc<Notify>,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -65,7 +69,8 @@ impl Reporter {
     ) -> Reporter {
         let (reports, mut inbox) = watch::channel(None);
         let standing = Arc::new(Mutex::new(Standing::of(live)));
-        let writer = Writer { cluster, standing: standing.clone(), events };
+        let hushed = Arc::new(Notify::new());
+        let writer = Writer { cluster, standing: standing.clone(), hushed: hushed.clone(), events };
         let task = tokio::spawn(async move {
             while inbox.changed().await.is_ok() {
                 let news = |report: &Option<Report>| report.as_ref().is_some_and(|r| writer.is_news(r));
@@ -75,7 +80,7 @@ impl Reporter {
                 let Some(report) = report else { continue };
                 let mut backoff = Backoff::default();
                 // What could not be written is written later, even if nothing newer comes: a restart goes by it.
-                while !writer.write(&report).await {
+                while !writer.write_unless_hushed(&report).await {
                     tokio::select! {
                         () = tokio::time::sleep(backoff.next(0)) => {}
                         news = inbox.changed() => {
@@ -95,7 +100,7 @@ impl Reporter {
                 }
             }
         });
-        Reporter { reports, standing, task }
+        Reporter { reports, standing, hushed, task }
     }
 
     /// This is how it stands now, and it is to be written whatever became of the same report before.
@@ -105,12 +110,14 @@ impl Reporter {
 
     /// The Reconciliation was read anew.
     pub(super) fn found(&self, live: Option<LiveObject>) {
-        *self.standing.lock() = Standing::of(live);
+        let mut standing = self.standing.lock();
+        *standing = Standing { readings: standing.readings + 1, ..Standing::of(live) };
     }
 
     /// Nothing is ours to tell any more, nor what was to be told.
     pub(super) fn hush(&self) {
         self.reports.send_replace(None);
+        self.hushed.notify_waiters();
     }
 
     /// Whether this revision is recorded already.
@@ -150,18 +157,27 @@ impl Writer {
             || report.revision.as_deref() != self.standing.lock().recorded.as_ref().map(Revision::as_str)
     }
 
+    /// A request that hangs must not hold up what is to be told when the lease is ours again.
+    async fn write_unless_hushed(&self, report: &Report) -> bool {
+        tokio::select! {
+            done = self.write(report) => done,
+            () = self.hushed.notified() => true,
+        }
+    }
+
     /// Answers whether nothing is left to do about this report.
     async fn write(&self, report: &Report) -> bool {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let mut end = Ok(true);
+        let readings = self.standing.lock().readings;
         for _ in 0..ATTEMPTS {
             end = self.write_once(report, &now).await;
             if !matches!(end, Err(ClusterError::Stale { .. })) {
                 break;
             }
-            match self.read_again().await {
+            match self.read_again(readings).await {
                 Ok(true) => {}
-                // Another revision than ours is recorded by now: this report has no place any more.
+                // Somebody else has applied more by now: this report has no place any more.
                 Ok(false) => return true,
                 Err(error) => end = Err(error),
             }
@@ -222,8 +238,9 @@ impl Writer {
         Ok(true)
     }
 
-    /// Look at what is there in place of what was expected. Answers whether the same revision is still recorded.
-    async fn read_again(&self) -> Result<bool, ClusterError> {
+    /// Look at what is there in place of what was expected. Answers whether the same revisions are still recorded
+    /// as when the report was made.
+    async fn read_again(&self, readings: u64) -> Result<bool, ClusterError> {
         let owner = {
             let standing = self.standing.lock();
             let live = standing.live.as_ref();
@@ -233,7 +250,12 @@ impl Writer {
         let live = bootstrap::find(&self.cluster, &name).await?;
         let recorded = live.as_ref().and_then(|live| attempted_in(&live.body));
         let mut standing = self.standing.lock();
-        let same = recorded == standing.recorded;
+        let applied =
+            |live: &Option<LiveObject>| live.as_ref().and_then(|live| status::recorded(&live.body).1);
+        if standing.readings != readings {
+            return Ok(false);
+        }
+        let same = recorded == standing.recorded && applied(&live) == applied(&standing.live);
         standing.live = live;
         if !same {
             standing.recorded.clone_from(&recorded);

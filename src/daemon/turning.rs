@@ -17,7 +17,9 @@ use super::reporter::Reporter;
 use super::target::{Target, absent, attempted_in, prepared};
 use crate::apply::{Applier, Fence, Outcome, Receipt, Work};
 use crate::cluster::{Cluster, ClusterError, WriteFence};
-use crate::engine::{Candidate, Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written};
+use crate::engine::{
+    Backoff, Candidate, Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written,
+};
 use crate::finding::Finding;
 use crate::model::{LiveObject, LiveState, ObjectId, Revision, Snapshot};
 use crate::plan::{Action, Cause, Step};
@@ -35,6 +37,7 @@ pub(super) enum Message {
     Applied(Vec<Receipt>),
     Pruned(Vec<Receipt>),
     Record(Box<Result<Found, ClusterError>>),
+    Raised(Result<WriteFence, Box<Finding>>),
     Engine(Event),
 }
 
@@ -76,6 +79,8 @@ pub(super) struct Turning {
     candidate: Candidate,
     /// The fence in the API server, once it stands, or why it does not.
     write_fence: Option<Result<WriteFence, Box<Finding>>>,
+    /// It is being raised beside the loop.
+    raising: bool,
     /// The target is another cluster than it was.
     elsewhere: bool,
     began: Instant,
@@ -119,6 +124,7 @@ impl Turning {
             peers: tools.peers,
             candidate: tools.candidate,
             write_fence: None,
+            raising: false,
             elsewhere: false,
             began: tools.began,
             reporter: Reporter::start(cluster, target.reconciliation(), tell),
@@ -192,6 +198,11 @@ impl Turning {
             Message::Applied(receipts) => Event::Applied(self.take_in(receipts)),
             Message::Pruned(receipts) => Event::Pruned(self.take_in(receipts)),
             Message::Record(answer) => self.found(*answer),
+            Message::Raised(fence) => {
+                self.raising = false;
+                self.fenced(fence);
+                Event::Woke
+            }
             Message::Engine(event) => event,
         }
     }
@@ -251,6 +262,7 @@ impl Turning {
             Err(error) => {
                 let mut finding = error.finding();
                 finding.message = format!("what the cluster records cannot be read: {}", finding.message);
+                tracing::warn!(code = %finding.code, "{}", finding.message);
                 Event::RecordUnread(Box::new(finding))
             }
             Ok(Found { same_cluster: false, .. }) => {
@@ -258,12 +270,8 @@ impl Turning {
                 Event::Woke
             }
             Ok(Found { live, applied, write_fence, .. }) => {
-                if let Some(Ok(fence)) = &write_fence {
-                    self.applier = self.applier.clone().shared(fence.writer().clone());
-                    self.lease.mark(fence.identity());
-                }
-                if write_fence.is_some() {
-                    self.write_fence = write_fence;
+                if let Some(fence) = write_fence {
+                    self.fenced(fence);
                 }
                 if let Some(snapshot) = applied {
                     self.pipeline.record_revision(&snapshot, &self.target.live());
@@ -275,6 +283,40 @@ impl Turning {
                 Event::RecordSeen(recorded)
             }
         }
+    }
+
+    /// From now on writes bear our mark, if the API server takes it.
+    fn fenced(&mut self, fence: Result<WriteFence, Box<Finding>>) {
+        if let Ok(fence) = &fence {
+            self.applier = self.applier.clone().shared(fence.writer().clone());
+            self.lease.mark(fence.identity());
+        }
+        self.write_fence = Some(fence);
+    }
+
+    /// Have the fence raised that was not needed when the lease was won, for there was nobody else.
+    fn raise_fence(&mut self) {
+        if self.raising || self.write_fence.is_some() {
+            return;
+        }
+        self.raising = true;
+        let (cluster, messages) = (self.cluster.clone(), self.messages.clone());
+        let (owner, identity) = (self.target.owner().to_owned(), self.candidate.identity.clone());
+        tokio::spawn(async move {
+            let mut backoff = Backoff::default();
+            let fence = loop {
+                match WriteFence::raise(&cluster, &owner, &identity).await {
+                    Ok(fence) => break fence,
+                    Err(error) => tracing::warn!(%error, %owner, "writes are not fenced yet; trying again"),
+                }
+                tokio::select! {
+                    () = messages.closed() => return,
+                    () = tokio::time::sleep(backoff.next(0)) => {}
+                }
+            };
+            // Nobody listens any more when the daemon ends.
+            let _ = messages.send(Message::Raised(fence));
+        });
     }
 
     fn record(&mut self, revision: Revision, engine: &Engine) -> Option<Event> {
@@ -391,6 +433,9 @@ impl Turning {
         let turn = tokio::task::block_in_place(|| pipeline.turn(snapshot, &live, rules, &now));
         if let Some(peers) = &mut self.peers {
             peers.follow(&turn, &approvals);
+        }
+        if engine.may_tell() && self.peers.as_ref().is_some_and(Peers::exist) {
+            self.raise_fence();
         }
         self.remember(&live);
         self.target.follow(&turn);

@@ -80,6 +80,8 @@ impl Engine {
     /// What the target records: what was read of the source is nothing to write by until it is known to descend from it.
     pub(super) fn take_in_record(&mut self, recorded: Option<Revision>, now: Now) {
         self.record.reading = false;
+        // What was to be recorded over another state was not.
+        self.record.writing = None;
         if self.held && std::mem::take(&mut self.record.valid) {
             self.record.known = true;
             // What the holder before has written is to be seen before the first write.

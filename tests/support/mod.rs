@@ -8,10 +8,15 @@ pub mod differential;
 pub mod exchange;
 pub mod faults;
 pub mod helm;
+pub mod invariants;
 pub mod moin;
+pub mod namespaces;
+pub mod pair;
+pub mod proxy;
 pub mod real_server;
 pub mod repository;
 pub mod scenario;
+pub mod sites;
 pub mod webhook;
 pub mod writes;
 

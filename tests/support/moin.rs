@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::namespaces::Host;
+
 /// Runs moin with a home folder of its own, so that nothing of the machine leaks in.
 pub struct Moin {
     home: tempfile::TempDir,
@@ -35,7 +37,10 @@ impl Moin {
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_moin"));
+        self.clean(Command::new(env!("CARGO_BIN_EXE_moin")), args)
+    }
+
+    fn clean<S: AsRef<OsStr>>(&self, mut command: Command, args: &[S]) -> Command {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home.path()).env("NO_COLOR", "1").current_dir(self.home.path());
         command.args(args).stdin(Stdio::null());
@@ -49,9 +54,17 @@ impl Moin {
 
     /// Starts it and goes on.
     pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Running {
+        self.begin(self.command(args))
+    }
+
+    /// Starts it in a network of its own.
+    pub fn start_on<S: AsRef<OsStr>>(&self, host: &Host, args: &[S]) -> Running {
+        self.begin(self.clean(host.command(env!("CARGO_BIN_EXE_moin")), args))
+    }
+
+    fn begin(&self, mut command: Command) -> Running {
         let (stdout, stderr) = (self.file("stdout"), self.file("stderr"));
-        let child = self
-            .command(args)
+        let child = command
             .stdout(fs::File::create(&stdout).expect("a file"))
             .stderr(fs::File::create(&stderr).expect("a file"))
             .spawn()

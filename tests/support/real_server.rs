@@ -19,6 +19,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 use super::audit::{self, AuditEvent};
+use super::namespaces::Host;
 
 /// Users of the token file; all are in `system:masters`. Named by role, so that the audit log tells them apart.
 pub const USERS: [&str; 4] = ["admin", "moin", "standin", "someone"];
@@ -80,11 +81,20 @@ impl RealServer {
 
     /// A server of one's own with more flags.
     pub fn start_with(flags: &[&str]) -> Option<RealServer> {
+        RealServer::start_at(None, flags)
+    }
+
+    /// A server of one's own on a host of its own.
+    pub fn start_on(host: &Host) -> Option<RealServer> {
+        RealServer::start_at(Some(host), &[])
+    }
+
+    fn start_at(host: Option<&Host>, flags: &[&str]) -> Option<RealServer> {
         let binaries = binaries()?;
         // A free port can be lost to somebody else before the server takes it, so more than one try.
         let mut said = String::new();
         for _ in 0..3 {
-            match RealServer::try_start(&binaries, flags) {
+            match RealServer::try_start(&binaries, host, flags) {
                 Ok(server) => return Some(server),
                 Err(why) => said = why,
             }
@@ -104,29 +114,30 @@ impl RealServer {
             format!("--root-ca-file={}", at("certs/apiserver.crt")),
             format!("--service-account-private-key-file={}", at("service-account.pem")),
         ];
-        server.spawn("kube-controller-manager", &flags);
+        server.spawn(None, "kube-controller-manager", &flags);
         Some(server)
     }
 
-    fn try_start(binaries: &Path, flags: &[&str]) -> Result<RealServer, String> {
+    fn try_start(binaries: &Path, host: Option<&Host>, flags: &[&str]) -> Result<RealServer, String> {
         let folder =
             tempfile::Builder::new().prefix("moin-real-").tempdir().map_err(|e| e.to_string())?.keep();
         let [client_port, peer_port, secure_port] = free_ports();
         write_inputs(&folder);
-        let url = format!("https://127.0.0.1:{secure_port}");
+        let address = host.map_or("127.0.0.1", Host::address);
+        let url = format!("https://{address}:{secure_port}");
         let mut server =
             RealServer { folder, binaries: binaries.to_owned(), url, processes: Vec::with_capacity(2) };
         let etcd = etcd_flags(&server.folder, client_port, peer_port);
-        server.spawn("etcd", &etcd);
-        let mut apiserver = apiserver_flags(&server.folder, client_port, secure_port);
+        server.spawn(host, "etcd", &etcd);
+        let mut apiserver = apiserver_flags(&server.folder, client_port, address, secure_port);
         apiserver.extend(flags.iter().map(|&flag| flag.to_owned()));
-        server.spawn("kube-apiserver", &apiserver);
+        server.spawn(host, "kube-apiserver", &apiserver);
         server.wait_until_ready()?;
         Ok(server)
     }
 
     /// Starts a program whose life ends with this process: its guardian reads a pipe that only we hold open.
-    fn spawn(&mut self, program: &str, flags: &[String]) {
+    fn spawn(&mut self, host: Option<&Host>, program: &str, flags: &[String]) {
         const GUARDED: &str = r#"
             folder=$1; program=$2; shift 2
             exec 3<&0
@@ -135,7 +146,8 @@ impl RealServer {
               [ -n "${MOIN_KEEP:-}" ] || { sleep 0.2; rm -rf "$folder"; } ) >/dev/null 2>&1 &
             exec "$program" "$@" </dev/null 3<&-"#;
         let log = fs::File::create(self.folder.join(format!("{program}.log"))).expect("a log file");
-        let child = Command::new("sh")
+        let child = host
+            .map_or_else(|| Command::new("sh"), |host| host.command("sh"))
             .args(["-c", GUARDED, "sh"])
             .arg(&self.folder)
             .arg(self.binaries.join(program))
@@ -239,6 +251,11 @@ impl RealServer {
             .expect("kubectl starts")
     }
 
+    /// Its audit log.
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
     /// Every request that the server has answered so far, in the order of its audit log.
     pub fn audit(&self) -> Vec<AuditEvent> {
         audit::read(&self.folder.join("audit.log"))
@@ -321,6 +338,11 @@ fn write_inputs(folder: &Path) {
         "omitStages": ["RequestReceived"],
         "rules": [{"level": "None", "nonResourceURLs": ["/readyz*", "/livez*"]},
                   {"level": "None", "users": ["system:apiserver"]},
+                  // What two writers did to whom is read off these.
+                  {"level": "RequestResponse", "omitManagedFields": true, "resources": [
+                      {"group": "coordination.k8s.io", "resources": ["leases"]},
+                      {"group": "moin.scs.community", "resources": ["reconciliations", "reconciliations/status"]},
+                      {"group": "", "resources": ["configmaps"]}]},
                   {"level": "Metadata"}],
     });
     write("audit-policy.yaml", policy.to_string());
@@ -359,12 +381,12 @@ fn etcd_flags(folder: &Path, client_port: u16, peer_port: u16) -> Vec<String> {
     ]
 }
 
-fn apiserver_flags(folder: &Path, etcd_port: u16, secure_port: u16) -> Vec<String> {
+fn apiserver_flags(folder: &Path, etcd_port: u16, address: &str, secure_port: u16) -> Vec<String> {
     let at = |name: &str| folder.join(name).display().to_string();
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--bind-address={address}"),
+        format!("--advertise-address={address}"),
         format!("--secure-port={secure_port}"),
         format!("--cert-dir={}", at("certs")), // it makes its own certificate there
         "--endpoint-reconciler-type=none".to_owned(),

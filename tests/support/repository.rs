@@ -99,6 +99,14 @@ impl TestRepository {
         config.set_str("user.email", "test@example.org").expect("an address");
     }
 
+    /// Takes over the branch `main` of another, as a mirror does; the working tree stays as it is.
+    pub fn follow(&self, other: &TestRepository) {
+        let mut remote = self.git.remote_anonymous(&other.url()).expect("a remote");
+        remote.fetch(&["+refs/heads/main:refs/mirror/main"], None, None).expect("a fetch");
+        let newest = self.git.refname_to_id("refs/mirror/main").expect("it was fetched");
+        self.git.reference("refs/heads/main", newest, true, "mirror").expect("a branch");
+    }
+
     /// Rewrites history: `main` and the working tree go back to a commit, as a force-push would.
     pub fn reset(&self, commit: &str) {
         let object = self.git.revparse_single(commit).expect("a commit of ours");
