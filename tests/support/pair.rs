@@ -26,7 +26,7 @@ pub const NAMES: [&str; 2] = ["mgmt1", "mgmt2"];
 /// ConfigMaps in the repository.
 const MAPS: usize = 5;
 /// Nothing that is waited for may take longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The two of them.
 pub struct Pair<'a> {
