@@ -43,7 +43,7 @@ impl LazyVariable for Images<'_> {
 }
 
 /// Where an object keeps its pod's spec.
-fn pod_spec(object: &Value) -> Option<(&Value, &'static str)> {
+pub(crate) fn pod_spec(object: &Value) -> Option<(&Value, &'static str)> {
     let place = match object["kind"].as_str()? {
         "Pod" => "/spec",
         "CronJob" => "/spec/jobTemplate/spec/template/spec",

@@ -75,6 +75,8 @@ pub struct Request<'a> {
     pub operation: Operation,
     /// Labels of its namespace, if known.
     pub namespace_labels: Option<&'a BTreeMap<String, String>>,
+    /// Its namespace itself, if known.
+    pub namespace: Option<&'a Value>,
     /// Who asks, if known. Unknown, `match` ignores whom it names and `exclude` excludes nobody.
     pub user: Option<&'a UserInfo>,
     /// The subresource, if it is about one.
@@ -95,6 +97,7 @@ impl<'a> Request<'a> {
             old_object: None,
             operation: Operation::Create,
             namespace_labels: None,
+            namespace: None,
             user: None,
             subresource: None,
             parent: None,

@@ -22,8 +22,11 @@ pub(super) fn judge(
         cluster_api::judge(manifest, &mut findings);
         by_schema(&rendered.schemas, manifest, &mut findings);
     }
-    let request =
-        Request { namespace_labels: namespaces.labels(manifest), ..Request::create(&manifest.body) };
+    let request = Request {
+        namespace_labels: namespaces.labels(manifest),
+        namespace: namespaces.body(manifest).map(|body| &**body),
+        ..Request::create(&manifest.body)
+    };
     for outcome in policies.evaluate(&request) {
         findings.extend(finding_of(manifest, &outcome));
     }

@@ -56,9 +56,15 @@ fn changed(before: &Manifest, after: &Manifest) -> Vec<Finding> {
     };
     let spec = FieldPath::of_keys(["spec"]);
     let mut findings = Vec::new();
-    if enforces(&before.body["spec"]) && !enforces(&after.body["spec"]) {
+    let field = action_field(&before.id);
+    if enforces(before, field) && !enforces(after, field) {
         let message = "the policy only reports from now on; its enforced form still judges this change";
-        findings.push(weaker(message.to_owned(), spec.key("validationFailureAction")));
+        findings.push(weaker(message.to_owned(), spec.key(field)));
+    }
+    let ignores = |policy: &Manifest| policy.body["spec"]["failurePolicy"] == "Ignore";
+    if !ignores(before) && ignores(after) {
+        let message = "the policy lets pass from now on what it cannot evaluate; its strict form still judges this change";
+        findings.push(weaker(message.to_owned(), spec.key("failurePolicy")));
     }
     let old = rules(&before.body);
     let new = rules(&after.body);
@@ -82,9 +88,22 @@ fn changed(before: &Manifest, after: &Manifest) -> Vec<Finding> {
     findings
 }
 
-/// Whether a policy refuses; nothing else is known of policies that are not Kyverno's classic ones.
-fn enforces(spec: &Value) -> bool {
-    spec["validationFailureAction"].as_str().is_some_and(|action| action.eq_ignore_ascii_case("enforce"))
+/// Where a policy, or what binds one, says whether it refuses.
+fn action_field(id: &ObjectId) -> &'static str {
+    if id.group() == "kyverno.io" { "validationFailureAction" } else { "validationActions" }
+}
+
+/// Whether a policy refuses what breaks it. Of those in CEL, one that says nothing does; what binds an admission policy
+/// says so.
+fn enforces(policy: &Manifest, field: &str) -> bool {
+    let says = |action: &Value, word: &str| action.as_str().is_some_and(|a| a.eq_ignore_ascii_case(word));
+    match &policy.body["spec"][field] {
+        Value::Array(actions) if !actions.is_empty() => actions.iter().any(|action| says(action, "deny")),
+        Value::Null | Value::Array(_) => {
+            policy.id.group() == "policies.kyverno.io" && policy.id.kind().ends_with("ValidatingPolicy")
+        }
+        action => says(action, "enforce"),
+    }
 }
 
 fn rules(policy: &Value) -> BTreeMap<&str, (usize, &Value)> {

@@ -55,7 +55,16 @@ fn shown(path: &Path) -> RepoPath {
 }
 
 /// A document as a policy; `None` if it is no object.
-pub(super) fn manifest(document: yaml::Document) -> Option<Arc<Manifest>> {
+pub(super) fn manifest(mut document: yaml::Document) -> Option<Arc<Manifest>> {
+    // A policy of the whole cluster is in no namespace, whatever is written there.
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text(&document.value["apiVersion"]), text(&document.value["kind"]));
+    let is_everywhere = version.starts_with("policies.kyverno.io/")
+        && kind.ends_with("ingPolicy")
+        && !kind.starts_with("Namespaced");
+    if let (true, Some(metadata)) = (is_everywhere, document.value["metadata"].as_object_mut()) {
+        metadata.remove("namespace");
+    }
     Some(Arc::new(Manifest {
         id: ObjectId::of(&document.value).ok()?,
         gvk: Gvk::of(&document.value).ok()?,

@@ -11,7 +11,7 @@ use super::expect::{Expectation, Outcome, SuiteResult, names_object};
 use super::inputs::{self, documents, texts};
 use super::known;
 use super::row::Row;
-use super::values::{namespace_labels, subresource, user, values_for};
+use super::values::{namespace, namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
@@ -146,8 +146,10 @@ impl Inputs {
         for object in &self.objects {
             let mut current = object.clone();
             for policy in &self.policies {
+                let mut left = false;
                 let changed = self.ask(policy, &current, operation, outside, |request| {
                     let (changed, outcomes) = policy.set.mutate(request, &self.schemas);
+                    left = policy.phase > 0 && outcomes.iter().any(|outcome| outcome.result == Verdict::Pass);
                     came.rows.extend(outcomes.into_iter().map(|outcome| Row::of_outcome(object, outcome)));
                     for of in policy.set.mutate_existing(request, &self.schemas) {
                         if let Some(changed) = of.changed {
@@ -160,6 +162,9 @@ impl Inputs {
                 if let Some(changed) = changed {
                     came.made.push(Made::of(policy, object, changed.clone()));
                     current = changed;
+                } else if left {
+                    // A policy in CEL that changes nothing has made the object as it is.
+                    came.made.push(Made::of(policy, object, current.clone()));
                 }
             }
             if current == *object {
@@ -186,6 +191,7 @@ impl Inputs {
         answer: impl FnOnce(&Request<'_>) -> T,
     ) -> T {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let place = object["metadata"]["namespace"].as_str();
         let mut given = values_for(&self.values, &policy.name, name);
         if let Some(operation) = operation {
             given.global.insert("request.operation".to_owned(), operation.as_str().into());
@@ -199,7 +205,8 @@ impl Inputs {
             parent: scaled.as_ref().map(|(_, parent)| parent),
             // A suite has nothing else to compare a change with.
             old_object: (operation == Operation::Update).then_some(object),
-            namespace_labels: object["metadata"]["namespace"].as_str().and_then(|n| self.labels.get(n)),
+            namespace_labels: place.and_then(|name| self.labels.get(name)),
+            namespace: place.and_then(|name| namespace(&self.values, name)),
             user: self.user.as_ref(),
             values: Some(&given),
             outside,

@@ -44,6 +44,11 @@ pub(super) fn namespace_labels(values: &Value) -> HashMap<String, BTreeMap<Strin
         .collect()
 }
 
+/// The namespace of a name, as an object under `namespaces`.
+pub(super) fn namespace<'v>(values: &'v Value, name: &str) -> Option<&'v Value> {
+    values["namespaces"].as_array()?.iter().find(|namespace| namespace["metadata"]["name"] == name)
+}
+
 /// The subresource that an object is, and the kind it belongs to.
 pub(super) fn subresource(values: &Value, object: &Value) -> Option<(String, Gvk)> {
     let gvk = |kind: &Value| {

@@ -6,7 +6,7 @@ use crate::expr::admission::{Result_, Variables, declarations, with_types};
 use crate::expr::cel::{Env, Program, Type};
 
 use super::super::reader::{Reader, Result};
-use super::library::POLICIES;
+use super::library::{IMAGE_POLICIES, POLICIES};
 
 /// The environment at a place of a policy: with the variables that stand before it.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl Scope {
     /// Of a policy that is all CEL.
     pub(super) fn of_policy() -> Scope {
         Scope { base: POLICIES.clone(), variables: Variables::default() }
+    }
+
+    /// Of a policy about images.
+    pub(super) fn of_images() -> Scope {
+        Scope { base: IMAGE_POLICIES.clone(), variables: Variables::default() }
     }
 
     /// Compiles a list of variables, each of which sees those before it.

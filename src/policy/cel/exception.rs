@@ -1,5 +1,9 @@
 //! PolicyException of policies.kyverno.io: objects that named CEL policies leave alone.
 
+use std::sync::LazyLock;
+
+use serde_json::{Value as Json, json};
+
 use crate::expr::cel::Budget;
 
 use super::super::reader::{Reader, Result};
@@ -17,6 +21,9 @@ pub(crate) struct Exception {
     /// Kind and name of each policy.
     policies: Vec<(String, String)>,
     conditions: Vec<Condition>,
+    /// Images and values that it allows where the policy asks for them; with any, it exempts nothing else.
+    images: Vec<String>,
+    values: Vec<String>,
     /// Whether reports count the object as passed instead of skipped.
     passes: bool,
 }
@@ -24,11 +31,6 @@ pub(crate) struct Exception {
 impl Exception {
     pub(crate) fn compile(root: &Reader<'_>, name: String) -> Result<Exception> {
         let spec = root.field("spec").ok_or_else(|| root.error("spec is missing"))?;
-        for field in ["images", "allowedValues"] {
-            if let Some(part) = spec.field(field).filter(|part| part.items().is_ok_and(|i| !i.is_empty())) {
-                return Err(part.error(format!("{field} of an exception are not evaluated")));
-            }
-        }
         let policy = |entry: &Reader<'_>| {
             let text =
                 |field: &str| entry.string(field)?.ok_or_else(|| entry.error(format!("{field} is missing")));
@@ -40,23 +42,27 @@ impl Exception {
             name,
             policies: spec.list("policyRefs")?.iter().map(policy).collect::<Result<_>>()?,
             conditions: spec.list("matchConditions")?.iter().map(condition).collect::<Result<_>>()?,
+            images: spec.strings("images")?,
+            values: spec.strings("allowedValues")?,
             passes: spec.string("reportResult")?.as_deref() == Some("pass"),
         })
     }
 
-    /// The judgement if some of the exceptions are about a policy and an object. Conditions that cannot be evaluated exempt
-    /// nobody.
+    /// What the exceptions that are about a policy and an object mean: the judgement if one exempts it wholly, or what
+    /// they allow. Conditions that cannot be evaluated exempt nobody.
     pub(crate) fn among(
         exceptions: &[Exception],
         kind: &str,
         policy: &str,
         request: &Request<'_>,
         around: Around<'_>,
-    ) -> Option<Judgement> {
+    ) -> std::result::Result<Json, Judgement> {
         let named =
             |exception: &&Exception| exception.policies.iter().any(|(k, name)| k == kind && name == policy);
         let mut named = exceptions.iter().filter(named).peekable();
-        named.peek()?;
+        if named.peek().is_none() {
+            return Ok(NOTHING_ALLOWED.clone());
+        }
         let inputs = Inputs::among(request, around);
         let bindings = inputs.bindings(&[]);
         let mut exempting: Vec<&Exception> = Vec::new();
@@ -66,11 +72,21 @@ impl Exception {
                 exempting.push(exception);
             }
         }
-        let first = exempting.first()?;
+        let is_whole = |exception: &&&Exception| exception.images.is_empty() && exception.values.is_empty();
+        let Some(first) = exempting.iter().find(is_whole) else {
+            let all = |of: fn(&Exception) -> &Vec<String>| -> Vec<&String> {
+                exempting.iter().flat_map(|exception| of(exception)).collect()
+            };
+            return Ok(json!({"allowedImages": all(|e| &e.images), "allowedValues": all(|e| &e.values)}));
+        };
         let names: Vec<&str> = exempting.iter().map(|exception| exception.name.as_str()).collect();
         let (verdict, word) =
             if first.passes { (Verdict::Pass, "passed") } else { (Verdict::Skip, "skipped") };
         let message = format!("rule is {word} due to policy exception: {}", names.join(", "));
-        Some(Judgement::new(verdict, message))
+        Err(Judgement::new(verdict, message))
     }
 }
+
+/// What is allowed without exceptions.
+pub(crate) static NOTHING_ALLOWED: LazyLock<Json> =
+    LazyLock::new(|| json!({"allowedImages": [], "allowedValues": []}));

@@ -14,6 +14,7 @@ pub(super) struct Inputs<'a> {
     request: Json,
     namespace: Json,
     around: Option<Around<'a>>,
+    given: &'a [(&'static str, Json)],
 }
 
 /// What a policy that is all CEL has beside the request.
@@ -22,6 +23,8 @@ pub(crate) struct Around<'a> {
     pub(crate) library: &'a Library,
     /// The namespace that the policy is confined to.
     pub(crate) namespace: Option<&'a str>,
+    /// What exceptions allow: `allowedImages` and `allowedValues`.
+    pub(crate) exceptions: &'a Json,
 }
 
 static NOTHING: Json = Json::Null;
@@ -32,12 +35,19 @@ impl<'a> Inputs<'a> {
         let object = if deleting { &NOTHING } else { request.object };
         let old = request.old_object.or(deleting.then_some(request.object)).unwrap_or(&NOTHING);
         let (described, namespace) = (described(request), namespace(request));
-        Inputs { object, old, request: described, namespace, around: None }
+        Inputs { object, old, request: described, namespace, around: None, given: &[] }
     }
 
     /// With the libraries of policies that are all CEL.
     pub(super) fn among(request: &Request<'a>, around: Around<'a>) -> Inputs<'a> {
         Inputs { around: Some(around), ..Inputs::of(request) }
+    }
+
+    /// With more values by their names.
+    pub(super) fn with<'b>(&'b self, given: &'b [(&'static str, Json)]) -> Inputs<'b> {
+        let Inputs { object, old, request, namespace, around, .. } = self;
+        let (request, namespace) = (request.clone(), namespace.clone());
+        Inputs { object, old, request, namespace, around: *around, given }
     }
 
     /// What expressions of every policy see.
@@ -57,8 +67,12 @@ impl<'a> Inputs<'a> {
     /// What expressions see that may use these variables.
     pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
         let mut bindings = self.plain();
-        if let Some(Around { library, namespace }) = self.around {
+        if let Some(Around { library, namespace, exceptions }) = self.around {
             library.bind(&mut bindings, namespace);
+            bindings.set("exceptions", Value::of_json(exceptions));
+        }
+        for (name, value) in self.given {
+            bindings.set(name, Value::of_json(value));
         }
         for (name, program) in variables {
             bindings.define("variables", name, program);
@@ -92,6 +106,9 @@ fn namespace(request: &Request<'_>) -> Json {
     let name = request.object["metadata"]["namespace"].as_str().unwrap_or_default();
     if name.is_empty() {
         return Json::Null;
+    }
+    if let Some(namespace) = request.namespace {
+        return namespace.clone();
     }
     let mut metadata = json!({"name": name});
     if let Some(labels) = request.namespace_labels {

@@ -21,6 +21,8 @@ use super::{Deletions, Generations, Mutations, Validations};
 pub(crate) enum CelKind {
     /// ValidatingPolicy.
     Validating,
+    /// ImageValidatingPolicy.
+    ImageValidating,
     /// MutatingPolicy.
     Mutating,
     /// GeneratingPolicy.
@@ -62,6 +64,7 @@ impl CelKind {
         }
         match kind.strip_prefix("Namespaced").unwrap_or(kind) {
             "ValidatingPolicy" => Some(CelKind::Validating),
+            "ImageValidatingPolicy" => Some(CelKind::ImageValidating),
             "MutatingPolicy" => Some(CelKind::Mutating),
             "GeneratingPolicy" => Some(CelKind::Generating),
             "DeletingPolicy" => Some(CelKind::Deleting),
@@ -101,13 +104,15 @@ impl CelKind {
         let constraints = spec.value["matchConstraints"].clone();
         let broken = |constraints: Value| |error| Unusable::Broken(error, constraints);
         match self {
-            CelKind::Validating => {
+            CelKind::Validating | CelKind::ImageValidating => {
+                let compile =
+                    if self == CelKind::Validating { Validations::of_policy } else { Validations::of_images };
                 let rewritten = autogen::rules(spec.value);
                 let specs = std::iter::once(spec.value).chain(&rewritten);
                 specs
                     .map(|spec_| {
                         let reader = Reader::new(spec_, spec.path.clone());
-                        validating(&reader).map_err(broken(spec_["matchConstraints"].clone()))
+                        validating(&reader, compile).map_err(broken(spec_["matchConstraints"].clone()))
                     })
                     .collect()
             }
@@ -154,9 +159,9 @@ impl CelKind {
     }
 }
 
-fn validating(spec: &Reader<'_>) -> Result<Part> {
+fn validating(spec: &Reader<'_>, compile: fn(&Reader<'_>) -> Result<Validations>) -> Result<Part> {
     let matching = matching(&constraints(spec)?)?;
-    let body = Body::Policy(Box::new(Validations::of_policy(spec)?));
+    let body = Body::Policy(Box::new(compile(spec)?));
     Ok((matching, body, action(spec)?))
 }
 
@@ -180,7 +185,7 @@ fn matching(constraints: &Reader<'_>) -> Result<Matching> {
 }
 
 /// `Deny` among the `validationActions` enforces; it is what a policy means that names none.
-pub(crate) fn action(spec: &Reader<'_>) -> Result<Action> {
+fn action(spec: &Reader<'_>) -> Result<Action> {
     let actions = spec.list("validationActions")?;
     let mut enforced = actions.is_empty();
     for action in &actions {

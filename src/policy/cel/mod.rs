@@ -16,6 +16,8 @@ mod inputs;
 mod kinds;
 mod library;
 mod mutating;
+mod targets;
+mod verifying;
 
 use std::collections::BTreeMap;
 
@@ -29,15 +31,16 @@ use super::validate::{Judgement, Verdict};
 use condition::{Condition, Met};
 use environment::Scope;
 use inputs::Inputs;
+use verifying::Verified;
 
 pub(crate) use inputs::Around;
 
 pub(crate) use admission::{Binding, Bound};
 pub(crate) use constraints::Constraints;
 pub(crate) use deleting::Deletions;
-pub(crate) use exception::Exception;
+pub(crate) use exception::{Exception, NOTHING_ALLOWED};
 pub(crate) use generating::Generations;
-pub(crate) use kinds::{CelKind, Part, Unusable, action};
+pub(crate) use kinds::{CelKind, Part, Unusable};
 pub(crate) use library::Library;
 pub(crate) use mutating::Mutations;
 
@@ -60,6 +63,8 @@ pub(crate) struct Validations {
     conditions: Vec<Condition>,
     variables: Vec<(String, Program)>,
     validations: Vec<Validation>,
+    /// The images that it is about, if it is about images.
+    verified: Option<Verified>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,28 +85,37 @@ impl Validations {
             return Err(params.error("parameters of CEL rules are not looked up here"));
         }
         let message = validate.string("message")?;
-        Validations::compile(Style::Rule, rule.list("celPreconditions")?, cel, "expressions", message)
+        let conditions = rule.list("celPreconditions")?;
+        Validations::compile(Style::Rule, Scope::of_rule(), conditions, cel, "expressions", message)
     }
 
     /// Of a ValidatingPolicy's `spec`.
     pub(crate) fn of_policy(spec: &Reader<'_>) -> Result<Validations> {
-        let mut compiled =
-            Validations::compile(Style::Policy, spec.list("matchConditions")?, spec, "validations", None)?;
+        let conditions = spec.list("matchConditions")?;
+        let scope = Scope::of_policy();
+        let mut compiled = Validations::compile(Style::Policy, scope, conditions, spec, "validations", None)?;
         compiled.ignores_failures = spec.string("failurePolicy")?.as_deref() == Some("Ignore");
+        Ok(compiled)
+    }
+
+    /// Of an ImageValidatingPolicy's `spec`.
+    pub(crate) fn of_images(spec: &Reader<'_>) -> Result<Validations> {
+        let conditions = spec.list("matchConditions")?;
+        let scope = Scope::of_images();
+        let mut compiled = Validations::compile(Style::Policy, scope, conditions, spec, "validations", None)?;
+        compiled.ignores_failures = spec.string("failurePolicy")?.as_deref() == Some("Ignore");
+        compiled.verified = Some(Verified::compile(spec, &Scope::of_policy())?);
         Ok(compiled)
     }
 
     fn compile(
         style: Style,
+        mut scope: Scope,
         conditions: Vec<Reader<'_>>,
         reader: &Reader<'_>,
         list: &str,
         default_message: Option<String>,
     ) -> Result<Validations> {
-        let mut scope = match style {
-            Style::Rule => Scope::of_rule(),
-            Style::Policy => Scope::of_policy(),
-        };
         let defined = reader.list("variables")?;
         let variables = scope.define(&defined)?;
         let mut fields = BTreeMap::new();
@@ -132,7 +146,7 @@ impl Validations {
             })
         };
         let validations = entries.iter().map(validation).collect::<Result<_>>()?;
-        Ok(Validations { style, ignores_failures: false, conditions, variables, validations })
+        Ok(Validations { style, ignores_failures: false, conditions, variables, validations, verified: None })
     }
 
     /// Judges an object.
@@ -141,6 +155,15 @@ impl Validations {
             Style::Rule => Inputs::of(request),
             Style::Policy => Inputs::among(request, around),
         };
+        let Some(verified) = &self.verified else { return self.judge(rule, &inputs) };
+        match verified.given(request.object, &inputs) {
+            Ok(Some(given)) => self.judge(rule, &inputs.with(&given)),
+            Ok(None) => Judgement::new(Verdict::Skip, self.skipped()),
+            Err(why) => self.cannot_tell("failed to find images", why),
+        }
+    }
+
+    fn judge(&self, rule: &str, inputs: &Inputs<'_>) -> Judgement {
         let bindings = inputs.bindings(&self.variables);
         let mut budget = Budget::kubernetes();
         match condition::met(&self.conditions, &bindings, &mut budget, self.ignores_failures) {

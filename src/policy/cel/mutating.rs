@@ -19,6 +19,7 @@ use super::condition::{self, Condition, Met};
 use super::environment::Scope;
 use super::expression;
 use super::inputs::{Around, Inputs};
+use super::targets::Targets;
 
 /// The expressions of a policy, compiled.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Mutations {
     variables: Vec<(String, Program)>,
     mutations: Arc<[Mutation]>,
     ignores_failures: bool,
+    /// The objects that it changes, if these are not the ones that make it act.
+    pub(crate) targets: Option<Targets>,
     /// Where the object holds the template of the pods that the policy is about.
     template: Option<Place>,
 }
@@ -45,7 +48,41 @@ impl Mutations {
         }
         let mutations = entries.iter().map(|entry| mutation(entry, &scope)).collect::<Result<Vec<_>>>()?;
         let ignores_failures = spec.string("failurePolicy")?.as_deref() == Some("Ignore");
-        Ok(Mutations { conditions, variables, mutations: mutations.into(), ignores_failures, template })
+        Ok(Mutations {
+            conditions,
+            variables,
+            mutations: mutations.into(),
+            ignores_failures,
+            targets: Targets::compile(spec, &scope)?,
+            template,
+        })
+    }
+
+    /// Whether an object makes it act on others.
+    pub(crate) fn is_triggered(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+    ) -> std::result::Result<bool, String> {
+        let inputs = Inputs::among(request, around);
+        let bindings = inputs.bindings(&self.variables);
+        let ignores = self.ignores_failures;
+        match condition::met(&self.conditions, &bindings, &mut Budget::kubernetes(), ignores) {
+            Met::Yes => Ok(true),
+            Met::No => Ok(false),
+            Met::Error(why) => Err(why),
+        }
+    }
+
+    /// The objects that it changes then.
+    pub(crate) fn targets_of(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+    ) -> std::result::Result<Vec<Json>, String> {
+        let Some(targets) = &self.targets else { return Ok(Vec::new()) };
+        let inputs = Inputs::among(request, around);
+        targets.select(request, &inputs.bindings(&self.variables))
     }
 
     /// The judgement, and the object if it was changed.
@@ -72,7 +109,8 @@ impl Mutations {
         let inputs = Inputs::among(request, around);
         let mut budget = Budget::kubernetes();
         let bindings = inputs.bindings(&self.variables);
-        match condition::met(&self.conditions, &bindings, &mut budget, self.ignores_failures) {
+        let conditions = self.targets.as_ref().map_or(&self.conditions, |targets| &targets.conditions);
+        match condition::met(conditions, &bindings, &mut budget, self.ignores_failures) {
             Met::Yes => {}
             Met::No => return (Judgement::new(Verdict::Skip, "skip"), None),
             Met::Error(why) => return (Judgement::error("failed to evaluate policy", why), None),

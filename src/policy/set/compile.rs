@@ -22,7 +22,7 @@ const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
 /// Other kinds that hold rules, by their API groups.
 const OTHER_KINDS: &[(&str, &[&str])] = &[
     ("kyverno.io", &["PolicyException", "CleanupPolicy", "ClusterCleanupPolicy"]),
-    ("policies.kyverno.io", &["ImageValidatingPolicy", "NamespacedImageValidatingPolicy", "PolicyException"]),
+    ("policies.kyverno.io", &["PolicyException"]),
 ];
 
 impl PolicySet {
@@ -40,7 +40,7 @@ impl PolicySet {
                 let bindings = bindings_of(manifest, kind, policies);
                 set.add_cel(manifest, kind, bindings, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
-                set.add_unsupported(manifest, &mut findings);
+                PolicySet::add_unsupported(manifest, &mut findings);
             }
         }
         (set, findings)
@@ -71,25 +71,12 @@ impl PolicySet {
         findings
     }
 
-    /// A policy of a kind that is not evaluated. If it would refuse objects, it refuses all that it could be about.
-    fn add_unsupported(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
-        let (id, kind) = (&manifest.id, manifest.id.kind());
-        let name = full_name(id);
-        let offline = if kind.contains("Image") { " offline: it asks a registry" } else { "" };
-        let message = format!("{kind} {name} is not evaluated{offline}");
+    /// A document of a kind that judges nothing here.
+    fn add_unsupported(manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let kind = manifest.id.kind();
+        let message = format!("{kind} {} is not evaluated", full_name(&manifest.id));
         let place = yaml::locate(&manifest.origin.source, &FieldPath::of_keys(["kind"]));
-        findings.push(Finding::warning(Code::PolicyUnsupported, &message).about(id).at(place));
-        let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
-        let denies = cel::action(&spec).map_or(true, |action| action.enforces_by_default());
-        let constraints = spec.field("matchConstraints");
-        let (true, true, Some(constraints)) = (kind.contains("ValidatingPolicy"), denies, constraints) else {
-            return;
-        };
-        let matching = Constraints::compile(&constraints)
-            .map_or_else(|_| Matching::widest(&Value::Null), Matching::of_constraints);
-        let body = Body::Unsupported(message);
-        self.push(manifest, id.name().to_owned(), (matching, body, Action::enforced()));
-        self.add_policy(manifest, name);
+        findings.push(Finding::warning(Code::PolicyUnsupported, message).about(&manifest.id).at(place));
     }
 
     /// A policy in CEL, and what it means for the controllers of pods. One that does not compile refuses all that it could
@@ -105,6 +92,11 @@ impl PolicySet {
         let name = if kind.names_rules() { id.name() } else { "" };
         let spec = Reader::new(&manifest.body["spec"], FieldPath::of_keys(["spec"]));
         let place = |path: &FieldPath| yaml::locate(&manifest.origin.source, path);
+        if kind == CelKind::ImageValidating {
+            let message = format!("{} {} verifies no signature or attestation offline", id.kind(), id.name());
+            let finding = Finding::warning(Code::PolicyUnsupported, message).about(id);
+            findings.push(finding.at(place(&FieldPath::of_keys(["kind"]))));
+        }
         for (at, part) in kind.parts(&spec, bindings).into_iter().enumerate() {
             let (matching, body, action) = match part {
                 Ok(part) => part,

@@ -97,10 +97,15 @@ impl PolicySet {
         let enforces = rule.action.enforces(object);
         let mutate = match &rule.body {
             Body::Mutations(mutations) => {
-                if let Some(outcome) = self.excepted(rule, request, enforces) {
-                    return Some((outcome, None));
+                if mutations.targets.is_some() {
+                    return None;
                 }
-                let (judgement, changed) = mutations.evaluate(request, self.around(rule), schemas);
+                let allowed = match self.excepted(rule, request, enforces) {
+                    Err(outcome) => return Some((*outcome, None)),
+                    Ok(allowed) => allowed,
+                };
+                let around = Around { exceptions: &allowed, ..self.around(rule) };
+                let (judgement, changed) = mutations.evaluate(request, around, schemas);
                 let failed = judgement.verdict == Verdict::Error;
                 let outcome = self.outcome(rule, judgement, enforces);
                 return Some((if failed { outcome.of_rule("evaluation") } else { outcome }, changed));
@@ -150,24 +155,32 @@ impl PolicySet {
         object: &Subjected<'_>,
     ) -> RuleOutcome {
         let enforces = rule.action.enforces(object);
-        self.excepted(rule, request, enforces).unwrap_or_else(|| {
-            self.outcome(rule, validations.evaluate("", request, self.around(rule)), enforces)
-        })
+        match self.excepted(rule, request, enforces) {
+            Err(outcome) => *outcome,
+            Ok(allowed) => {
+                let around = Around { exceptions: &allowed, ..self.around(rule) };
+                self.outcome(rule, validations.evaluate("", request, around), enforces)
+            }
+        }
     }
 
     /// What a policy that is all CEL has beside the request.
     pub(super) fn around(&self, rule: &Rule) -> Around<'_> {
         let namespace = self.policies[rule.policy].id.namespace();
-        Around { library: &self.library, namespace }
+        Around { library: &self.library, namespace, exceptions: &cel::NOTHING_ALLOWED }
     }
 
-    /// The outcome if an exception from a policy in CEL is about the object.
-    pub(super) fn excepted(&self, rule: &Rule, request: &Request<'_>, enforces: bool) -> Option<RuleOutcome> {
+    /// The outcome if an exception from a policy in CEL exempts the object, or what exceptions allow.
+    pub(super) fn excepted(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        enforces: bool,
+    ) -> Result<Value, Box<RuleOutcome>> {
         let policy = &self.policies[rule.policy];
         let around = self.around(rule);
-        let judgement =
-            cel::Exception::among(&self.cel_exceptions, policy.id.kind(), &policy.name, request, around)?;
-        Some(self.outcome(rule, judgement, enforces).of_rule("exception"))
+        cel::Exception::among(&self.cel_exceptions, policy.id.kind(), &policy.name, request, around)
+            .map_err(|judgement| Box::new(self.outcome(rule, judgement, enforces).of_rule("exception")))
     }
 
     fn judge(

@@ -6,6 +6,7 @@ use crate::expr::Context;
 use crate::model::Gvk;
 use crate::schema::Schemas;
 
+use super::super::cel::{Around, Mutations};
 use super::super::images::Images;
 use super::super::matching::Subjected;
 use super::super::mutate::{Mutate, Target};
@@ -30,7 +31,11 @@ pub struct TargetOutcome {
 impl PolicySet {
     /// Whether any rule changes other objects than its trigger.
     pub fn mutates_existing(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(&rule.body, Body::Mutate(m) if !m.targets.is_empty()))
+        self.rules.iter().any(|rule| match &rule.body {
+            Body::Mutate(mutate) => !mutate.targets.is_empty(),
+            Body::Mutations(mutations) => mutations.targets.is_some(),
+            _ => false,
+        })
     }
 
     /// What the rules with targets that a request triggers make of these, among the objects that `request.outside`
@@ -40,6 +45,10 @@ impl PolicySet {
         let images = Images::of(request.object);
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
+            if let Body::Mutations(mutations) = &rule.body {
+                outcomes.extend(self.mutate_by_policy(rule, mutations, request, schemas));
+                continue;
+            }
             let Body::Mutate(mutate) = &rule.body else { continue };
             if mutate.targets.is_empty() {
                 continue;
@@ -68,6 +77,43 @@ impl PolicySet {
             }
         }
         outcomes
+    }
+
+    /// What a MutatingPolicy makes of its targets.
+    fn mutate_by_policy(
+        &self,
+        rule: &Rule,
+        mutations: &Mutations,
+        request: &Request<'_>,
+        schemas: &Schemas,
+    ) -> Vec<TargetOutcome> {
+        let around = self.around(rule);
+        if mutations.targets.is_none() {
+            return Vec::new();
+        }
+        let enforces = rule.action.enforces(&Subjected::of(request));
+        let targets = match mutations.is_triggered(request, around) {
+            Ok(false) => return Vec::new(),
+            Ok(true) => mutations.targets_of(request, around),
+            Err(why) => Err(why),
+        };
+        let failed = |why| {
+            let outcome = self.outcome(rule, Judgement::error("failed to load targets", why), enforces);
+            vec![TargetOutcome { target: request.object.clone(), changed: None, outcome }]
+        };
+        let change = |target: Value| {
+            let of_target = Request { outside: request.outside, ..Request::create(&target) };
+            let (outcome, changed) = match self.excepted(rule, &of_target, enforces) {
+                Err(outcome) => (*outcome, None),
+                Ok(allowed) => {
+                    let around = Around { exceptions: &allowed, ..around };
+                    let (judgement, changed) = mutations.evaluate(&of_target, around, schemas);
+                    (self.outcome(rule, judgement, enforces), changed)
+                }
+            };
+            TargetOutcome { target, changed, outcome }
+        };
+        targets.map_or_else(failed, |targets| targets.into_iter().map(change).collect())
     }
 
     fn targets<'r, 'o>(

@@ -4,7 +4,7 @@ use crate::finding::{Code, Finding};
 use crate::model::{ObjectId, PathSegment, RuleOrigin};
 use crate::yaml;
 
-use super::super::cel::Generations;
+use super::super::cel::{Around, Generations};
 use super::super::matching::Subjected;
 use super::super::request::Request;
 use super::super::rule::{Body, Rule};
@@ -19,11 +19,15 @@ impl PolicySet {
         let mut made = Vec::new();
         for rule in self.matching(request, &object) {
             let Body::Generations(generations) = &rule.body else { continue };
-            if let Some(outcome) = self.excepted(rule, request, false) {
-                made.push((outcome, Vec::new()));
-                continue;
-            }
-            let (judgement, objects) = match generations.evaluate(request, self.around(rule)) {
+            let allowed = match self.excepted(rule, request, false) {
+                Ok(allowed) => allowed,
+                Err(outcome) => {
+                    made.push((*outcome, Vec::new()));
+                    continue;
+                }
+            };
+            let around = Around { exceptions: &allowed, ..self.around(rule) };
+            let (judgement, objects) = match generations.evaluate(request, around) {
                 Ok(None) => continue,
                 Ok(Some(objects)) => {
                     let judgement = Judgement::new(Verdict::Pass, "policy evaluated successfully");
@@ -89,9 +93,10 @@ impl PolicySet {
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
             let Body::Deletions(deletions) = &rule.body else { continue };
-            outcomes.push(self.excepted(rule, request, false).unwrap_or_else(|| {
-                self.outcome(rule, deletions.evaluate(request, self.around(rule)), false)
-            }));
+            outcomes.push(match self.excepted(rule, request, false) {
+                Err(outcome) => *outcome,
+                Ok(_) => self.outcome(rule, deletions.evaluate(request, self.around(rule)), false),
+            });
         }
         outcomes
     }

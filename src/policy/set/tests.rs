@@ -216,17 +216,36 @@ fn what_is_not_evaluated_is_said_and_fails_closed() {
     assert!(outcome.result == Verdict::Error && !outcome.refuses());
 }
 
+const IMAGES: &str = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
+    validationActions: [Deny]\n  matchConstraints:\n    resourceRules:\n    - {apiGroups: [''], apiVersions: [v1], \
+    operations: [CREATE], resources: [pods]}\n  matchImageReferences: [{glob: 'ghcr.io/*'}]\n  attestors: [{name: a}]\n  \
+    validations:\n  - {expression: \"object.metadata.?labels.env.orValue('') == 'prod'\", message: no env}\n  \
+    - {expression: \"images.containers.all(i, verifyImageSignatures(i, [attestors.a]) > 0)\"}\n";
+
 #[test]
-fn a_kind_of_policy_that_is_not_evaluated_fails_closed_if_it_denies() {
-    let text = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: v}\nspec:\n  \
-        validationActions: [Deny]\n  matchConstraints:\n    resourceRules:\n    - {apiGroups: [cluster.x-k8s.io], \
-        apiVersions: [v1beta1], operations: [CREATE], resources: [clusters]}\n";
-    let (set, findings) = compile(text);
+fn what_asks_no_registry_is_evaluated_of_a_policy_about_images_and_the_rest_says_so() {
+    let pod = |image: &str, env: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod",
+               "metadata": {"name": "p", "namespace": "n", "labels": {"env": env}},
+               "spec": {"containers": [{"name": "c", "image": image}]}})
+    };
+    let (set, findings) = compile(IMAGES);
     assert_eq!(findings[0].code, Code::PolicyUnsupported);
-    assert!(set.evaluate(&Request::create(&cluster("v1"))).remove(0).refuses());
-    assert_eq!(set.evaluate(&Request::create(&json!({"apiVersion": "v1", "kind": "Pod"}))), []);
-    let (set, _) = compile(&text.replace("Deny", "Audit"));
-    assert_eq!(set.evaluate(&Request::create(&cluster("v1"))), []);
+    let judged = |object: &Value| set.evaluate(&Request::create(object)).remove(0);
+    assert_eq!(judged(&pod("nginx", "dev")).result, Verdict::Skip);
+    let failed = judged(&pod("ghcr.io/a/b", "dev"));
+    assert_eq!((failed.result, failed.message.as_str()), (Verdict::Fail, "no env"));
+    let unknown = judged(&pod("ghcr.io/a/b", "prod"));
+    assert!(unknown.refuses() && unknown.message.contains("not evaluated offline"), "{}", unknown.message);
+    let (set, _) = compile(&IMAGES.replace("Deny", "Audit"));
+    assert!(!set.evaluate(&Request::create(&pod("ghcr.io/a/b", "prod"))).remove(0).refuses());
+    let mut deployment = pod("", "");
+    deployment["kind"] = "Deployment".into();
+    deployment["apiVersion"] = "apps/v1".into();
+    deployment["spec"] =
+        json!({"template": {"metadata": {}, "spec": {"containers": [{"image": "ghcr.io/a/b"}]}}});
+    let (set, _) = compile(IMAGES);
+    assert_eq!(set.evaluate(&Request::create(&deployment)).remove(0).result, Verdict::Fail);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod image;
 mod lookup;
 mod text;
+mod verify;
 
 use std::sync::{Arc, LazyLock};
 
@@ -28,7 +29,14 @@ pub(super) static POLICIES: LazyLock<Env> = LazyLock::new(|| {
         ("generator", variable(lookup::GENERATOR.into())),
         ("json", variable(text::JSON.into())),
         ("yaml", variable(text::YAML.into())),
+        ("exceptions", Type::Dyn),
     ])
+});
+
+/// The environment of policies about images, which may name [`verifying::NAMES`](super::verifying::NAMES) as well.
+pub(super) static IMAGE_POLICIES: LazyLock<Env> = LazyLock::new(|| {
+    let names = super::verifying::NAMES.map(|name| (name, Type::Dyn));
+    POLICIES.with_tables(&[verify::TABLE]).with_variables(names)
 });
 
 /// What the functions work with, made once for a set of policies.
