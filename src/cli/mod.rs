@@ -97,7 +97,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    output::start_logging(cli.verbose, cli.log_format);
+    let level = match &cli.command {
+        Command::Demo(args) => args.log_level(cli.verbose),
+        _ => "moin=info",
+    };
+    output::start_logging(level, cli.verbose, cli.log_format);
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Render(args) => render::run(args),
@@ -116,7 +120,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Plane(args) => plane::run(args),
-        Command::Demo(args) => demo::run(args),
+        Command::Demo(args) => demo::run(args, cli.verbose),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -20,10 +20,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Send what the library tells to stderr.
-pub fn start_logging(verbose: u8, format: LogFormat) {
+/// Send what the library tells to stderr: of this level, or more if that is asked for.
+pub fn start_logging(level: &str, verbose: u8, format: LogFormat) {
     let level = match verbose {
-        0 => "moin=info",
+        0 => level,
         1 => "moin=debug",
         _ => "debug",
     };

@@ -1,5 +1,5 @@
 //! One management cluster of the demo: a plane, its simulated operators and its daemon, on threads of their own, so that
-//! all of it can be lost at once.
+//! all of it, or the daemon alone, can be lost at once.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,8 +44,14 @@ pub struct Management {
     pub address: SocketAddr,
     url: String,
     stop: CancellationToken,
-    daemon: Option<JoinHandle<Result<Ended, DaemonError>>>,
+    daemon: Option<Running>,
     runtime: Option<Runtime>,
+}
+
+/// A daemon, on threads of its own: it can be killed like a process.
+struct Running {
+    task: JoinHandle<Result<Ended, DaemonError>>,
+    runtime: Runtime,
 }
 
 impl Management {
@@ -55,11 +61,7 @@ impl Management {
         folder: &Path,
         address: SocketAddr,
     ) -> Result<Management, BoxError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name(name)
-            .enable_all()
-            .build()?;
+        let runtime = threads(name)?;
         let plane = Plane::new();
         let served = plane.clone();
         let serving = runtime.spawn(async move {
@@ -95,10 +97,10 @@ impl Management {
 
     /// Start the daemon.
     pub async fn start_daemon(&mut self, repository: &DemoRepository) -> Result<(), BoxError> {
-        let Some(runtime) = &self.runtime else { return Ok(()) };
         let cache = repository.folder().with_file_name(format!("{}.cache", self.name));
         let daemon = daemon(self.name, repository, &self.kubeconfig, &cache, self.stop.clone()).await?;
-        self.daemon = Some(runtime.spawn(daemon.run()));
+        let runtime = threads(self.name)?;
+        self.daemon = Some(Running { task: runtime.spawn(daemon.run()), runtime });
         Ok(())
     }
 
@@ -117,7 +119,7 @@ impl Management {
 
     /// Whether its daemon has ended by itself.
     pub fn has_no_daemon(&self) -> bool {
-        self.daemon.as_ref().is_none_or(JoinHandle::is_finished)
+        self.daemon.as_ref().is_none_or(|daemon| daemon.task.is_finished())
     }
 
     /// Objects of a kind.
@@ -136,26 +138,32 @@ impl Management {
     /// Ask everything to end, and wait.
     pub async fn end(mut self) -> Result<(), BoxError> {
         self.stop.cancel();
-        let daemon = self.daemon.take();
-        let ended = match daemon {
-            Some(daemon) => Some(tokio::time::timeout(ENDING, daemon).await),
-            None => None,
-        };
-        self.cut().await;
-        if let Some(ended) = ended {
-            ended.map_err(|_| format!("the daemon of {} did not end within {ENDING:?}", self.name))???;
+        let mut ended = Ok(());
+        if let Some(daemon) = &mut self.daemon {
+            ended = match tokio::time::timeout(ENDING, &mut daemon.task).await {
+                Ok(Ok(Ok(_))) => Ok(()),
+                Ok(Ok(Err(error))) => Err(error.into()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(format!("the daemon of {} did not end within {ENDING:?}", self.name).into()),
+            };
         }
-        Ok(())
+        self.cut().await;
+        ended
+    }
+
+    /// End the daemon as a crash does: it gives nothing back.
+    pub async fn stop_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            halt(daemon.runtime).await;
+        }
     }
 
     /// Pull the plug: nothing says goodbye.
     pub async fn cut(&mut self) {
-        self.daemon = None;
+        self.stop_daemon().await;
         self.plane.stop();
         if let Some(runtime) = self.runtime.take() {
-            // It waits for its threads, which no task may do.
-            let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(1)));
-            let _ = gone.await;
+            halt(runtime).await;
         }
     }
 }
@@ -164,10 +172,20 @@ impl Drop for Management {
     fn drop(&mut self) {
         self.stop.cancel();
         self.plane.stop();
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        let daemon = self.daemon.take().map(|daemon| daemon.runtime);
+        daemon.into_iter().chain(self.runtime.take()).for_each(Runtime::shutdown_background);
     }
+}
+
+fn threads(name: &str) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build()
+}
+
+async fn halt(runtime: Runtime) {
+    // It waits for its threads, which no task may do.
+    let gone = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(1)));
+    // It cannot fail.
+    let _ = gone.await;
 }
 
 /// A kind by its words.

@@ -1,10 +1,13 @@
 //! `moin demo`: two embedded management clusters, the example repository, simulated operators and two daemons.
 
+mod live;
 mod management;
 mod repository;
 mod stage;
 mod story;
+mod view;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +18,8 @@ use stage::Stage;
 
 /// Try it: two embedded management clusters, the example repository, simulated operators and two daemons.
 ///
-/// Without --check it runs until Ctrl-C, and kubectl and git work on what it prints. With --check it walks through a new
+/// Without --check it runs until Ctrl-C or `quit`, shows clusters, stages, leases and what happens (on a terminal as a picture, else
+/// line by line), and kubectl and git work on what it prints. With --check it walks through a new
 /// tenant, a trigger, a refusal, a drift, the loss of a management cluster, a new version, a tenant that leaves, and idleness by
 /// itself, and ends with 0 only if all held.
 #[derive(Debug, Args)]
@@ -33,8 +37,22 @@ pub struct DemoArgs {
 const SLOW: Duration = Duration::from_millis(1000);
 const FAST: Duration = Duration::from_millis(50);
 
+impl DemoArgs {
+    /// Whether it is shown as a picture: that takes a terminal, and nobody who wants to read messages.
+    fn is_live(&self, verbose: u8) -> bool {
+        let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+        !self.check && verbose == 0 && stdin.is_terminal() && stdout.is_terminal()
+    }
+
+    /// The level of messages if nothing is said: what the daemons do is seen, or told in lines of its own.
+    pub fn log_level(&self, verbose: u8) -> &'static str {
+        if self.is_live(verbose) { "off" } else { "moin=warn" }
+    }
+}
+
 /// Run the command.
-pub fn run(args: DemoArgs) -> Outcome {
+pub fn run(args: DemoArgs, verbose: u8) -> Outcome {
+    let live = args.is_live(verbose);
     let scratch;
     let folder = match args.dir {
         Some(dir) => {
@@ -49,49 +67,23 @@ pub fn run(args: DemoArgs) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         let mut stage = Stage::set(&folder, if args.check { FAST } else { SLOW }).await?;
-        if args.check {
-            let result = story::tell(&mut stage).await;
-            stage.strike().await?;
-            return Ok::<u8, super::BoxError>(match result {
-                Ok(()) => {
-                    say("all held")?;
-                    0
-                }
-                Err(error) => {
-                    say(&format!("FAILED: {error}"))?;
-                    1
-                }
-            });
-        }
-        introduce(&stage)?;
-        let stop = super::run::stop_signal();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            applied = ready(&stage) => {
-                applied?;
-                stop.cancelled().await;
-            }
-        }
+        let result = match args.check {
+            true => story::tell(&mut stage).await,
+            false => live::show(&mut stage, live, &super::run::stop_signal()).await,
+        };
         stage.strike().await?;
-        Ok(0)
+        if !args.check {
+            return result.map(|()| 0);
+        }
+        let (line, code) = match result {
+            Ok(()) => ("all held".to_owned(), 0),
+            Err(error) => (format!("FAILED: {error}"), 1),
+        };
+        say(&line)?;
+        Ok::<u8, super::BoxError>(code)
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(code)
-}
-
-/// What there is, and what to do with it.
-fn introduce(stage: &Stage) -> std::io::Result<()> {
-    for management in &stage.managements {
-        say(&format!("{:<12}an embedded API server at https://{}", management.name, management.address))?;
-    }
-    say(&format!("repository  {} (branch main)", stage.repository.folder().display()))?;
-    say("operators   simulated: no machine runs, and a workload cluster is an API server without pods\n")?;
-    say(&stage.what_to_try())
-}
-
-async fn ready(stage: &Stage) -> Result<(), super::BoxError> {
-    stage.applied_everywhere(&stage.repository.head()?).await?;
-    Ok(say("\nAll is applied.")?)
 }
 
 /// A line for the person who watches.

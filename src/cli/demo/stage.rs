@@ -174,12 +174,15 @@ impl Stage {
         .into())
     }
 
-    /// What a person could do now.
+    /// What there is, and what a person could do with it.
     pub fn what_to_try(&self) -> String {
         // Whoever came by `cargo run` has no `moin` in the PATH.
         let moin = std::env::current_exe().map_or("moin".to_owned(), |path| path.display().to_string());
+        let servers = self.managements.iter().map(|it| format!("{} at https://{}", it.name, it.address));
         format!(
-            "In another terminal:\n\n  \
+            "Two management clusters, {servers}: embedded API servers with simulated operators\n\
+             (no machine runs, and a workload cluster is an API server without pods), and a daemon for each.\n\
+             In another terminal:\n\n  \
              export KUBECONFIG={kubeconfig}     # or {other}\n  \
              alias moin={moin}\n  \
              moin status\n  \
@@ -187,7 +190,6 @@ impl Stage {
              kubectl -n team-a get secret web-kubeconfig -o jsonpath={{.data.value}} | base64 -d > web.kubeconfig\n  \
              kubectl --kubeconfig web.kubeconfig get nodes\n\n  \
              kubectl create namespace playground-1            # a rule brings its ClusterStack\n  \
-             kubectl -n team-a label clusterstack scs2-1-34 drifted=by-hand --overwrite\n  \
              kubectl -n team-a patch cluster web --type merge -p '{{\"spec\":{{\"topology\":{{\"controlPlane\":{{\"replicas\":1}}}}}}}}'\n\n  \
              cd {repository}\n  \
              moin tenant new team-c --cluster mgmt1 --set workload=api\n  \
@@ -195,7 +197,9 @@ impl Stage {
              git add . && git commit -m 'A new tenant'         # a second later it is done\n  \
              sed -i s/v1.34.2/v1.34.3/ tenants/mgmt1/team-a/web.yaml\n  \
              git commit -am 'A patch version'                  # machines roll, one at a time\n\n\
-             Ctrl-C ends it.",
+             Here: `stop mgmt1` kills its daemon (its peer stands in after 15 s), `start mgmt1` brings it back, `lose mgmt1` loses\n\
+             the whole cluster (say what to do in moin.yaml, as moin status tells); Enter shows what happens, Ctrl-C ends it.",
+            servers = servers.collect::<Vec<_>>().join(" and "),
             kubeconfig = self.managements[0].kubeconfig.display(),
             other = self.managements[1].kubeconfig.display(),
             repository = self.repository.folder().display(),

@@ -34,7 +34,8 @@ pub(super) fn blockers<'a>(
         if !counts {
             continue;
         }
-        for number in containers.around(id) {
+        let namespace = containers.namespace_of(id).filter(|_| !goes_along(id, object));
+        for number in namespace.into_iter().chain(containers.definition_of(id)) {
             after[number].insert(id);
         }
         if let Some(number) = leaves {
@@ -89,14 +90,19 @@ impl<'a> Containers<'a> {
         found
     }
 
-    fn around(&self, id: &ObjectId) -> impl Iterator<Item = usize> {
-        let namespace = id.namespace().and_then(|name| self.namespaces.get(name)).copied();
-        let definition = match self.definitions.is_empty() {
-            true => None,
-            false => self.definitions.get(&id.group_kind()).copied(),
-        };
-        namespace.into_iter().chain(definition)
+    fn namespace_of(&self, id: &ObjectId) -> Option<usize> {
+        self.namespaces.get(id.namespace()?).copied()
     }
+
+    fn definition_of(&self, id: &ObjectId) -> Option<usize> {
+        if self.definitions.is_empty() { None } else { self.definitions.get(&id.group_kind()).copied() }
+    }
+}
+
+/// Whether an object is there only because a rule makes it for its namespace: as long as that lives, the rule goes on.
+fn goes_along(id: &ObjectId, object: &LiveObject) -> bool {
+    let trigger = object.annotation(GENERATED_BY).and_then(|rule| rule.splitn(3, '/').nth(2));
+    trigger.is_some() && trigger == id.namespace()
 }
 
 /// The owners of an object that leave as well.

@@ -177,6 +177,22 @@ fn a_namespace_with_something_that_stays_is_kept() {
 }
 
 #[test]
+fn what_a_rule_makes_for_a_namespace_does_not_keep_it() {
+    let made = |trigger: &str| json!({"metadata": {"annotations": {GENERATED_BY: format!("p/r/{trigger}")}}});
+    let world = |trigger: &str| {
+        World::default()
+            .object("Namespace/a", json!({}))
+            .object(STACK, made(trigger))
+            .described(&[STACK])
+            .approved(ApprovalAction::Delete, &["Namespace/a"])
+    };
+    assert_eq!(world("a").wave(), ["Namespace/a"]);
+    assert!(world("b").wave().is_empty(), "another object triggers it");
+    let mut world = world("a").object(CLUSTER, json!({})).described(&[STACK, CLUSTER]);
+    assert!(world.wave().is_empty(), "a Cluster in it stays");
+}
+
+#[test]
 fn a_definition_outlives_its_objects_and_circles_do_not_hang() {
     let definition = "CustomResourceDefinition.apiextensions.k8s.io/widgets.example.org";
     let mut world = World::default()
