@@ -4,36 +4,17 @@
 //! allocate.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark is a test that prints")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
-#![allow(unsafe_code, reason = "an allocator is counted by standing in its place")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use moin::expr::cel::{Bindings, Budget, Env, Schema, Type, Value};
 use serde_json::json;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: everything is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of the system's allocator.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ROUNDS: u32 = 200_000;
 const EXPRESSIONS: [&str; 10] = [
@@ -85,12 +66,12 @@ fn measure(name: &str, mut run: impl FnMut() -> bool) {
     for _ in 0..rounds / 10 {
         black_box(run());
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = COUNTED.stats().allocations;
     let start = Instant::now();
     for _ in 0..rounds {
         black_box(run());
     }
     let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds);
-    let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / f64::from(rounds);
+    let allocations = (COUNTED.stats().allocations - before) as f64 / f64::from(rounds);
     println!("{nanos:8.0} ns {allocations:6.1} allocations  {name}");
 }

@@ -6,15 +6,17 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::args::{SourceArgs, TriggerArgs};
-use super::offline::Offline;
+use super::offline::{Offline, Reviewed};
 use super::{Outcome, output};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Code, Finding, Severity};
+use crate::review;
 
 const EXAMPLES: &str = "\
 Examples:
   moin check                             the working tree here
   moin check main --repo ~/config        a branch of another folder
   moin check main..HEAD                  a branch, and whether one can get there from main
+  moin check --explain                   for each object that a policy refuses, how it came to that, step by step
   moin check --cluster mgmt1 -o github   in a workflow: findings at the lines of the pull request";
 
 /// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
@@ -33,6 +35,10 @@ pub struct CheckArgs {
     /// How to print.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     output: Format,
+    /// Show how each rule that an object breaks came to its verdict: every part of its expressions and patterns with its
+    /// value. What is in a Secret stays masked. For people only.
+    #[arg(long)]
+    explain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,13 +55,19 @@ enum Format {
 
 /// Run the command.
 pub fn run(args: CheckArgs) -> Outcome {
+    if args.explain && args.output != Format::Text {
+        return Err("--explain is for people: it goes with -o text".into());
+    }
     let reviewed = Offline::reviewed(&args.source, &args.triggers, args.revision.as_deref())?;
     if let Some(code) = reviewed.could_not_render() {
         return Ok(code);
     }
     let findings = reviewed.findings();
     match args.output {
-        Format::Text => text(&findings, reviewed.manifests.manifests.len())?,
+        Format::Text => {
+            let explained = if args.explain { explained(&reviewed, &findings) } else { String::new() };
+            text(&findings, &explained, reviewed.manifests.manifests.len())?;
+        }
         Format::Json => output::result(&(serde_json::to_string_pretty(&findings)? + "\n"))?,
         Format::Github => output::result(&findings.iter().map(workflow_command).collect::<String>())?,
         Format::Sarif => output::result(&(serde_json::to_string_pretty(&sarif(&findings))? + "\n"))?,
@@ -63,7 +75,33 @@ pub fn run(args: CheckArgs) -> Outcome {
     Ok(u8::from(findings.iter().any(|finding| finding.severity > Severity::Note)))
 }
 
-fn text(findings: &[Finding], objects: usize) -> std::io::Result<()> {
+/// How policies came to what they say, object by object.
+fn explained(reviewed: &Reviewed, findings: &[Finding]) -> String {
+    let by_policy = [Code::PolicyViolation, Code::PolicyAudit, Code::PolicyError];
+    let about: BTreeSet<_> = findings
+        .iter()
+        .filter(|finding| by_policy.contains(&finding.code))
+        .filter_map(|finding| finding.object.as_ref())
+        .collect();
+    let mut out = String::new();
+    for manifest in reviewed.manifests.manifests.iter().filter(|manifest| about.contains(&manifest.id)) {
+        for (place, explanation) in review::explain(&reviewed.manifests, reviewed.live(), manifest) {
+            let rule =
+                if explanation.rule.is_empty() { String::new() } else { format!("/{}", explanation.rule) };
+            out += &format!(
+                "how {}{rule} judges {} ({}:{}):\n",
+                explanation.policy, manifest.id, place.file, place.line
+            );
+            for line in explanation.steps.to_text().lines() {
+                out += &format!("  {line}\n");
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn text(findings: &[Finding], explained: &str, objects: usize) -> std::io::Result<()> {
     let color = output::colors(&std::io::stdout());
     let mut out = String::new();
     let mut sorted: Vec<&Finding> = findings.iter().collect();
@@ -75,7 +113,7 @@ fn text(findings: &[Finding], objects: usize) -> std::io::Result<()> {
     let worst =
         findings.iter().filter(|finding| finding.severity > Severity::Note).max_by_key(|f| f.severity);
     let more = worst.map_or(String::new(), |finding| format!("; `moin explain {}` says more", finding.code));
-    output::result(&format!("{out}{objects} objects: {said}{more}\n"))
+    output::result(&format!("{out}{explained}{objects} objects: {said}{more}\n"))
 }
 
 /// A log of one run, with a rule for each code that occurs. A finding without a place is about the whole repository.
@@ -138,7 +176,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Code, Location};
+    use crate::finding::Location;
 
     #[test]
     fn a_workflow_command_stays_on_its_line() {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cases::{self, Language};
 use super::{BoxError, Outcome, output};
 use crate::expr::cel::{Bindings, Budget, Env, Type, Value as CelValue};
+use crate::expr::explain::Steps;
 use crate::expr::{Context, Environment, Expression};
 use crate::yaml;
 
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   moin eval cel 'object.spec.replicas > 3' -i deployment.yaml
   moin eval jmespath 'spec.containers[].image' -i pod.yaml
+  moin eval cel 'self.a.all(x, x > 1)' -i file.yaml --explain    each part with its value
   moin eval yaml -i file.yaml            the file as the API server reads it, in JSON
   moin eval cel --cases cases.jsonl      compare recorded answers
 
@@ -36,6 +38,9 @@ pub struct EvalArgs {
     /// A file with the document, in YAML or JSON; `-` for stdin. Without one, the document is empty.
     #[arg(short, long, value_name = "FILE", conflicts_with = "cases")]
     input: Option<PathBuf>,
+    /// Show how the expression came to its value: every part of it with its own.
+    #[arg(long, conflicts_with = "cases")]
+    explain: bool,
     /// Run a file of recorded answers, a JSON object a line, and print what differs.
     #[arg(long, value_name = "FILE", conflicts_with = "expression")]
     cases: Option<PathBuf>,
@@ -60,13 +65,24 @@ pub fn run(args: &EvalArgs) -> Outcome {
     };
     let Some(expression) = &args.expression else { return Err("an expression is needed".into()) };
     let answer = match args.language {
-        Language::Cel => cel(expression, &document),
-        _ => jmespath(expression, &document),
+        Language::Cel => cel(expression, &document, args.explain),
+        _ => jmespath(expression, &document, args.explain),
     };
     match answer {
-        Ok(value) => show(&value),
+        Ok(Answer::Steps(steps)) => {
+            output::result(&steps.to_text())?;
+            Ok(u8::from(steps.as_slice().first().is_some_and(|step| matches!(step.value, Some(Err(_))))))
+        }
+        Ok(Answer::Value(value)) => show(&value),
         Err(message) => refuse(&message),
     }
+}
+
+/// What is shown of an evaluation.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Value(Value),
+    Steps(Steps),
 }
 
 fn read(file: &Path) -> Result<String, BoxError> {
@@ -101,21 +117,25 @@ fn compare(language: Language, file: &Path) -> Outcome {
     Ok(u8::from(!report.failed.is_empty()))
 }
 
-fn cel(expression: &str, document: &Value) -> Result<Value, String> {
+fn cel(expression: &str, document: &Value, explain: bool) -> Result<Answer, String> {
     let env = Env::kubernetes().with_variables([("self", Type::Dyn), ("object", Type::Dyn)]);
     let program = env.compile(expression).map_err(|error| {
         if error.instantiation { marked(expression, error.offset, &error.message) } else { error.message }
     })?;
+    let explainer = explain.then(|| program.explainer());
     let bindings =
         Bindings::new().with("self", CelValue::of_json(document)).with("object", CelValue::of_json(document));
+    if let Some(explainer) = &explainer {
+        return Ok(Answer::Steps(explainer.steps(&bindings)));
+    }
     let result = program.run(&bindings, &mut Budget::kubernetes());
-    result.map(|value| value.to_json()).map_err(|error| match error.place() {
+    result.map(|value| Answer::Value(value.to_json())).map_err(|error| match error.place() {
         Some(place) => marked(expression, place, error.message()),
         None => format!("ERROR: {error}"),
     })
 }
 
-fn jmespath(expression: &str, document: &Value) -> Result<Value, String> {
+fn jmespath(expression: &str, document: &Value, explain: bool) -> Result<Answer, String> {
     let compiled = Expression::compile(expression).map_err(|error| {
         let characters = expression.get(..error.offset).map_or(0, |before| before.chars().count());
         marked(expression, characters, &error.message)
@@ -125,7 +145,13 @@ fn jmespath(expression: &str, document: &Value) -> Result<Value, String> {
     let yaml = |text: &str| yaml::parse(text, false).map_err(|error| error.to_string());
     let environment = Environment { now, yaml: Some(yaml), ..Environment::default() };
     let context = Context::of_document(environment, document);
-    context.query(&compiled).map(|value| value.into_owned()).map_err(|error| format!("ERROR: {error}"))
+    if explain {
+        return Ok(Answer::Steps(compiled.explain(&context)));
+    }
+    context
+        .query(&compiled)
+        .map(|value| Answer::Value(value.into_owned()))
+        .map_err(|error| format!("ERROR: {error}"))
 }
 
 /// A message, the line of the expression it is about, and a mark under the place.
@@ -155,9 +181,9 @@ mod tests {
     #[test]
     fn errors_show_their_place() {
         let document = json!({"a": 1});
-        assert_eq!(cel("self.a + 1", &document), Ok(json!(2)));
-        let error = cel("self.a == 1 &&\n object.b == 2", &document).unwrap_err();
+        assert_eq!(cel("self.a + 1", &document, false), Ok(Answer::Value(json!(2))));
+        let error = cel("self.a == 1 &&\n object.b == 2", &document, false).unwrap_err();
         assert_eq!(error, "ERROR: <input>:2:8: no such key: b\n |  object.b == 2\n | .......^");
-        assert!(jmespath("a ==", &document).unwrap_err().contains('^'));
+        assert!(jmespath("a ==", &document, false).unwrap_err().contains('^'));
     }
 }

@@ -18,6 +18,7 @@ pub struct Reviewed {
     pub review: Review,
     /// Findings of the source.
     pub left_out: Vec<Finding>,
+    namespaces: BTreeMap<String, LiveObject>,
 }
 
 impl Reviewed {
@@ -32,6 +33,11 @@ impl Reviewed {
         let findings: Vec<Finding> = self.manifests.findings.iter().filter(unfit).cloned().collect();
         output::findings(&findings);
         (!findings.is_empty()).then_some(super::COULD_NOT_RUN)
+    }
+
+    /// What was known of a cluster.
+    pub fn live(&self) -> LiveTriggers<'_> {
+        LiveTriggers { namespaces: &self.namespaces }
     }
 
     /// All findings, in the order of the stages.
@@ -143,7 +149,8 @@ impl Offline {
         let live = LiveTriggers { namespaces: &self.namespaces };
         let manifests = self.renderer.render(snapshot, &self.options, &live);
         let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live, objects });
-        Reviewed { manifests, review, left_out: self.source.findings().to_vec() }
+        let left_out = self.source.findings().to_vec();
+        Reviewed { manifests, review, left_out, namespaces: self.namespaces.clone() }
     }
 }
 

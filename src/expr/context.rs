@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::jmespath::{EvalError, Expression};
+use super::jmespath::{EvalError, Expression, weigh};
 use super::outside::Outside;
 
 /// Reads one YAML document, or says why it is none.
@@ -25,6 +25,8 @@ pub struct Environment {
     pub default_registry: String,
     /// Steps after which an evaluation is cut.
     pub max_steps: u64,
+    /// Steps after which all evaluations of a context, which are those of one rule, are cut.
+    pub max_total: u64,
 }
 
 impl Default for Environment {
@@ -35,6 +37,7 @@ impl Default for Environment {
             yaml: None,
             default_registry: "docker.io".to_owned(),
             max_steps: 1_000_000,
+            max_total: 10_000_000,
         }
     }
 }
@@ -52,6 +55,55 @@ impl Draws {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// How deep evaluations may stand in each other, through variables that ask for variables.
+const MAX_DEPTH: u32 = 400;
+/// What a variable adds to that beside its expression.
+const DEPTH_OF_VARIABLE: u32 = 10;
+/// How deep the value of a variable may be.
+const MAX_NESTING: usize = 256;
+
+/// What evaluations have used up together.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    spent: Cell<u64>,
+    depth: Cell<u32>,
+}
+
+impl Meter {
+    /// Takes steps from what all may use.
+    pub(crate) fn spend(&self, steps: u64, most: u64) -> Result<(), EvalError> {
+        let spent = self.spent.get().saturating_add(steps);
+        self.spent.set(spent);
+        if spent > most { Err(EvalError::Limit) } else { Ok(()) }
+    }
+
+    /// Does work so many levels deeper.
+    pub(crate) fn deeper<T>(
+        &self,
+        levels: u32,
+        work: impl FnOnce() -> Result<T, EvalError>,
+    ) -> Result<T, EvalError> {
+        let depth = self.depth.get();
+        if depth + levels > MAX_DEPTH {
+            return Err(EvalError::TooDeep);
+        }
+        self.depth.set(depth + levels);
+        let result = work();
+        self.depth.set(depth);
+        result
+    }
+}
+
+/// Whether a value has more than so many levels.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, below)),
+        Value::Object(map) => map.values().any(|item| is_deeper(item, below)),
+        _ => false,
     }
 }
 
@@ -86,6 +138,8 @@ pub struct Context<'a> {
     environment: Cow<'a, Environment>,
     outside: Option<&'a dyn Outside>,
     draws: Draws,
+    /// What evaluations here use up; `None` if that counts for the parent.
+    meter: Option<Meter>,
 }
 
 impl<'a> Context<'a> {
@@ -97,6 +151,7 @@ impl<'a> Context<'a> {
             environment: Cow::Owned(environment),
             outside: None,
             draws: Draws::default(),
+            meter: Some(Meter::default()),
         }
     }
 
@@ -109,7 +164,12 @@ impl<'a> Context<'a> {
         context
     }
 
-    /// A layer above this one, for the names of a `foreach` step or of a rule.
+    /// A layer above this one for the names of a rule, whose evaluations are limited for themselves.
+    pub fn metered_child(&'a self) -> Context<'a> {
+        Context { meter: Some(Meter::default()), ..self.child() }
+    }
+
+    /// A layer above this one, for the names of a `foreach` step.
     pub fn child(&'a self) -> Context<'a> {
         Context {
             parent: Some(self),
@@ -117,6 +177,7 @@ impl<'a> Context<'a> {
             environment: Cow::Borrowed(self.environment.as_ref()),
             outside: self.outside,
             draws: Draws::default(),
+            meter: None,
         }
     }
 
@@ -133,6 +194,18 @@ impl<'a> Context<'a> {
     /// The environment of its functions.
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref().or_else(|| self.parent?.meter())
+    }
+
+    /// Takes steps for work that is done beside expressions.
+    ///
+    /// # Errors
+    /// When more is used up than all evaluations may.
+    pub fn spend(&self, steps: u64) -> Result<(), EvalError> {
+        self.meter().map_or(Ok(()), |meter| meter.spend(steps, self.environment.max_total))
     }
 
     pub(crate) fn draws(&self) -> &Draws {
@@ -201,7 +274,7 @@ impl<'a> Context<'a> {
                 Entry::Lazy { variable, value, busy } => {
                     let result = value.get_or_init(|| {
                         busy.set(true);
-                        let result = variable.evaluate(self);
+                        let result = self.compute(*variable);
                         busy.set(false);
                         result
                     });
@@ -213,6 +286,15 @@ impl<'a> Context<'a> {
             Some(parent) => parent.lookup(name),
             None => Ok(None),
         }
+    }
+
+    fn compute(&self, variable: &dyn LazyVariable) -> Result<Value, EvalError> {
+        let work = || variable.evaluate(self);
+        let value = match self.meter() {
+            Some(meter) => meter.deeper(DEPTH_OF_VARIABLE, work)?,
+            None => work()?,
+        };
+        if is_deeper(&value, MAX_NESTING) { Err(EvalError::TooDeep) } else { Ok(value) }
     }
 
     /// Evaluates an expression here.
@@ -234,6 +316,21 @@ impl<'a> Context<'a> {
             };
         }
         Ok(Value::Object(whole))
+    }
+
+    /// Counts what [`Context::to_value`] would copy; `None` when that is more than the budget.
+    pub(crate) fn weigh(&self, budget: &mut u64) -> Option<()> {
+        *budget = budget.checked_sub(self.entries.len() as u64)?;
+        for (_, entry) in &self.entries {
+            match entry {
+                Entry::Node(node) => node.weigh(budget)?,
+                Entry::Lazy { value, .. } => match value.get() {
+                    Some(Ok(value)) => weigh(value, budget)?,
+                    _ => {}
+                },
+            }
+        }
+        self.parent.map_or(Some(()), |parent| parent.weigh(budget))
     }
 
     /// Whether the request at hand deletes its object.
@@ -270,6 +367,16 @@ impl<'a> Node<'a> {
             Node::Leaf(value) => Node::Leaf(Cow::Borrowed(value.as_ref())),
             Node::Branch(parts) => {
                 Node::Branch(parts.iter().map(|(name, node)| (name.clone(), node.shared())).collect())
+            }
+        }
+    }
+
+    pub(crate) fn weigh(&self, budget: &mut u64) -> Option<()> {
+        match self {
+            Node::Leaf(value) => weigh(value, budget),
+            Node::Branch(parts) => {
+                *budget = budget.checked_sub(parts.len() as u64)?;
+                parts.values().try_for_each(|part| part.weigh(budget))
             }
         }
     }

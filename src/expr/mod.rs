@@ -13,6 +13,7 @@ pub mod cel;
 pub mod context;
 pub(crate) mod der;
 pub mod duration;
+pub mod explain;
 pub mod goregex;
 pub mod gotext;
 pub mod gotime;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::expr::explain::Steps;
 use crate::expr::operator::Operator;
 use crate::expr::{Context, ResolveError, Template};
 use crate::model::{FieldPath, PathSegment};
@@ -50,6 +51,31 @@ impl Conditions {
         Ok(Conditions { any: reader.field("any").map(|_| list("any")).transpose()?, all: list("all")? })
     }
 
+    /// Each condition up to the one that decides, and its two sides.
+    pub(crate) fn explain(&self, context: &Context<'_>) -> Steps {
+        let mut steps = Steps::default();
+        for (list, conditions, decides) in [("any", self.any.as_ref(), true), ("all", Some(&self.all), false)]
+        {
+            for (at, condition) in conditions.into_iter().flatten().enumerate() {
+                let holds = condition.holds(context);
+                let decided = holds == Ok(decides) || holds.is_err();
+                let text = format!("{list}[{at}] {}", condition.shown(context));
+                steps.add(0, text, holds.map(Value::Bool));
+                for (side, template) in [("key", &condition.key), ("value", &condition.value)] {
+                    if template.as_static().is_none() {
+                        let value = template.resolve(context).map(|value| value.into_owned());
+                        steps.add(1, side, value.map_err(|error| error.to_string()));
+                        steps.append(2, template.explain(context));
+                    }
+                }
+                if decided {
+                    break;
+                }
+            }
+        }
+        steps
+    }
+
     /// Evaluates them until they are decided.
     pub(crate) fn evaluate(&self, context: &Context<'_>) -> std::result::Result<Held<'_>, String> {
         let mut held = Held { holds: true, ..Held::default() };
@@ -82,11 +108,21 @@ impl Conditions {
 }
 
 impl Condition {
+    /// `key Equals "x"`: a side is shown here only if it is written out.
+    fn shown(&self, context: &Context<'_>) -> String {
+        let side = |name: &str, template: &Template| match template.as_static() {
+            Some(_) => template.resolve(context).map_or_else(|_| name.to_owned(), |value| value.to_string()),
+            None => name.to_owned(),
+        };
+        format!("{} {} {}", side("key", &self.key), self.operator.name(), side("value", &self.value))
+    }
+
     fn holds(&self, context: &Context<'_>) -> std::result::Result<bool, String> {
         let failed =
             |what: &str, e: ResolveError| format!("failed to substitute variables in condition {what}: {e}");
         let key = self.key.resolve(context).map_err(|e| failed("key", e))?;
         let value = self.value.resolve(context).map_err(|e| failed("value", e))?;
+        context.spend(self.operator.work(&key, &value)).map_err(|e| e.to_string())?;
         Ok(self.operator.evaluate(&key, &value))
     }
 }

@@ -7,6 +7,7 @@ use crate::expr::{Context, Expression, Outside, Template};
 use super::condition::Conditions;
 use super::reader::{Reader, Result};
 use super::selector::Selector;
+use super::validate::STEPS_AN_ELEMENT;
 use super::variables::{self, Entry, bind_element, expression, template};
 
 /// A compiled `generate`.
@@ -107,6 +108,7 @@ impl ForEach {
         };
         let mut objects = Vec::new();
         for (index, element) in elements.iter().enumerate().filter(|(_, element)| !element.is_null()) {
+            context.spend(STEPS_AN_ELEMENT).map_err(|e| e.to_string())?;
             let mut inner = context.child();
             bind_element(&mut inner, element, index, 0);
             variables::bind(&mut inner, &self.entries);

@@ -34,5 +34,5 @@ mod variables;
 pub use crate::expr::Outside;
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
-pub use set::{Generated, NotGenerated, PolicySet, RuleOutcome, TargetOutcome};
+pub use set::{Explanation, Generated, NotGenerated, PolicySet, RuleOutcome, TargetOutcome};
 pub use validate::Verdict;

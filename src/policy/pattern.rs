@@ -4,6 +4,8 @@
 //! skipped or refused: in every mapping the anchors `()`, `=()`, `^()` and `X()` come first, by key; then `<()` and
 //! what has anchors further down; then the rest.
 
+mod explain;
+
 use serde_json::{Map, Value};
 
 use crate::expr::gotext::sprint;

@@ -1,8 +1,10 @@
 //! `validate` rules: deny conditions, patterns, alternatives of patterns, and both for each element of a list.
 
+mod explain;
+
 use serde_json::Value;
 
-use crate::expr::{Context, Expression, Template};
+use crate::expr::{Context, EvalError, Expression, Template};
 use crate::model::FieldPath;
 
 use super::condition::{Conditions, first_read};
@@ -92,6 +94,9 @@ struct Scene<'s, 'c> {
     /// Patterns are about what is there, so they say nothing of an object that goes.
     deleting: bool,
 }
+
+/// What an element of a loop costs beside the expressions about it.
+pub(crate) const STEPS_AN_ELEMENT: u64 = 20;
 
 /// The parts of `validate` that decide, in the order in which the first one counts.
 const UNSUPPORTED: &[&str] = &["manifests", "assert"];
@@ -331,7 +336,13 @@ impl Scene<'_, '_> {
         let mut applied = 0;
         for step in steps {
             // A list that is not there has no elements.
-            let Ok(list) = self.context.query(&step.list) else { continue };
+            let list = match self.context.query(&step.list) {
+                Ok(list) => list,
+                Err(error @ (EvalError::Limit | EvalError::TooDeep)) => {
+                    return Some(Judgement::error("failed to process foreach", error));
+                }
+                Err(_) => continue,
+            };
             let elements = match list.as_ref() {
                 Value::Array(elements) => elements.as_slice(),
                 other => std::slice::from_ref(other),
@@ -354,6 +365,9 @@ impl Scene<'_, '_> {
     ) -> std::result::Result<usize, Judgement> {
         let mut applied = 0;
         for (index, element) in elements.iter().enumerate().filter(|(_, element)| !element.is_null()) {
+            self.context
+                .spend(STEPS_AN_ELEMENT)
+                .map_err(|error| Judgement::error("failed to process foreach", error))?;
             let Some(judgement) = self.element(step, index, element, object, nesting)? else { continue };
             match judgement.verdict {
                 Verdict::Skip => {}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::expr::context::Found;
+use crate::expr::explain::Steps;
 use crate::expr::{Context, EvalError, Expression, LazyVariable, Template};
 use crate::model::FieldPath;
 
@@ -76,7 +77,7 @@ impl Path {
             }
         };
         match value {
-            Some(value) => expression.search_in(value, context.environment()),
+            Some(value) => expression.search_for(value, context),
             None => Ok(context.query(expression)?.into_owned()),
         }
     }
@@ -94,6 +95,25 @@ fn entry(reader: &Reader<'_>) -> Result<Entry> {
         None => Source::Outside(Box::new(Lookup::compile(reader)?)),
     };
     Ok(Entry { name, source })
+}
+
+/// The entries and their values.
+pub(crate) fn explain(context: &Context<'_>, entries: &[Entry]) -> Steps {
+    let mut steps = Steps::default();
+    for entry in entries {
+        let value = match context.lookup(&entry.name) {
+            Ok(Some(Found::Value(value))) => Ok(value.clone()),
+            Ok(_) => continue,
+            Err(error) => Err(error.to_string()),
+        };
+        steps.add(0, format!("context {}", entry.name), value);
+        if let Source::Variable(variable) = &entry.source
+            && let (Some(Path::Compiled(expression)), None) = (&variable.path, &variable.value)
+        {
+            steps.append(1, expression.explain(context));
+        }
+    }
+    steps
 }
 
 /// Whether any entry has to ask somebody.

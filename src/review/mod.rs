@@ -8,8 +8,11 @@
 //! that nobody deletes it. Cost: one look-up for each object, and a judgement for each new pair of object and policies.
 
 mod cluster_api;
+mod explain;
 mod judge;
 mod weakened;
+
+pub use explain::explain;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

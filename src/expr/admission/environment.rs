@@ -38,7 +38,7 @@ pub(crate) struct Variables(BTreeMap<Arc<str>, Type>);
 impl Variables {
     /// After one more variable was compiled, or was not.
     pub fn add(&mut self, name: &str, program: Option<&Program>) {
-        self.0.insert(name.into(), program.map_or(Type::Dyn, |program| declared(program.output())));
+        self.0.insert(name.into(), program.map_or(Type::Dyn, |program| declared(program.output(), DEPTH)));
     }
 }
 
@@ -50,8 +50,12 @@ impl Variables {
     }
 }
 
+/// How deep the type of a variable is known.
+const DEPTH: usize = 32;
+
 /// The type of a variable: only plain ones are known.
-fn declared(ty: &Type) -> Type {
+fn declared(ty: &Type, depth: usize) -> Type {
+    let Some(below) = depth.checked_sub(1) else { return Type::Dyn };
     match ty {
         Type::Null
         | Type::Bool
@@ -62,8 +66,8 @@ fn declared(ty: &Type) -> Type {
         | Type::Bytes
         | Type::Duration
         | Type::Timestamp => ty.clone(),
-        Type::List(item) => Type::list(declared(item)),
-        Type::Map(pair) => Type::map(declared(&pair.0), declared(&pair.1)),
+        Type::List(item) => Type::list(declared(item, below)),
+        Type::Map(pair) => Type::map(declared(&pair.0, below), declared(&pair.1, below)),
         _ => Type::Dyn,
     }
 }

@@ -119,7 +119,8 @@ pub(crate) fn actual(cost: Cost, args: &[Value<'_>], result: &Value<'_>) -> u64 
         Cost::Fixed(cost) => cost,
         Cost::Argument { factor, .. } | Cost::Receiver { factor, .. } => scaled(first(), factor),
         Cost::Items => args.first().map_or(0, traversal),
-        Cost::Replace | Cost::Split => scaled(first(), 2.0 * TRAVERSAL),
+        Cost::Replace => scaled(first(), 2.0 * TRAVERSAL) + grown(first(), size(Some(result))),
+        Cost::Split => scaled(first(), 2.0 * TRAVERSAL),
         Cost::Join => scaled(size(Some(result)), 2.0 * TRAVERSAL),
         Cost::Find | Cost::Matches => scaled(first() + 1, TRAVERSAL) * scaled(second(), PATTERN),
         Cost::Contains => scaled(first(), TRAVERSAL) * scaled(second(), TRAVERSAL),
@@ -130,7 +131,8 @@ pub(crate) fn actual(cost: Cost, args: &[Value<'_>], result: &Value<'_>) -> u64 
             _ => scaled(first().min(second()), TRAVERSAL),
         },
         Cost::Join2 => scaled(first() + second(), TRAVERSAL),
-        Cost::Append | Cost::Index => 1,
+        Cost::Append => 1 + copied(size(Some(result))),
+        Cost::Index => 1,
         Cost::Logical | Cost::Conditional => 0,
         Cost::InNetwork(text) => {
             scaled(first() * 2, TRAVERSAL) + if text { scaled(second(), TRAVERSAL) } else { 0 }
@@ -152,6 +154,30 @@ pub(crate) fn actual(cost: Cost, args: &[Value<'_>], result: &Value<'_>) -> u64 
         Cost::Distinct | Cost::Sort => compare_all(args.first()),
         Cost::SortBy => compare_all(args.get(1)),
     }
+}
+
+/// What a text costs that became far longer than what it was made of. Kubernetes asks nothing for that.
+fn grown(from: u64, to: u64) -> u64 {
+    if to > from.saturating_mul(4).saturating_add(LONG) { scaled(to, TRAVERSAL) } else { 0 }
+}
+
+/// What a long list costs that is put together of others. Kubernetes, which does not copy them, asks nothing for that.
+fn copied(length: u64) -> u64 {
+    if length > LONG { length / 4 } else { 0 }
+}
+
+/// Texts and lists up to this length cost what they cost in Kubernetes.
+const LONG: u64 = 1024;
+
+/// What it costs to make an engine of a pattern that is only known now, if that is not done at once: counted
+/// repetitions and classes of letters make it large.
+pub(crate) fn pattern(pattern: &str) -> u64 {
+    let counts = pattern.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let counts = counts.filter_map(|counts| counts.rsplit(',').find_map(|count| count.parse::<u64>().ok()));
+    let repeated = counts.fold(1, |product: u64, count| product.saturating_mul(count.max(1)));
+    let letters =
+        if pattern.contains("\\p") || pattern.contains("\\P") || pattern.contains("(?i") { 1000 } else { 1 };
+    (pattern.len() as u64).saturating_mul(repeated).saturating_mul(letters) / 200
 }
 
 /// A list of a size is made, with so much work for each item.

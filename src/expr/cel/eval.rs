@@ -34,6 +34,15 @@ impl<'a, 'r> Context<'a, 'r> {
         Context { bindings, locals: Vec::new(), cost: 0, limit, others: 0 }
     }
 
+    /// Inside loops whose variables have these values.
+    pub(crate) fn with_locals(
+        bindings: &'r Bindings<'a>,
+        limit: u64,
+        locals: Vec<Value<'a>>,
+    ) -> Context<'a, 'r> {
+        Context { locals, ..Context::new(bindings, limit) }
+    }
+
     #[inline]
     fn charge(&mut self, cost: u64) -> Result<(), EvalError> {
         self.cost = self.cost.saturating_add(cost);
@@ -463,13 +472,16 @@ fn dispatch<'a>(call: &'a CallNode, args: &[Value<'a>], context: &mut Context<'a
         Implementation::Native(run) => run(args),
         Implementation::Closure(run) => run(args),
         Implementation::Regex(run) => match args.get(1).and_then(Value::as_str) {
-            Some(pattern) => match goregex::compile(pattern) {
-                Ok(regex) => run(&regex, args),
-                Err(error) if call.name.starts_with("find") => {
-                    Err(EvalError::new(format!("Illegal regex: {error}")))
+            Some(pattern) => {
+                context.charge(cost::pattern(pattern))?;
+                match goregex::compile(pattern) {
+                    Ok(regex) => run(&regex, args),
+                    Err(error) if call.name.starts_with("find") => {
+                        Err(EvalError::new(format!("Illegal regex: {error}")))
+                    }
+                    Err(error) => Err(EvalError::new(error)),
                 }
-                Err(error) => Err(EvalError::new(error)),
-            },
+            }
             None => Err(EvalError::no_such_overload()),
         },
         Implementation::Operator => operators::negate(args),

@@ -441,36 +441,45 @@ impl Planner<'_> {
         Ok(Node::Fold(Box::new(FoldNode { shape: fold.shape, range, two, filter, body, item_cost, place })))
     }
 
-    /// The filter and the body, out of the step.
+    /// The filter and the body, planned.
     fn fold_parts(&mut self, fold: &Fold) -> Planned<(Option<Node>, Node)> {
-        let broken = || (0, "a macro was not expanded as it should be".to_owned());
-        let args = |expr: &'_ Expr| match &expr.kind {
-            Kind::Call(call) => Some(call.args.clone()),
-            _ => None,
-        };
-        let step = args(&fold.step).ok_or_else(broken)?;
-        match fold.shape {
-            Shape::All | Shape::Exists => Ok((None, self.node(step.get(1).ok_or_else(broken)?)?)),
-            Shape::ExistsOne => Ok((None, self.node(step.first().ok_or_else(broken)?)?)),
-            Shape::List { filtered } | Shape::Map { filtered, .. } => {
-                let (filter, gather) = if filtered {
-                    let filter = self.node(step.first().ok_or_else(broken)?)?;
-                    (Some(filter), step.get(1).and_then(args).ok_or_else(broken)?)
-                } else {
-                    (None, step)
-                };
-                let last = gather.last().ok_or_else(broken)?;
-                let body = match &last.kind {
-                    Kind::List(items) if matches!(fold.shape, Shape::List { .. }) => {
-                        self.node(&items.first().ok_or_else(broken)?.value)?
-                    }
-                    _ => self.node(last)?,
-                };
-                Ok((filter, body))
-            }
-            Shape::Bind => Err(broken()),
-        }
+        let parts = user_parts(fold);
+        let (filter, body) =
+            parts.ok_or_else(|| (0, "a macro was not expanded as it should be".to_owned()))?;
+        Ok((filter.map(|filter| self.node(filter)).transpose()?, self.node(body)?))
     }
+}
+
+/// The filter and the body that the user wrote, out of the step of a loop.
+pub(crate) fn user_parts(fold: &Fold) -> Option<(Option<&Expr>, &Expr)> {
+    let step = call(&fold.step)?;
+    match fold.shape {
+        Shape::All | Shape::Exists => Some((None, step.args.get(1)?)),
+        Shape::ExistsOne => Some((None, step.args.first()?)),
+        Shape::List { filtered } | Shape::Map { filtered, .. } => {
+            let (filter, gather) =
+                if filtered { (step.args.first(), call(step.args.get(1)?)?) } else { (None, step) };
+            let last = gather.args.last()?;
+            let body = match &last.kind {
+                Kind::List(items) if matches!(fold.shape, Shape::List { .. }) => &items.first()?.value,
+                _ => last,
+            };
+            Some((filter, body))
+        }
+        Shape::Bind => None,
+    }
+}
+
+fn call(expr: &Expr) -> Option<&Call> {
+    match &expr.kind {
+        Kind::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+/// Plans a part of a checked tree that stands in loops with these variables.
+pub(crate) fn part(checked: &Checked, expr: &Expr, locals: &[Arc<str>]) -> Option<Node> {
+    Planner { checked, locals: locals.to_vec() }.node(expr).ok()
 }
 
 /// What a call costs whose overload is known only when it runs.

@@ -1,6 +1,7 @@
 //! Compiled expressions, what they run on, and what they may cost.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ast::Kind;
@@ -145,6 +146,30 @@ impl Budget {
 pub struct Bindings<'a> {
     values: Vec<(&'a str, Value<'a>)>,
     lazy: Vec<Lazy<'a>>,
+    /// How deep the expressions of the variables are that are being worked out now, together.
+    depth: AtomicUsize,
+}
+
+/// How deep expressions may stand in each other, through variables that ask for variables.
+const MAX_DEPTH: usize = 1_000;
+/// How deep the value of a variable may be.
+const MAX_NESTING: usize = 100;
+
+fn too_deep() -> EvalError {
+    EvalError::new("expression is too deep to be evaluated")
+}
+
+/// Whether a value that was made while running has more than so many levels. What is borrowed has only those of its
+/// document.
+fn nests_deeper(value: &Value<'_>, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::List(list) => list.items.iter().any(|item| nests_deeper(item, below)),
+        Value::Map(map) => map.values().any(|item| nests_deeper(item, below)),
+        Value::Struct(message) => message.fields.values().any(|item| nests_deeper(item, below)),
+        Value::Optional(Some(inner)) => nests_deeper(inner, below),
+        _ => false,
+    }
 }
 
 /// A field whose value is worked out when it is first looked at.
@@ -214,15 +239,32 @@ impl<'a> Bindings<'a> {
             State::Done(result) => return Some(result.clone()),
         }
         *lazy.state() = State::Running;
-        let mut own = Context::new(self, context.limit);
-        let result = eval::eval(lazy.program.node(), &mut own);
+        let limit = context.limit;
+        let depth = self.depth.fetch_add(lazy.program.depth() + 1, Ordering::Relaxed) + lazy.program.depth();
+        let work = || {
+            let mut own = Context::new(self, limit);
+            let result = eval::eval(lazy.program.node(), &mut own);
+            (result, own.cost, own.others)
+        };
+        // A thread that was started for depth has room for all that may come.
+        let done = match depth {
+            ..=stack::SHALLOW => Some(work()),
+            ..=MAX_DEPTH => stack::with_more_room(depth, work),
+            _ => None,
+        };
+        self.depth.fetch_sub(lazy.program.depth() + 1, Ordering::Relaxed);
+        let (result, cost, others) = done.unwrap_or_else(|| (Err(too_deep()), 0, 0));
+        let result = result.and_then(|value| match nests_deeper(&value, MAX_NESTING) {
+            true => Err(too_deep()),
+            false => Ok(value),
+        });
         let result = result.map_err(|error| match error.kind() {
             EvalErrorKind::OverBudget => error,
             EvalErrorKind::Failed => {
                 EvalError::new(format!("composited variable {name:?} fails to evaluate: {}", error.message()))
             }
         });
-        context.others = context.others.saturating_add(own.cost).saturating_add(own.others);
+        context.others = context.others.saturating_add(cost).saturating_add(others);
         *lazy.state() = State::Done(result.clone());
         Some(result)
     }

@@ -1,5 +1,6 @@
 //! Room for deep expressions: what recurses deeper than a small stack may hold gets a thread with a large one.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -14,9 +15,20 @@ pub(crate) fn with_room<T: Send>(depth: usize, work: impl FnOnce() -> T + Send) 
         return Some(work());
     }
     thread::scope(|scope| {
-        let handle = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?;
+        let handle = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
+            HAS_ROOM.set(true);
+            work()
+        });
+        let handle = handle.ok()?;
         Some(handle.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
+}
+
+thread_local!(static HAS_ROOM: Cell<bool> = const { Cell::new(false) });
+
+/// As [`with_room`], but for work that may be a part of other such work: that has room already.
+pub(crate) fn with_more_room<T: Send>(depth: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+    if HAS_ROOM.get() { Some(work()) } else { with_room(depth, work) }
 }
 
 /// How deep the tree of a text may be, told from its marks alone: brackets nest, and so do operators in a row.

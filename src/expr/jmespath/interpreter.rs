@@ -8,7 +8,7 @@ use super::EvalError;
 use super::ast::{Ast, Comparator, Kind, Piece};
 use super::functions;
 use super::value::Val;
-use crate::expr::context::{Draws, Environment};
+use crate::expr::context::{Draws, Environment, Meter};
 use crate::expr::gotext;
 
 /// One evaluation: its environment, the values to fill in and the steps it may still take.
@@ -17,7 +17,11 @@ pub(crate) struct Interpreter<'a> {
     draws: &'a Draws,
     slots: &'a [Value],
     steps: Cell<u64>,
+    meter: Option<&'a Meter>,
 }
+
+/// So many values are compared or copied in the time of a step.
+const READS_A_STEP: usize = 8;
 
 /// A missing key counts as null here.
 fn forgiven(result: Result<Val<'_>, EvalError>) -> Result<Val<'_>, EvalError> {
@@ -28,23 +32,39 @@ fn forgiven(result: Result<Val<'_>, EvalError>) -> Result<Val<'_>, EvalError> {
 }
 
 impl<'a> Interpreter<'a> {
-    pub(crate) fn new(environment: &'a Environment, draws: &'a Draws, slots: &'a [Value]) -> Interpreter<'a> {
-        Interpreter { environment, draws, slots, steps: Cell::new(environment.max_steps) }
+    pub(crate) fn new(
+        environment: &'a Environment,
+        draws: &'a Draws,
+        meter: Option<&'a Meter>,
+        slots: &'a [Value],
+    ) -> Interpreter<'a> {
+        Interpreter { environment, draws, slots, steps: Cell::new(environment.max_steps), meter }
     }
 
     /// Spends steps; a function whose work grows with its input says how much.
     pub(crate) fn spend(&self, steps: usize) -> Result<(), EvalError> {
-        let left = self.steps.get().checked_sub(steps as u64).ok_or(EvalError::Limit)?;
+        let steps = steps as u64;
+        let left = self.steps.get().checked_sub(steps).ok_or(EvalError::Limit)?;
         self.steps.set(left);
-        Ok(())
+        self.meter.map_or(Ok(()), |meter| meter.spend(steps, self.environment.max_total))
     }
 
     /// Pays for a copy of a value before it is made: shared parts may be far larger written out.
     pub(crate) fn pay_for(&self, value: &Val<'a>) -> Result<(), EvalError> {
-        let mut left = self.steps.get();
+        self.spend(self.weight(value)?)
+    }
+
+    /// How many values a value holds, as far as that can be paid.
+    fn weight(&self, value: &Val<'a>) -> Result<usize, EvalError> {
+        let most = self.steps.get();
+        let mut left = most;
         value.weigh(&mut left).ok_or(EvalError::Limit)?;
-        self.steps.set(left);
-        Ok(())
+        Ok(usize::try_from(most - left).unwrap_or(usize::MAX))
+    }
+
+    /// Pays for work that goes through values as often as said, which is quicker than making them.
+    pub(crate) fn pay_for_reading(&self, value: &Val<'a>, times: usize) -> Result<(), EvalError> {
+        self.spend(self.weight(value)?.saturating_mul(times) / READS_A_STEP)
     }
 
     /// A paid copy.
@@ -66,17 +86,24 @@ impl<'a> Interpreter<'a> {
     /// Evaluates where every failure but the limit is forgiven.
     fn or_null(&self, ast: &'a Ast, on: &Val<'a>) -> Result<Val<'a>, EvalError> {
         match self.evaluate(ast, on) {
-            Err(EvalError::Limit) => Err(EvalError::Limit),
+            Err(error @ (EvalError::Limit | EvalError::TooDeep)) => Err(error),
             other => Ok(other.unwrap_or_else(|_| Val::null())),
         }
     }
 
     pub(crate) fn evaluate(&self, ast: &'a Ast, on: &Val<'a>) -> Result<Val<'a>, EvalError> {
         self.spend(1)?;
+        match self.meter {
+            Some(meter) => meter.deeper(1, || self.node(ast, on)),
+            None => self.node(ast, on),
+        }
+    }
+
+    fn node(&self, ast: &'a Ast, on: &Val<'a>) -> Result<Val<'a>, EvalError> {
         match &ast.kind {
             Kind::Identity => Ok(on.clone()),
-            Kind::Field(name) => field(on, name),
-            Kind::FieldPieces(pieces) => field(on, &self.fill(pieces)?),
+            Kind::Field(name) => self.field(on, name),
+            Kind::FieldPieces(pieces) => self.field(on, &self.fill(pieces)?),
             Kind::Literal(value) => Ok(Val::Ref(value)),
             Kind::TextPieces(pieces) => Ok(Val::text(self.fill(pieces)?)),
             Kind::SlotLiteral(slot) => self.slot_literal(*slot),
@@ -121,6 +148,20 @@ impl<'a> Interpreter<'a> {
                 functions::call(self, name, &arguments)
             }
             Kind::Reference(inner) => Ok(Val::Expression(inner)),
+        }
+    }
+
+    fn field(&self, on: &Val<'a>, name: &str) -> Result<Val<'a>, EvalError> {
+        match on.field(name)? {
+            None => Ok(Val::null()),
+            Some(Some(value)) => {
+                // What is borrowed is not copied.
+                if matches!(value, Val::Owned(_)) {
+                    self.pay_for_reading(&value, 1)?;
+                }
+                Ok(value)
+            }
+            Some(None) => Err(EvalError::NotFound(name.to_owned())),
         }
     }
 
@@ -211,6 +252,8 @@ impl<'a> Interpreter<'a> {
         if left.plain().is_none() || right.plain().is_none() {
             self.pay_for(&left)?;
             self.pay_for(&right)?;
+        } else {
+            self.pay_for_reading(&left, 1)?;
         }
         let holds = match how {
             Comparator::Equal => left.equals(&right)?,
@@ -268,14 +311,6 @@ impl<'a> Interpreter<'a> {
             at = at.saturating_add(step);
         }
         Ok(Val::list(picked))
-    }
-}
-
-fn field<'a>(on: &Val<'a>, name: &str) -> Result<Val<'a>, EvalError> {
-    match on.field(name)? {
-        None => Ok(Val::null()),
-        Some(Some(value)) => Ok(value),
-        Some(None) => Err(EvalError::NotFound(name.to_owned())),
     }
 }
 

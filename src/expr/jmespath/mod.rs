@@ -2,23 +2,25 @@
 //! (`||`, `!`, `&&`'s left side, comparisons, arguments, selections, filters, projections and pipes).
 
 mod ast;
+mod explain;
 mod functions;
 mod interpreter;
 mod lexer;
 mod parser;
 mod value;
+mod written;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
 
-use super::context::{Context, Draws, Environment};
+use super::context::{Context, Draws, Environment, Meter};
 use ast::Ast;
 use interpreter::Interpreter;
 pub(crate) use lexer::{slot_char, slot_of};
 use value::Val;
-pub(crate) use value::equal;
+pub(crate) use value::{equal, weigh};
 
 /// Why a text is not an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub enum EvalError {
     Failed(String),
     /// The evaluation took more steps than allowed.
     Limit,
+    /// Variables ask for variables, or values stand in values, deeper than allowed.
+    TooDeep,
 }
 
 impl EvalError {
@@ -71,6 +75,7 @@ impl fmt::Display for EvalError {
             EvalError::NotFound(key) => write!(f, "Unknown key {key:?} in path"),
             EvalError::Failed(message) => f.write_str(message),
             EvalError::Limit => f.write_str("the expression takes too many steps and was cut off"),
+            EvalError::TooDeep => f.write_str("the expression is nested too deep and was cut off"),
         }
     }
 }
@@ -114,8 +119,17 @@ impl Expression {
 
     /// Evaluates over one value.
     pub fn search_in(&self, data: &Value, environment: &Environment) -> Result<Value, EvalError> {
+        let (draws, meter) = (Draws::default(), Meter::default());
+        let interpreter = Interpreter::new(environment, &draws, Some(&meter), &[]);
+        let found = interpreter.evaluate(&self.ast, &Val::Ref(data))?;
+        interpreter.pay_for(&found)?;
+        found.into_value()
+    }
+
+    /// Evaluates over one value, for a variable of a context.
+    pub(crate) fn search_for(&self, data: &Value, context: &Context<'_>) -> Result<Value, EvalError> {
         let draws = Draws::default();
-        let interpreter = Interpreter::new(environment, &draws, &[]);
+        let interpreter = Interpreter::new(context.environment(), &draws, context.meter(), &[]);
         let found = interpreter.evaluate(&self.ast, &Val::Ref(data))?;
         interpreter.pay_for(&found)?;
         found.into_value()
@@ -132,7 +146,7 @@ impl Expression {
         context: &'a Context<'_>,
         slots: &'a [Value],
     ) -> Result<Cow<'a, Value>, EvalError> {
-        let interpreter = Interpreter::new(context.environment(), context.draws(), slots);
+        let interpreter = Interpreter::new(context.environment(), context.draws(), context.meter(), slots);
         let found = interpreter.evaluate(&self.ast, &Val::Root(context))?;
         if !matches!(found, Val::Ref(_)) {
             interpreter.pay_for(&found)?;

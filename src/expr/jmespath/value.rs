@@ -163,7 +163,9 @@ impl<'a> Val<'a> {
             Val::List(items) => items.iter().try_for_each(|item| item.weigh(budget)),
             Val::Ref(value) => weigh(value, budget),
             Val::Owned(value) => weigh(value, budget),
-            Val::Branch(_) | Val::Root(_) | Val::Expression(_) => Some(()),
+            Val::Branch(parts) => parts.values().try_for_each(|node| node.weigh(budget)),
+            Val::Root(context) => context.weigh(budget),
+            Val::Expression(_) => Some(()),
         }
     }
 
@@ -222,7 +224,7 @@ impl<'a> Val<'a> {
     }
 }
 
-fn weigh(value: &Value, budget: &mut u64) -> Option<()> {
+pub(crate) fn weigh(value: &Value, budget: &mut u64) -> Option<()> {
     match value {
         Value::Array(items) => {
             *budget = budget.checked_sub(items.len() as u64)?;

@@ -68,9 +68,24 @@ impl Operator {
             .map(|(known, kind)| Operator { kind: *kind, exact: *known == name })
     }
 
+    /// Its name, the first of those that mean the same.
+    pub fn name(&self) -> &'static str {
+        NAMES.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name)
+    }
+
     /// The names there are.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// How many comparisons of texts it takes; those of plain texts with plain ones cost nothing.
+    pub(crate) fn work(&self, key: &Value, value: &Value) -> u64 {
+        match self.kind {
+            Kind::In | Kind::NotIn | Kind::AnyIn | Kind::AllIn | Kind::AnyNotIn | Kind::AllNotIn => {
+                membership::work(key, value)
+            }
+            _ => 0,
+        }
     }
 
     /// Whether a condition holds. A key that is null never makes one hold.

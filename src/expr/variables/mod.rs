@@ -14,6 +14,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::context::Context;
+use super::explain::Steps;
 use super::jmespath::{EvalError, ExprError};
 use crate::model::FieldPath;
 use text::Text;
@@ -85,6 +86,13 @@ impl Template {
         self.root.resolve(context)
     }
 
+    /// The variables and the parts of each, with their values.
+    pub fn explain(&self, context: &Context<'_>) -> Steps {
+        let mut steps = Steps::default();
+        self.root.explain(context, &mut steps);
+        steps
+    }
+
     /// Resolves to a text: a text as it is, anything else as JSON.
     pub fn resolve_text(&self, context: &Context<'_>) -> Result<String, ResolveError> {
         Ok(match self.resolve(context)?.as_ref() {
@@ -137,6 +145,22 @@ fn object(map: &Map<String, Value>, path: &FieldPath) -> Result<Node, TemplateEr
 }
 
 impl Node {
+    fn explain(&self, context: &Context<'_>, steps: &mut Steps) {
+        match self {
+            Node::Static(_) => {}
+            Node::Text(text) => text.explain(context, steps),
+            Node::List(nodes) => nodes.iter().for_each(|node| node.explain(context, steps)),
+            Node::Map(fields) => {
+                for (key, node) in fields {
+                    if let Key::Text(text) = key {
+                        text.explain(context, steps);
+                    }
+                    node.explain(context, steps);
+                }
+            }
+        }
+    }
+
     fn as_static(&self) -> Option<Value> {
         match self {
             Node::Static(value) => Some(value.clone()),

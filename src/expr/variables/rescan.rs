@@ -18,6 +18,10 @@ const KEPT: usize = 128;
 const ROUNDS: usize = 32;
 const LONGEST: usize = 1 << 20;
 
+fn cut_off(path: &FieldPath) -> ResolveError {
+    ResolveError { path: path.clone(), variable: "{{ }}".to_owned(), error: EvalError::Limit }
+}
+
 /// Resolves a text round after round until no variable is left, remembering what it has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Rescan {
@@ -55,6 +59,9 @@ impl Rescan {
                     Value::String(value) => next.push_str(value),
                     other => next.push_str(&gotext::json(other)),
                 }
+                if next.len() > LONGEST {
+                    return Err(cut_off(path));
+                }
                 end = range.end;
             }
             next.push_str(&text[end..]);
@@ -66,7 +73,7 @@ impl Rescan {
                 break;
             }
         }
-        Err(ResolveError { path: path.clone(), variable: "{{ }}".to_owned(), error: EvalError::Limit })
+        Err(cut_off(path))
     }
 
     fn evaluate(&self, text: &str, context: &Context<'_>, path: &FieldPath) -> Result<Value, EvalError> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::rescan::Rescan;
 use super::{ResolveError, TemplateError};
 use crate::expr::context::Context;
+use crate::expr::explain::Steps;
 use crate::expr::gotext;
 use crate::expr::jmespath::{EvalError, Expression, slot_char, slot_of};
 use crate::model::{FieldPath, PathSegment};
@@ -19,6 +20,9 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static ESCAPED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?s)\\(\{\{(?:\{[^{}]*\}|[^{}])*\}\})").expect("a fixed expression"));
+
+/// The longest text that is put together.
+const LONGEST: usize = 16 << 20;
 
 /// A text with at least one variable.
 #[derive(Debug, Clone)]
@@ -164,6 +168,24 @@ impl Text {
         }
     }
 
+    /// The variables and the parts of each.
+    pub(super) fn explain(&self, context: &Context<'_>, steps: &mut Steps) {
+        match &self.form {
+            Form::Whole(variable) => variable.explain(context, steps),
+            Form::Parts(parts) => {
+                for part in parts {
+                    if let Part::Variable(variable) = part {
+                        variable.explain(context, steps);
+                    }
+                }
+            }
+            Form::Rescanned(source) => {
+                let value = self.resolve(context).map(Cow::into_owned);
+                steps.add(0, source, value.map_err(|error| error.error.to_string()));
+            }
+        }
+    }
+
     fn failure(&self, variable: &Variable, error: EvalError) -> ResolveError {
         let variable = variable.expressions.usual.text().to_owned();
         ResolveError { path: self.path.clone(), variable, error }
@@ -181,6 +203,9 @@ impl Text {
                     match value.as_ref() {
                         Value::String(text) => joined.push_str(text),
                         other => joined.push_str(&gotext::json(other)),
+                    }
+                    if joined.len() > LONGEST || context.spend((joined.len() - from) as u64 / 64).is_err() {
+                        return Err(self.error(EvalError::Limit));
                     }
                     look_again |= !variable.verbatim && joined[from..].contains("{{");
                 }
@@ -275,6 +300,26 @@ fn variable(
 }
 
 impl Variable {
+    /// Its parts, and those of the variables inside, which are filled in first.
+    fn explain(&self, context: &Context<'_>, steps: &mut Steps) {
+        let expression = self.expressions.choose(context);
+        if self.inner.is_empty() {
+            steps.append(0, expression.explain(context));
+            return;
+        }
+        let inner = self.inner.iter().map(|inner| inner.resolve(context).map(Cow::into_owned));
+        let Ok(values) = inner.collect::<Result<Vec<_>, _>>() else {
+            self.inner.iter().for_each(|inner| inner.explain(context, steps));
+            return;
+        };
+        let text = self.written_out(expression.text(), &values);
+        let value = self.resolve(context).map(Cow::into_owned);
+        steps.add(0, text, value.map_err(|error| error.to_string()));
+        let mut below = Steps::default();
+        self.inner.iter().for_each(|inner| inner.explain(context, &mut below));
+        steps.append(1, below);
+    }
+
     fn resolve<'a>(&'a self, context: &'a Context<'_>) -> Result<Cow<'a, Value>, EvalError> {
         let expression = self.expressions.choose(context);
         if self.inner.is_empty() {

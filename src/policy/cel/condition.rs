@@ -1,6 +1,6 @@
 //! Conditions that a request must meet before a rule looks at it.
 
-use crate::expr::cel::{Bindings, Budget, Program, Value};
+use crate::expr::cel::{Bindings, Budget, Explainer, Program, Value};
 
 use super::super::reader::{Reader, Result};
 use super::environment::Scope;
@@ -19,6 +19,10 @@ pub(super) enum Met {
 }
 
 impl Condition {
+    pub(super) fn explainer(&self) -> Explainer {
+        self.0.explainer()
+    }
+
     pub(super) fn compile(reader: &Reader<'_>, scope: &Scope) -> Result<Condition> {
         scope.compile_bool(&expression(reader)?, true).map(Condition)
     }

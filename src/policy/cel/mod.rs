@@ -10,6 +10,7 @@ mod constraints;
 mod deleting;
 mod environment;
 mod exception;
+mod explain;
 mod field;
 mod generating;
 mod inputs;

@@ -12,7 +12,7 @@ use crate::schema::TypeRef;
 
 use super::condition::Conditions;
 use super::reader::{Reader, Result};
-use super::validate::{Judgement, Verdict};
+use super::validate::{Judgement, STEPS_AN_ELEMENT, Verdict};
 use super::variables::{self, Entry, bind_element, expression, template};
 
 pub(crate) use targets::Target;
@@ -175,6 +175,15 @@ fn for_each(
     Ok(current)
 }
 
+/// How many values a value holds.
+fn nodes(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(nodes).sum::<u64>(),
+        Value::Object(map) => 1 + map.values().map(nodes).sum::<u64>(),
+        _ => 1,
+    }
+}
+
 impl ForEach {
     fn elements(
         &self,
@@ -189,7 +198,10 @@ impl ForEach {
         if self.descending {
             order.reverse();
         }
+        // Each element makes the object anew.
+        let steps = STEPS_AN_ELEMENT + nodes(object) / 8;
         for index in order.into_iter().filter(|index| !elements[*index].is_null()) {
+            context.spend(steps).map_err(|e| e.to_string())?;
             let changed = self.element(
                 &elements[index],
                 index,

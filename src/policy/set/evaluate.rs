@@ -198,7 +198,7 @@ impl PolicySet {
             Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) => {}
             _ => return None,
         }
-        let mut context = base.child();
+        let mut context = base.metered_child();
         let policy = &self.policies[rule.policy].name;
         variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
         if let Some(judgement) = self.spared(rule, object, &context) {

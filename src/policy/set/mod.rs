@@ -3,6 +3,7 @@
 mod compile;
 mod evaluate;
 mod existing;
+mod explain;
 mod generate;
 mod generations;
 mod outcome;
@@ -24,6 +25,7 @@ use super::rule::{Body, Rule};
 use super::variables;
 
 pub use existing::TargetOutcome;
+pub use explain::Explanation;
 pub use outcome::{Generated, NotGenerated, RuleOutcome};
 
 /// Policies, compiled once and asked many times.

@@ -4,6 +4,7 @@ use super::{Answer, fail, refuse};
 use crate::expr::cel::convert::display;
 use crate::expr::cel::cost::{Cost, TRAVERSAL};
 use crate::expr::cel::env::{Row, row};
+use crate::expr::cel::error::EvalError;
 use crate::expr::cel::value::Value;
 
 const READ: Cost = Cost::Receiver { factor: TRAVERSAL, sized: true };
@@ -116,7 +117,22 @@ fn reverse<'a>(args: &[Value<'a>]) -> Answer<'a> {
     args[0].as_str().map_or_else(refuse, |text| Ok(Value::text(text.chars().rev().collect::<String>())))
 }
 
+/// The longest text that is put together: what costs more than a budget has.
+const LONGEST: usize = 10_000_000;
+
 fn replace<'a>(args: &[Value<'a>]) -> Answer<'a> {
+    if let [Value::String(text), Value::String(old), Value::String(new), most @ ..] = args {
+        let most = match most.first() {
+            Some(Value::Int(most)) => usize::try_from(*most).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        // Counted only where it could be too much.
+        if text.len().saturating_add(1).saturating_mul(new.len()) > LONGEST
+            && text.matches(&**old).take(most).count().saturating_mul(new.len()) > LONGEST
+        {
+            return Err(EvalError::over_budget());
+        }
+    }
     Ok(Value::text(match args {
         [Value::String(text), Value::String(old), Value::String(new)] => text.replace(&**old, new),
         [Value::String(text), Value::String(old), Value::String(new), Value::Int(most)] => {
@@ -199,6 +215,9 @@ fn join<'a>(args: &[Value<'a>]) -> Answer<'a> {
     };
     let mut out = String::new();
     for (i, item) in args[0].items()?.iter().enumerate() {
+        if out.len() > LONGEST {
+            return Err(EvalError::over_budget());
+        }
         if i > 0 {
             out.push_str(separator);
         }

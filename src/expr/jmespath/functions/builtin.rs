@@ -46,6 +46,7 @@ fn contains<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     }
     let Some(items) = search.items() else { return Ok(Val::bool(false)) };
     call.interpreter.spend(items.len())?;
+    call.interpreter.pay_for_reading(wanted, items.len())?;
     for item in items.iter() {
         if item.equals(wanted)? {
             return Ok(Val::bool(true));
@@ -57,10 +58,16 @@ fn contains<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
 fn join<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     let glue = call.text(0)?;
     let items = call.argument(1)?.items();
-    let texts: Vec<String> =
-        items.iter().flat_map(|i| i.iter()).filter_map(|v| v.as_str().map(str::to_owned)).collect();
-    call.interpreter.spend(texts.len() * (1 + glue.len() / 64))?;
-    Ok(Val::text(texts.join(glue)))
+    let mut joined = String::new();
+    for (at, item) in items.iter().flat_map(|i| i.iter()).enumerate() {
+        let text = item.as_str().unwrap_or_default();
+        call.interpreter.spend(1 + (text.len() + glue.len()) / 64)?;
+        if at > 0 {
+            joined.push_str(glue);
+        }
+        joined.push_str(text);
+    }
+    Ok(Val::text(joined))
 }
 
 fn keys<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {

@@ -119,12 +119,28 @@ pub(super) fn call<'a>(
 ) -> Result<Val<'a>, EvalError> {
     let function = find(name).ok_or_else(|| EvalError::Failed(format!("unknown function: {name}")))?;
     let call = Call { name: function.name, interpreter, arguments };
+    for argument in arguments {
+        interpreter.spend(reads(argument))?;
+    }
     check(function, call)?;
     let result = (function.handler)(call)?;
-    if let Some(text) = result.as_str() {
-        interpreter.spend(text.len() / 64)?;
-    }
+    interpreter.spend(reads(&result))?;
     Ok(result)
+}
+
+/// What it takes to look at a value once, without what its parts hold.
+fn reads(value: &Val<'_>) -> usize {
+    match (value.as_str(), value.items()) {
+        (Some(text), _) => text.len() / 64,
+        (None, Some(items)) => items.len() / 4,
+        // What is put together for the function.
+        (None, None) if matches!(value, Val::Root(_) | Val::Branch(_)) => {
+            let mut left = u64::MAX;
+            value.weigh(&mut left);
+            usize::try_from((u64::MAX - left) / 4).unwrap_or(usize::MAX)
+        }
+        (None, None) => value.plain().and_then(|value| value.as_object()).map_or(0, |map| map.len() / 4),
+    }
 }
 
 fn check(function: &Function, call: Call<'_, '_>) -> Result<(), EvalError> {
