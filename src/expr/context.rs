@@ -324,10 +324,11 @@ impl<'a> Context<'a> {
         for (_, entry) in &self.entries {
             match entry {
                 Entry::Node(node) => node.weigh(budget)?,
-                Entry::Lazy { value, .. } => match value.get() {
-                    Some(Ok(value)) => weigh(value, budget)?,
-                    _ => {}
-                },
+                Entry::Lazy { value, .. } => {
+                    if let Some(Ok(value)) = value.get() {
+                        weigh(value, budget)?;
+                    }
+                }
             }
         }
         self.parent.map_or(Some(()), |parent| parent.weigh(budget))

@@ -163,7 +163,7 @@ fn grown(from: u64, to: u64) -> u64 {
 
 /// What a long list costs that is put together of others. Kubernetes, which does not copy them, asks nothing for that.
 fn copied(length: u64) -> u64 {
-    if length > LONG { length / 4 } else { 0 }
+    if length > LONG { length } else { 0 }
 }
 
 /// Texts and lists up to this length cost what they cost in Kubernetes.

@@ -152,6 +152,8 @@ pub struct Bindings<'a> {
 
 /// How deep expressions may stand in each other, through variables that ask for variables.
 const MAX_DEPTH: usize = 1_000;
+/// Variables are not added to messages that are longer.
+const LONG_MESSAGE: usize = 500;
 /// How deep the value of a variable may be.
 const MAX_NESTING: usize = 100;
 
@@ -247,11 +249,7 @@ impl<'a> Bindings<'a> {
             (result, own.cost, own.others)
         };
         // A thread that was started for depth has room for all that may come.
-        let done = match depth {
-            ..=stack::SHALLOW => Some(work()),
-            ..=MAX_DEPTH => stack::with_more_room(depth, work),
-            _ => None,
-        };
+        let done = if depth > MAX_DEPTH { None } else { stack::with_more_room(depth, work) };
         self.depth.fetch_sub(lazy.program.depth() + 1, Ordering::Relaxed);
         let (result, cost, others) = done.unwrap_or_else(|| (Err(too_deep()), 0, 0));
         let result = result.and_then(|value| match nests_deeper(&value, MAX_NESTING) {
@@ -260,6 +258,8 @@ impl<'a> Bindings<'a> {
         });
         let result = result.map_err(|error| match error.kind() {
             EvalErrorKind::OverBudget => error,
+            // A chain that is cut off need not be told link by link.
+            EvalErrorKind::Failed if error.message().len() > LONG_MESSAGE => error,
             EvalErrorKind::Failed => {
                 EvalError::new(format!("composited variable {name:?} fails to evaluate: {}", error.message()))
             }

@@ -42,11 +42,8 @@ impl<'a> Walk<'a, '_> {
     fn parts(&mut self, ast: &'a Ast, on: &Val<'a>, depth: usize, missing: bool) {
         match &ast.kind {
             // Of a path only the part is of interest up to which there is something.
-            Kind::Then(left, _) if is_path(ast) => {
-                if missing {
-                    self.node(left, on, depth);
-                }
-            }
+            Kind::Then(..) if is_path(ast) && !missing => {}
+            Kind::Then(left, _) if is_path(ast) => self.node(left, on, depth),
             Kind::Then(left, right) | Kind::Pipe(left, right) => {
                 self.node(left, on, depth);
                 if let Ok(left) = self.interpreter.lenient(left, on) {

@@ -3,19 +3,24 @@
 use crate::expr::cel::{Budget, Explainer, Value};
 use crate::expr::explain::Steps;
 
-use super::Validations;
 use super::condition::Condition;
-use super::inputs::Inputs;
+use super::{Around, Validations};
 use crate::policy::request::Request;
 
 impl Validations {
     /// The conditions, the variables that are used, and the expressions up to the first that is not true, in parts.
-    pub(crate) fn explain(&self, request: &Request<'_>) -> Steps {
+    pub(crate) fn explain(&self, request: &Request<'_>, around: Around<'_>) -> Steps {
         let conditions: Vec<Explainer> = self.conditions.iter().map(Condition::explainer).collect();
         let variables: Vec<Explainer> =
             self.variables.iter().map(|(_, program)| program.explainer()).collect();
         let expressions: Vec<Explainer> = self.validations.iter().map(|v| v.program.explainer()).collect();
-        let inputs = Inputs::of(request);
+        let plain = self.inputs(request, around);
+        let given =
+            self.verified.as_ref().and_then(|verified| verified.given(request.object, &plain).ok()?);
+        let inputs = match &given {
+            Some(given) => plain.with(given),
+            None => plain,
+        };
         let bindings = inputs.bindings(&self.variables);
         let mut budget = Budget::kubernetes();
         let mut steps = Steps::default();

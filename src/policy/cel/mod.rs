@@ -150,12 +150,16 @@ impl Validations {
         Ok(Validations { style, ignores_failures: false, conditions, variables, validations, verified: None })
     }
 
-    /// Judges an object.
-    pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>, around: Around<'_>) -> Judgement {
-        let inputs = match self.style {
+    fn inputs<'a>(&self, request: &Request<'a>, around: Around<'a>) -> Inputs<'a> {
+        match self.style {
             Style::Rule => Inputs::of(request),
             Style::Policy => Inputs::among(request, around),
-        };
+        }
+    }
+
+    /// Judges an object.
+    pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>, around: Around<'_>) -> Judgement {
+        let inputs = self.inputs(request, around);
         let Some(verified) = &self.verified else { return self.judge(rule, &inputs) };
         match verified.given(request.object, &inputs) {
             Ok(Some(given)) => self.judge(rule, &inputs.with(&given)),

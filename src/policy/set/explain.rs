@@ -58,7 +58,7 @@ impl PolicySet {
 
     fn steps(&self, rule: &Rule, request: &Request<'_>) -> Steps {
         if let Body::Policy(validations) | Body::Cel(validations) = &rule.body {
-            return validations.explain(request);
+            return validations.explain(request, self.around(rule));
         }
         let mut steps = Steps::default();
         let Body::Validate(validate) = &rule.body else { return steps };
