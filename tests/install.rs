@@ -90,6 +90,50 @@ fn a_repository_without_roles_is_no_administrator() {
 }
 
 #[test]
+fn rights_beyond_the_kinds_are_for_names_only() {
+    let repository = TestRepository::new();
+    repository.write(
+        "moin.yaml",
+        "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata: {name: x}\nspec:\n  tenants:\n    template: template\n    \
+         folder: tenants/${tenant}\n    impersonate: {groups: ['team:${tenant}']}\n",
+    );
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n";
+    repository.write("tenants/a/map.yaml", map);
+    let cluster = "apiVersion: cluster.x-k8s.io/v1beta1\nkind: Cluster\nmetadata: {name: web, namespace: a}\nspec: {}\n";
+    repository.write("cluster.yaml", cluster);
+    repository.commit("A tenant");
+    let folder = repository.path().display().to_string();
+    let args = ["install", "--repo", &folder, "--follow", "https://git.example.org/x"];
+    let printed = |more: &[&str]| {
+        let finished = Moin::new().run(&[&args[..], more].concat());
+        assert_eq!(finished.code, Some(0), "{}", finished.said());
+        finished
+    };
+    let plain = printed(&[]);
+    let documents_of = |finished: &Finished| documents(&finished.stdout);
+    let plain_documents = documents_of(&plain);
+    let rules = one(&plain_documents, "ClusterRole", None)["rules"].as_array().unwrap();
+    let of = |resource: &str| {
+        let found = rules.iter().filter(|rule| rule["resources"] == json!([resource]));
+        found.map(|rule| (rule["resourceNames"].clone(), rule["verbs"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(of("users"), [(json!(["moin:tenant:a"]), json!(["impersonate"]))]);
+    assert_eq!(of("groups"), [(json!(["team:a"]), json!(["impersonate"]))]);
+    assert_eq!(of("secrets"), [(json!(["web-kubeconfig"]), json!(["get"]))]);
+    assert_eq!(of("validatingwebhookconfigurations"), []);
+    assert!(
+        plain.stderr.contains("It may act as the tenants a.") && plain.stderr.contains("could administer")
+    );
+    assert!(!plain_documents.iter().any(|object| object["kind"] == "Service"));
+    assert!(!plain.stdout.contains("moin-peer") && !plain.stdout.contains("9443"));
+    let more = documents_of(&printed(&["--webhook", "--peer-account"]));
+    assert_eq!(one(&more, "Service", None)["metadata"]["name"], "moin-webhook");
+    let subjects = one(&more, "ClusterRoleBinding", None)["subjects"].as_array().unwrap();
+    let names: Vec<&Value> = subjects.iter().map(|subject| &subject["name"]).collect();
+    assert_eq!(names, ["moin", "moin-peer"]);
+}
+
+#[test]
 fn it_passes_the_schemas_and_the_restricted_profile() {
     let repository = TestRepository::new();
     repository.write("install.yaml", &install(&example(), &[]).stdout);
@@ -134,8 +178,8 @@ async fn apply(client: &kube::Client, object: &Value) {
 }
 
 /// A kubeconfig of the account, with a token as its pod would have one.
-async fn account_of(client: &kube::Client, kubeconfig: &str) -> String {
-    let path = "/api/v1/namespaces/moin-system/serviceaccounts/moin/token";
+async fn account_of(client: &kube::Client, kubeconfig: &str, account: &str) -> String {
+    let path = format!("/api/v1/namespaces/moin-system/serviceaccounts/{account}/token");
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
     let request = http::Request::post(path).header("content-type", "application/json");
     let answer: Value = client.request(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap();
@@ -147,14 +191,14 @@ async fn account_of(client: &kube::Client, kubeconfig: &str) -> String {
     config.to_string()
 }
 
-async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str) -> Finished {
+async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str, account: &str) -> Finished {
     let (repository, commit) = whole_example();
-    for object in documents(&install(repository.path(), &[]).stdout) {
+    for object in documents(&install(repository.path(), &["--peer-account", "--webhook"]).stdout) {
         apply(&admin, &object).await;
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
-    std::fs::write(&file, account_of(&admin, kubeconfig).await).unwrap();
+    std::fs::write(&file, account_of(&admin, kubeconfig, account).await).unwrap();
     let stop = CancellationToken::new();
     let operators = moin::sim::Operators {
         cluster: Cluster::from_client(admin.clone()),
@@ -196,7 +240,7 @@ async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str) -> Fini
 async fn the_account_can_do_all_that_the_daemon_does() {
     let plane = Plane::builder().root_ca(true).build();
     let serving = plane.serve_tls("127.0.0.1:0").await.unwrap();
-    let finished = converges_as_the_account(plane.client(), &plane.kubeconfig(serving.url())).await;
+    let finished = converges_as_the_account(plane.client(), &plane.kubeconfig(serving.url()), "moin").await;
     assert_eq!(finished.code, Some(0), "{}", finished.said());
     // Kinds that may not be listed are passed over; nothing else is asked for in vain.
     let in_vain: Vec<_> = plane
@@ -208,11 +252,21 @@ async fn the_account_can_do_all_that_the_daemon_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_can_the_account_of_the_peers() {
+    let plane = Plane::builder().root_ca(true).build();
+    let serving = plane.serve_tls("127.0.0.1:0").await.unwrap();
+    let kubeconfig = plane.kubeconfig(serving.url());
+    let finished = converges_as_the_account(plane.client(), &kubeconfig, "moin-peer").await;
+    assert_eq!(finished.code, Some(0), "{}", finished.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_api_server_lets_the_account_do_it_too() {
     let Some(server) = RealServer::start() else { return };
     let kubeconfig = std::fs::read_to_string(server.kubeconfig("admin")).unwrap();
     let config = kube::config::Kubeconfig::from_yaml(&kubeconfig).unwrap();
     let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
-    let finished = converges_as_the_account(kube::Client::try_from(config).unwrap(), &kubeconfig).await;
+    let finished =
+        converges_as_the_account(kube::Client::try_from(config).unwrap(), &kubeconfig, "moin").await;
     assert_eq!(finished.code, Some(0), "{}", finished.said());
 }

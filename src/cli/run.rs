@@ -26,7 +26,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     moin run --repo https://git.example.org/config --branch main --interval 30s --listen 0.0.0.0:8080\n  \
-    moin run --repo https://git.example.org/config --path flux/config --once --timeout 5m")]
+    moin run --repo https://git.example.org/config --path flux/config --once --timeout 5m\n  \
+    moin run --repo https://git.example.org/config --branch main --observe-only")]
 pub struct RunArgs {
     #[command(flatten)]
     source: SourceArgs,
@@ -35,9 +36,9 @@ pub struct RunArgs {
     /// Make one pass and end with its result.
     #[arg(long)]
     once: bool,
-    /// Plan and tell, but take no lease and write nothing.
-    #[arg(long)]
-    observe: bool,
+    /// Plan, watch and tell (log, metrics, result of --once), but take no lease and write nothing into any cluster.
+    #[arg(long, alias = "observe")]
+    observe_only: bool,
     /// How long a single pass may take at most, such as `60s`; 5m if nothing is said.
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -83,6 +84,11 @@ pub fn run(args: RunArgs) -> Outcome {
     let mut flags = args.cluster.flags();
     flags.extend(args.flags());
     let settings = args.source.settings_with(flags)?;
+    if args.observe_only && settings.webhook.is_some() {
+        return Err(
+            "--observe-only writes nothing, and a webhook must be registered: leave out one of them".into()
+        );
+    }
     let source = open_remote(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
@@ -106,7 +112,7 @@ pub fn run(args: RunArgs) -> Outcome {
             render: render_options(&settings),
             once: args.once.then(|| settings.timeout.unwrap_or(ONCE_TIMEOUT)),
             interval: settings.interval,
-            observe: args.observe,
+            observe: args.observe_only,
             fetch_timeout: FETCH_TIMEOUT,
             probes,
             stop,

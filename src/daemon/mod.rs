@@ -100,8 +100,9 @@ impl Daemon {
             recorded: None,
         };
         let source = fetcher.record(&self.source_url, &self.render.path, &first);
-        // A single pass is over its own cluster alone.
-        let household = (self.once.is_none() && self.render.cluster.is_some()).then(|| Household {
+        // A single pass is over its own cluster alone; and who only observes keeps no record of anybody.
+        let alone = self.once.is_some() || self.observe;
+        let household = (!alone && self.render.cluster.is_some()).then(|| Household {
             home: self.cluster.clone(),
             owner: owner.clone(),
             source: source.clone(),

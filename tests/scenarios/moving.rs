@@ -116,6 +116,70 @@ async fn what_differs_or_prunes_is_not_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_observes_writes_nothing_at_all() {
+    let scenario = Scenario::with(&[("a.yaml", map("a", "1")), ("b.yaml", map("b", "1"))]);
+    let mover = Mover::of(&scenario).await;
+    let observe = async || {
+        scenario.plane.clear_requests();
+        let mut args = vec!["run", "--once", "--observe-only"];
+        args.extend(mover.source.iter().map(String::as_str));
+        let finished = mover.operator.says(&args).await;
+        let asked: Vec<_> =
+            scenario.plane.requests().into_iter().filter(|it| it.method != "GET").map(|it| it.path).collect();
+        holds(asked.is_empty(), &asked);
+        finished
+    };
+    let before = observe().await;
+    holds(before.code == Some(1) && before.stdout.contains("2 pending"), &before.said());
+    scenario.converges().await;
+    let settled = observe().await;
+    holds(settled.code == Some(0), &settled.said());
+    scenario
+        .somebody_applies(
+            "jane",
+            CONFIG_MAP,
+            json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "a", "namespace": "default"}, "data": {"key": "by hand"}}),
+        )
+        .await;
+    scenario.repository.remove("b.yaml");
+    scenario.commit(&[]);
+    let drift = observe().await;
+    holds(drift.code == Some(1), &drift.said());
+    assert_eq!(scenario.value("a").await.as_deref(), Some("by hand"));
+    assert!(scenario.map("b").await.is_some(), "nothing is pruned");
+    let webhook =
+        mover.operator.says(&["run", "--observe-only", "--webhook", "127.0.0.1:0", "--repo", "."]).await;
+    holds(webhook.code == Some(2) && webhook.stderr.contains("leave out one"), &webhook.said());
+}
+
+/// The admission webhook and what was remembered of peers go too: nobody would answer the one, or need the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_moin_is_left_to_stand_in_anybodys_way() {
+    const WEBHOOK: Kind = (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+    );
+    const FENCE: Kind =
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies");
+    let scenario = Scenario::new();
+    let operator = Operator::of(&scenario).await;
+    let of = |(version, kind, _): Kind, name: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+    for name in ["moin-policies", "somebodys"] {
+        scenario.somebody_applies("x", WEBHOOK, of(WEBHOOK, name)).await;
+    }
+    for name in ["one-writer.moin.scs.community", "somebodys"] {
+        scenario.somebody_applies("x", FENCE, of(FENCE, name)).await;
+    }
+    operator.succeeds(&["uninstall", "--yes"]).await;
+    for kind in [WEBHOOK, FENCE] {
+        let left: Vec<String> = scenario.versions(kind).await.into_keys().collect();
+        assert_eq!(left, ["/somebodys"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moin_goes_and_everything_stays() {
     let scenario = Scenario::with(&[("a.yaml", map("a", "1"))]);
     let operator = Operator::of(&scenario).await;

@@ -16,8 +16,14 @@ use rights::{Rights, rights};
 
 /// The name of the account, its roles, and the Deployment.
 const ACCOUNT: &str = "moin";
+/// The account by which the daemons of other management clusters stand in for this one.
+const PEER_ACCOUNT: &str = "moin-peer";
+/// The name of the webhook's Service, and of the Secret with its keys.
+const WEBHOOK: &str = "moin-webhook";
 /// Where probes and metrics are served.
 const PORT: u16 = 8080;
+/// Where the webhook is served.
+const WEBHOOK_PORT: u16 = 9443;
 /// What the daemon follows when nobody says.
 const NOWHERE: &str = "https://git.example.invalid/config";
 /// Settings that are the image's own business, or follow from other flags.
@@ -27,7 +33,8 @@ const NOT_PASSED_ON: [&str; 7] =
 const EXAMPLES: &str = "\
 Examples:
   moin install --cluster mgmt1 --follow https://git.example.org/team/config | kubectl apply -f -
-  moin install --repo https://git.example.org/team/config --branch main --credentials repository > moin.yaml";
+  moin install --repo https://git.example.org/team/config --branch main --credentials repository > moin.yaml
+  moin install --cluster mgmt1 --follow https://git.example.org/team/config --webhook --peer-account";
 
 /// Print what a cluster needs to run the daemon: namespace, definition, account, rights, Deployment, NetworkPolicy.
 ///
@@ -52,6 +59,13 @@ pub struct InstallArgs {
     /// `known_hosts` for ssh.
     #[arg(long, value_name = "SECRET")]
     credentials: Option<String>,
+    /// The daemon serves the policies as an admission webhook: with a Service and the rights that this takes.
+    #[arg(long)]
+    webhook: bool,
+    /// Print the account `moin-peer` as well, with the rights by which the daemon of another management cluster stands
+    /// in for this one.
+    #[arg(long)]
+    peer_account: bool,
     /// How to print.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Yaml)]
     output: Format,
@@ -73,6 +87,8 @@ struct Daemon {
     settings: Vec<(String, String)>,
     credentials: Option<String>,
     over_ssh: bool,
+    webhook: bool,
+    peer_account: bool,
     /// TCP ports that it connects to.
     ports: Vec<u16>,
 }
@@ -84,7 +100,7 @@ pub fn run(args: InstallArgs) -> Outcome {
         return Ok(code);
     }
     let settings = args.source.settings()?;
-    let rights = rights(&reviewed.manifests, settings.cluster.as_deref());
+    let rights = rights(&reviewed.manifests, settings.cluster.as_deref(), args.webhook);
     let daemon = daemon(&args)?;
     for power in &rights.powers {
         output::complain(&format!("warning: {power}"));
@@ -145,6 +161,8 @@ fn daemon(args: &InstallArgs) -> Result<Daemon, BoxError> {
         settings: pairs,
         credentials: args.credentials.clone(),
         over_ssh,
+        webhook: args.webhook,
+        peer_account: args.peer_account,
         ports,
     })
 }

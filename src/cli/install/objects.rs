@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::rights::{Rights, named};
-use super::{ACCOUNT, Daemon, PORT};
+use super::{ACCOUNT, Daemon, PEER_ACCOUNT, PORT, WEBHOOK, WEBHOOK_PORT};
 use crate::model::SYSTEM_NAMESPACE;
 use crate::status::reconciliation_crd;
 
@@ -15,16 +15,29 @@ const CREDENTIALS: &str = "/credentials";
 
 /// All objects, in an order in which they can be applied.
 pub fn objects(rights: &Rights, daemon: &Daemon) -> Vec<Value> {
-    let mut objects = vec![namespace(), reconciliation_crd(), account()];
-    objects.extend(role(None, rights.cluster.clone()));
-    objects.extend(role(Some(SYSTEM_NAMESPACE), rights.home.clone()));
+    let mut accounts = vec![ACCOUNT];
+    if daemon.peer_account {
+        accounts.push(PEER_ACCOUNT);
+    }
+    let mut objects = vec![namespace(), reconciliation_crd()];
+    objects.extend(accounts.iter().map(|name| account(name)));
+    objects.extend(role(ACCOUNT, None, rights.cluster.clone(), &accounts));
+    for name in accounts {
+        // Its writes bear the holder's mark, for which it impersonates itself.
+        let mark = named("", "serviceaccounts", &[name], &["impersonate"]);
+        let rules = rights.home.iter().cloned().chain([mark]).collect();
+        objects.extend(role(name, Some(SYSTEM_NAMESPACE), rules, &[name]));
+    }
     for (namespace, secret) in &rights.peers {
         // Cluster API puts the kubeconfig of a peer there; the daemon follows it when it is rotated.
         objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
-        let reads = named("", "secrets", secret, &["get", "list", "watch"]);
-        objects.extend(role(Some(namespace), vec![reads]));
+        let reads = named("", "secrets", &[secret], &["get", "list", "watch"]);
+        objects.extend(role(ACCOUNT, Some(namespace), vec![reads], &[ACCOUNT]));
     }
     objects.push(network_policy(daemon));
+    if daemon.webhook {
+        objects.push(service());
+    }
     objects.push(deployment(daemon));
     objects
 }
@@ -33,8 +46,8 @@ fn labels() -> Value {
     json!({"app.kubernetes.io/name": "moin"})
 }
 
-fn metadata(namespace: Option<&str>) -> Value {
-    let mut metadata = json!({"name": ACCOUNT, "labels": labels()});
+fn metadata(name: &str, namespace: Option<&str>) -> Value {
+    let mut metadata = json!({"name": name, "labels": labels()});
     if let Some(namespace) = namespace {
         metadata["namespace"] = namespace.into();
     }
@@ -49,37 +62,53 @@ fn namespace() -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE, "labels": labels}})
 }
 
-fn account() -> Value {
+fn account(name: &str) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(Some(SYSTEM_NAMESPACE)),
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(name, Some(SYSTEM_NAMESPACE)),
         "automountServiceAccountToken": false,
     })
 }
 
-/// A role and its binding to the account, in a namespace or in the cluster.
-fn role(namespace: Option<&str>, rules: Vec<Value>) -> [Value; 2] {
+/// A role and its binding to accounts, in a namespace or in the cluster.
+fn role(name: &str, namespace: Option<&str>, rules: Vec<Value>, accounts: &[&str]) -> [Value; 2] {
     let prefix = if namespace.is_some() { "" } else { "Cluster" };
     let version = format!("{RBAC}/v1");
+    let subject =
+        |name: &&str| json!({"kind": "ServiceAccount", "name": name, "namespace": SYSTEM_NAMESPACE});
+    let subjects: Vec<Value> = accounts.iter().map(subject).collect();
     [
-        json!({"apiVersion": version, "kind": format!("{prefix}Role"), "metadata": metadata(namespace), "rules": rules}),
+        json!({"apiVersion": version, "kind": format!("{prefix}Role"), "metadata": metadata(name, namespace), "rules": rules}),
         json!({
-            "apiVersion": version, "kind": format!("{prefix}RoleBinding"), "metadata": metadata(namespace),
-            "roleRef": {"apiGroup": RBAC, "kind": format!("{prefix}Role"), "name": ACCOUNT},
-            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": SYSTEM_NAMESPACE}],
+            "apiVersion": version, "kind": format!("{prefix}RoleBinding"), "metadata": metadata(name, namespace),
+            "roleRef": {"apiGroup": RBAC, "kind": format!("{prefix}Role"), "name": name},
+            "subjects": subjects,
         }),
     ]
 }
 
-/// Metrics and probes in; name service, API servers and the repository out.
+/// By which the API server reaches the webhook.
+fn service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata(WEBHOOK, Some(SYSTEM_NAMESPACE)),
+        "spec": {"selector": labels(), "ports": [{"name": "webhook", "port": 443, "targetPort": "webhook"}]},
+    })
+}
+
+/// Metrics, probes and what the webhook judges in; name service, API servers and the repository out.
 fn network_policy(daemon: &Daemon) -> Value {
     let port = |protocol: &str, port: u16| json!({"protocol": protocol, "port": port});
+    let mut ingress = vec![json!({"from": [{"namespaceSelector": {}}], "ports": [port("TCP", PORT)]})];
+    if daemon.webhook {
+        // API servers are no pods: they come from anywhere.
+        ingress.push(json!({"ports": [port("TCP", WEBHOOK_PORT)]}));
+    }
     let out: Vec<Value> = daemon.ports.iter().map(|number| port("TCP", *number)).collect();
     json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(Some(SYSTEM_NAMESPACE)),
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(ACCOUNT, Some(SYSTEM_NAMESPACE)),
         "spec": {
             "podSelector": {"matchLabels": labels()},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [port("TCP", PORT)]}],
+            "ingress": ingress,
             "egress": [
                 {"ports": [port("UDP", 53), port("TCP", 53)]},
                 {"ports": out},
@@ -91,6 +120,11 @@ fn network_policy(daemon: &Daemon) -> Value {
 fn deployment(daemon: &Daemon) -> Value {
     let mut environment: Vec<(String, String)> = daemon.settings.clone();
     environment.push(("MOIN_LISTEN".to_owned(), format!("0.0.0.0:{PORT}")));
+    let mut ports = vec![json!({"name": "http", "containerPort": PORT})];
+    if daemon.webhook {
+        environment.push(("MOIN_WEBHOOK".to_owned(), format!("0.0.0.0:{WEBHOOK_PORT}")));
+        ports.push(json!({"name": "webhook", "containerPort": WEBHOOK_PORT}));
+    }
     let mut mounts = vec![json!({"name": "cache", "mountPath": "/cache"})];
     let mut volumes = vec![json!({"name": "cache", "emptyDir": {"sizeLimit": "1Gi"}})];
     if let Some(secret) = &daemon.credentials {
@@ -120,7 +154,7 @@ fn deployment(daemon: &Daemon) -> Value {
         "image": daemon.image,
         "args": ["run"],
         "env": environment,
-        "ports": [{"name": "http", "containerPort": PORT}],
+        "ports": ports,
         "livenessProbe": probe("/healthz", json!({"periodSeconds": 10, "failureThreshold": 6})),
         "readinessProbe": probe("/readyz", json!({"periodSeconds": 5})),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
@@ -130,7 +164,7 @@ fn deployment(daemon: &Daemon) -> Value {
         "volumeMounts": mounts,
     });
     json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(Some(SYSTEM_NAMESPACE)),
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(ACCOUNT, Some(SYSTEM_NAMESPACE)),
         "spec": {
             "replicas": daemon.replicas,
             "selector": {"matchLabels": labels()},

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::model::{API_GROUP, Gvk};
+use crate::model::{API_GROUP, Gvk, Tenant};
 use crate::render::Manifests;
 use crate::schema::Schemas;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
+const CLUSTER_API: &str = "cluster.x-k8s.io";
+/// The name of both of the webhook's configurations.
+const WEBHOOK_CONFIGURATION: &str = "moin-policies";
 const WHOLE: [&str; 7] = ["get", "list", "watch", "create", "patch", "update", "delete"];
 const READ: [&str; 3] = ["get", "list", "watch"];
 /// Kinds that bring pods, which may run as any account of their namespace.
@@ -21,7 +24,7 @@ const WORKLOADS: [&str; 7] =
 pub struct Rights {
     /// Rules in the whole cluster.
     pub cluster: Vec<Value>,
-    /// Rules in its own namespace.
+    /// Rules in its own namespace, but for the account's right to mark its writes.
     pub home: Vec<Value>,
     /// Secrets by which it reaches its peers: namespace and name.
     pub peers: BTreeSet<(String, String)>,
@@ -31,8 +34,9 @@ pub struct Rights {
     pub guessed: Vec<Gvk>,
 }
 
-/// The rights for what was rendered; `cluster` is the name of the management cluster in `moin.yaml`.
-pub fn rights(rendered: &Manifests, cluster: Option<&str>) -> Rights {
+/// The rights for what was rendered; `cluster` is the name of the management cluster in `moin.yaml`, `webhook` whether
+/// the daemon is to serve its policies at admission.
+pub fn rights(rendered: &Manifests, cluster: Option<&str>, webhook: bool) -> Rights {
     let (kinds, guessed) = resources(rendered);
     let has = |group: &str, plural: &str| kinds.get(group).is_some_and(|plurals| plurals.contains(plural));
     let mut rules: Vec<Value> = kinds
@@ -56,7 +60,26 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>) -> Rights {
         }
     }
     rules.extend(own_rules());
-    let home = vec![
+    if !has(CLUSTER_API, "clusters") {
+        // Before a ClusterStack or a namespace goes: whether somebody's Cluster needs it.
+        rules.push(rule(CLUSTER_API, ["clusters"], &["list"]));
+    }
+    let kubeconfigs = if has("", "secrets") { BTreeSet::new() } else { workload_kubeconfigs(rendered) };
+    if has(CLUSTER_API, "clusters") {
+        let names: Vec<&str> = kubeconfigs.iter().map(String::as_str).collect();
+        if !names.is_empty() {
+            rules.push(named("", "secrets", &names, &["get"]));
+        }
+        rules.push(rule("openstack.k-orc.cloud", ["floatingips"], &["list"]));
+    }
+    let tenants: BTreeMap<&str, &Tenant> = rendered
+        .manifests
+        .iter()
+        .filter_map(|manifest| manifest.origin.tenant.as_deref())
+        .map(|tenant| (tenant.name.as_str(), tenant))
+        .collect();
+    rules.extend(as_tenants(&tenants));
+    let mut home = vec![
         rule(
             API_GROUP,
             ["reconciliations", "reconciliations/status"],
@@ -64,8 +87,15 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>) -> Rights {
         ),
         rule("coordination.k8s.io", ["leases"], &WHOLE),
         rule("", ["configmaps"], &WHOLE),
-        named("", "serviceaccounts", super::ACCOUNT, &["impersonate"]),
     ];
+    if webhook {
+        for kind in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
+            rules.push(named(ADMISSION, kind, &[WEBHOOK_CONFIGURATION], &["create", "patch"]));
+        }
+        // What is to be created has no name yet for whom rights are asked.
+        home.push(rule("", ["secrets"], &["create"]));
+        home.push(named("", "secrets", &[super::WEBHOOK], &["get", "update"]));
+    }
     let mut powers = Vec::new();
     if roles || bindings {
         powers.push(format!(
@@ -85,6 +115,17 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>) -> Rights {
     if has("", "secrets") {
         powers.push("It may read every Secret.".to_owned());
     }
+    if !kubeconfigs.is_empty() {
+        powers.push(
+            "It may read the kubeconfigs of the repository's Clusters, to look what would stay behind when one goes: \
+             it could administer them."
+                .to_owned(),
+        );
+    }
+    if !tenants.is_empty() {
+        let names: Vec<&str> = tenants.keys().copied().collect();
+        powers.push(format!("It may act as the tenants {}.", names.join(", ")));
+    }
     Rights { cluster: rules, home, peers: peers(rendered, cluster), powers, guessed }
 }
 
@@ -103,6 +144,26 @@ fn own_rules() -> Vec<Value> {
         // The mark by which the fence knows the writer.
         rule("authentication.k8s.io", ["userextras/moin.scs.community/holder"], &["impersonate"]),
     ]
+}
+
+/// The Secrets by which Cluster API's Clusters are reached.
+fn workload_kubeconfigs(rendered: &Manifests) -> BTreeSet<String> {
+    let ids = rendered.manifests.iter().map(|manifest| &manifest.id);
+    ids.filter(|id| id.group() == CLUSTER_API && id.kind() == "Cluster")
+        .map(|id| format!("{}-kubeconfig", id.name()))
+        .collect()
+}
+
+/// The right to write tenants' objects as them, and as nobody else.
+fn as_tenants(tenants: &BTreeMap<&str, &Tenant>) -> Vec<Value> {
+    let users: BTreeSet<&str> = tenants.values().map(|tenant| tenant.user.as_str()).collect();
+    let groups = tenants.values().flat_map(|tenant| &tenant.groups);
+    let groups: BTreeSet<&str> = groups.map(String::as_str).collect();
+    [("users", users), ("groups", groups)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| named("", kind, &names.into_iter().collect::<Vec<_>>(), &["impersonate"]))
+        .collect()
 }
 
 /// All kinds that are rendered or generated, as plurals by group.
@@ -191,9 +252,9 @@ pub fn rule<'a>(group: &str, resources: impl IntoIterator<Item = &'a str>, verbs
     json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
 }
 
-/// A rule for one object.
-pub fn named(group: &str, resource: &str, name: &str, verbs: &[&str]) -> Value {
-    json!({"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": verbs})
+/// A rule for objects of these names.
+pub fn named(group: &str, resource: &str, names: &[&str], verbs: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": [resource], "resourceNames": names, "verbs": verbs})
 }
 
 #[cfg(test)]
