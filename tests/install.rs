@@ -191,6 +191,40 @@ async fn account_of(client: &kube::Client, kubeconfig: &str, account: &str) -> S
     config.to_string()
 }
 
+/// Its rights beside those for the repository's kinds are for these names and no others.
+async fn may_do_what_it_is_for(kubeconfig: &str) {
+    let config = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
+    let resource = |version: &str, kind: &str| {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+    };
+    let kind = "ValidatingWebhookConfiguration";
+    let hooks: Api<DynamicObject> =
+        Api::all_with(client.clone(), &resource("admissionregistration.k8s.io/v1", kind));
+    let dry = PatchParams::apply("moin").dry_run();
+    let status = |answer: Result<(), kube::Error>| match answer {
+        Ok(()) => 200,
+        Err(kube::Error::Api(status)) => status.code,
+        Err(error) => panic!("{error}"),
+    };
+    for (name, expected) in [("moin-policies", 200), ("somebodys", 403)] {
+        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
+        let answer = hooks.patch(name, &dry, &Patch::Apply(&object)).await;
+        assert_eq!(status(answer.map(drop)), expected, "{name}");
+    }
+    for (namespace, name, expected) in [
+        ("moin-system", "moin-webhook", 404),
+        ("moin-system", "repository", 403),
+        ("kube-system", "moin-webhook", 403),
+    ] {
+        let secrets: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), namespace, &resource("v1", "Secret"));
+        assert_eq!(status(secrets.get(name).await.map(drop)), expected, "{namespace}/{name}");
+    }
+}
+
 async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str, account: &str) -> Finished {
     let (repository, commit) = whole_example();
     for object in documents(&install(repository.path(), &["--peer-account", "--webhook"]).stdout) {
@@ -199,6 +233,7 @@ async fn converges_as_the_account(admin: kube::Client, kubeconfig: &str, account
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
     std::fs::write(&file, account_of(&admin, kubeconfig, account).await).unwrap();
+    may_do_what_it_is_for(&std::fs::read_to_string(&file).unwrap()).await;
     let stop = CancellationToken::new();
     let operators = moin::sim::Operators {
         cluster: Cluster::from_client(admin.clone()),

@@ -149,7 +149,7 @@ fn list(operated: &Operated, format: Format) -> Outcome {
         let past = if is_past(&entry, body) { " (past)" } else { "" };
         let _ = writeln!(out, "approved: {}{past}", words(&entry));
     }
-    output::result(&out)?;
+    output::words(&out)?;
     Ok(0)
 }
 
@@ -189,7 +189,7 @@ async fn approve(args: &ApproveArgs, action: ApprovalAction, operated: &mut Oper
     if let Some(reason) = &args.reason {
         entry["reason"] = reason.as_str().into();
     }
-    output::result(&allows(action, &entry, &operated.live.body))?;
+    output::words(&allows(action, &entry, &operated.live.body))?;
     if args.dry_run {
         return Ok(0);
     }
@@ -201,7 +201,7 @@ async fn approve(args: &ApproveArgs, action: ApprovalAction, operated: &mut Oper
         kept.chain([entry.clone()]).collect()
     };
     operated.edit("approvals", MANAGER, edit).await?;
-    output::result("approved\n")?;
+    output::words("approved\n")?;
     Ok(0)
 }
 

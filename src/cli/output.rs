@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use super::diff::escape::visible_lines;
 use crate::cluster::ClusterError;
 use crate::finding::{Finding, Rendered, Severity};
 use crate::source::SourceError;
@@ -50,6 +51,12 @@ pub fn result(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
+}
+
+/// Write a result that holds the words of others (messages of commits, reasons, names of a cluster's objects): they can
+/// neither move the cursor nor write over what stands there.
+pub fn words(text: &str) -> io::Result<()> {
+    result(&visible_lines(text))
 }
 
 /// Findings for people, on stderr, the worst last, where they are seen.

@@ -69,12 +69,12 @@ pub fn run(args: &RollbackArgs) -> Outcome {
     let taken_back = copy.taken_back()?;
     let (summary, findings) = what_it_does(&between);
     let list: String = taken_back.iter().map(|commit| format!("  {}\n", line(commit))).collect();
-    output::result(&format!("back to {}, which takes back:\n{list}{summary}\n", old.short()))?;
+    output::words(&format!("back to {}, which takes back:\n{list}{summary}\n", old.short()))?;
     output::findings(&findings);
     let refused = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if refused > 0 && !args.anyway {
         let what = if refused == 1 { "1 thing" } else { "these things" };
-        output::result(&format!(
+        output::words(&format!(
             "nothing was committed: {what} cannot go back; --anyway commits all the same\n"
         ))?;
         return Ok(1);
@@ -84,7 +84,7 @@ pub fn run(args: &RollbackArgs) -> Outcome {
     }
     let commit = copy.go_back(&message(&old, &taken_back, args.reason.as_deref()))?;
     let branch = copy.branch();
-    output::result(&format!("committed {} on {branch}; push it, and moin applies it\n", commit.short()))?;
+    output::words(&format!("committed {} on {branch}; push it, and moin applies it\n", commit.short()))?;
     Ok(0)
 }
 

@@ -114,7 +114,7 @@ fn list(body: &Value) -> Outcome {
         let unit = if suspension.unit == ALL_UNITS { "everything" } else { &suspension.unit };
         format!("{unit}: {}\n", suspension.words())
     };
-    output::result(&match all.is_empty() {
+    output::words(&match all.is_empty() {
         true => "nothing is suspended\n".to_owned(),
         false => all.iter().map(line).collect(),
     })?;

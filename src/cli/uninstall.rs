@@ -1,6 +1,6 @@
 //! `moin uninstall`: moin goes, everything that it applied stays.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -27,8 +27,10 @@ const WEBHOOK: &str = "moin-policies";
 const CERTIFICATE: &str = "moin-webhook";
 /// The field manager of what this command changes.
 const MANAGER: &str = "moin-uninstall";
-/// How long a daemon may take to give its lease back.
+/// How many seconds a daemon may take to give its lease back, and what is deleted to be gone.
 const PATIENCE: u32 = 30;
+/// How often a look is taken whether it is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a write is tried again that another one overtook.
 const TRIES: u32 = 5;
 
@@ -89,12 +91,12 @@ pub fn run(args: &UninstallArgs) -> Outcome {
         let kinds = cluster.discover().await?;
         let (own, desired) = own_objects(&cluster, &kinds).await?;
         let marked = if args.marks { marked_objects(&cluster, &kinds).await? } else { Vec::new() };
-        output::result(&list(&own, &desired, &marked))?;
+        output::words(&list(&own, &desired, &marked))?;
         if own.is_empty() && marked.is_empty() {
             return Ok(u8::from(!desired.is_empty()));
         }
         if !args.yes {
-            output::result("nothing was changed; --yes does it\n")?;
+            output::words("nothing was changed; --yes does it\n")?;
             return Ok(1);
         }
         let holder = holder(&own);
@@ -112,10 +114,11 @@ pub fn run(args: &UninstallArgs) -> Outcome {
                 until_stopped(&cluster, &own).await?;
             }
         }
+        until_gone(&cluster, &own).await?;
         for (kind, id, object) in &marked {
             unmark(&cluster, kind, id, object).await?;
         }
-        output::result(&format!(
+        output::words(&format!(
             "moin is gone; what it applied stays. The namespace {SYSTEM_NAMESPACE} stays too, with what you put there (credentials): \
              `kubectl delete namespace {SYSTEM_NAMESPACE}`\n"
         ))?;
@@ -208,7 +211,7 @@ async fn marked_objects(cluster: &Cluster, kinds: &Kinds) -> Result<Vec<Found>, 
             Err(error) if error.is_retryable() => return Err(error.into()),
             // Kinds that cannot be listed (reviews) hold nothing.
             Err(ClusterError::Refused { status: 403, message, .. }) => {
-                output::result(&format!("not looked at: {message}\n"))?;
+                output::words(&format!("not looked at: {message}\n"))?;
             }
             Err(_) => {}
         }
@@ -241,7 +244,7 @@ async fn delete(
     match cluster.delete(kind, id, &options).await {
         // A Reconciliation goes with its definition.
         Ok(_) | Err(ClusterError::NotFound { .. } | ClusterError::NotServed { .. }) => {
-            Ok(output::result(&format!("deleted {id}\n"))?)
+            Ok(output::words(&format!("deleted {id}\n"))?)
         }
         Err(error) => Err(error.into()),
     }
@@ -263,7 +266,30 @@ async fn until_stopped(cluster: &Cluster, own: &[Found]) -> Result<(), BoxError>
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Ok(output::result("the lease was not given back in time; its holder is taken for gone\n")?)
+    Ok(output::words("the lease was not given back in time; its holder is taken for gone\n")?)
+}
+
+/// Waits until nothing of it is there any more: a definition stays until the API server has cleared away its objects.
+async fn until_gone(cluster: &Cluster, own: &[Found]) -> Result<(), BoxError> {
+    let since = Instant::now();
+    for (kind, id, object) in own {
+        loop {
+            let left = match cluster.get(kind, id).await {
+                Ok(left) => left,
+                Err(ClusterError::NotServed { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            // What somebody made anew meanwhile is another's.
+            if left.is_none_or(|left| left.uid() != object.uid()) {
+                break;
+            }
+            if since.elapsed() > Duration::from_secs(PATIENCE.into()) {
+                return Err(format!("{id} does not go; something holds it: see its finalizers").into());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
 }
 
 /// Takes label, annotation and field ownership off an object, which stays as it is.

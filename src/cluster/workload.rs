@@ -14,6 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the OpenStack cloud provider is told to leave the address of a load balancer behind.
 const KEEP_ADDRESS: &str = "loadbalancer.openstack.org/keep-floatingip";
 
+/// The longest name that an object may have.
+const MOST_LETTERS: usize = 253;
+/// In place of a name that no object can have.
+const NO_NAME: &str = "UNREADABLE";
+
 /// Something that would hold up the deletion of its cluster, or be left behind by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leftover {
@@ -62,12 +67,13 @@ fn kind(kind: &str, plural: &str, namespaced: bool) -> ServedKind {
 
 fn of_service(service: &LiveObject) -> Option<Leftover> {
     let body = &service.body;
-    let (namespace, name) = (text(&body["metadata"]["namespace"]), text(&body["metadata"]["name"]));
+    let (namespace, name) = (word(&body["metadata"]["namespace"]), word(&body["metadata"]["name"]));
     if body["spec"]["type"] != "LoadBalancer" {
         return None;
     }
     let ingress = &body["status"]["loadBalancer"]["ingress"][0];
-    let address = ingress["ip"].as_str().or(ingress["hostname"].as_str()).unwrap_or("without an address yet");
+    let address = ["ip", "hostname"].iter().map(|field| &ingress[*field]).find(|it| it.is_string());
+    let address = address.map_or("without an address yet", word);
     let mut what = format!("Service {namespace}/{name} (load balancer {address})");
     if service.annotation(KEEP_ADDRESS) == Some("true") {
         what += &format!(", whose floating IP stays behind ({KEEP_ADDRESS})");
@@ -76,13 +82,13 @@ fn of_service(service: &LiveObject) -> Option<Leftover> {
 }
 
 fn of_volume(volume: &LiveObject) -> Option<Leftover> {
-    let (name, spec) = (text(&volume.body["metadata"]["name"]), &volume.body["spec"]);
+    let (name, spec) = (word(&volume.body["metadata"]["name"]), &volume.body["spec"]);
     // What lies on a machine goes with it, and what lies elsewhere belongs to nobody's cloud project.
     if ["hostPath", "local", "nfs", "iscsi", "fc"].iter().any(|kind| spec[*kind].is_object()) {
         return None;
     }
     let claim = &spec["claimRef"];
-    let claim = claim["name"].as_str().map(|name| (text(&claim["namespace"]), name));
+    let claim = claim["name"].is_string().then(|| (word(&claim["namespace"]), word(&claim["name"])));
     let in_use = volume.body["status"]["phase"] == "Bound";
     let deletes = spec["persistentVolumeReclaimPolicy"] == "Delete";
     let of = |namespace: &str, claim: &str| format!("PersistentVolume {name} of claim {namespace}/{claim}");
@@ -105,8 +111,14 @@ fn of_volume(volume: &LiveObject) -> Option<Leftover> {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+/// A name or address. It comes from a cluster of which a tenant is the master, and goes into commands that a person
+/// copies: nothing but what names and addresses are made of gets through.
+fn word(value: &Value) -> &str {
+    let is_plain = |text: &&str| {
+        !text.starts_with('-')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
+    };
+    value.as_str().filter(|text| (1..=MOST_LETTERS).contains(&text.len())).filter(is_plain).unwrap_or(NO_NAME)
 }
 
 #[cfg(test)]
@@ -128,6 +140,17 @@ mod tests {
         let found = of_service(&service("LoadBalancer", more)).unwrap();
         assert!(found.what.starts_with("Service web/x (load balancer 192.0.2.7), whose floating IP stays"));
         assert_eq!(found.remedy, "kubectl delete service -n web x");
+    }
+
+    #[test]
+    fn what_a_cluster_says_is_no_command() {
+        let more = json!({"metadata": {"name": "x; rm -rf ~", "namespace": "$(id)"},
+            "status": {"loadBalancer": {"ingress": [{"hostname": "\u{1b}[2J"}]}}});
+        let found = of_service(&service("LoadBalancer", more)).unwrap();
+        assert_eq!(found.what, "Service UNREADABLE/UNREADABLE (load balancer UNREADABLE)");
+        assert_eq!(found.remedy, "kubectl delete service -n UNREADABLE UNREADABLE");
+        let found = of_service(&service("LoadBalancer", json!({"metadata": {"name": "--all"}}))).unwrap();
+        assert!(found.remedy.ends_with("-n web UNREADABLE"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::plan::{self, Deletion};
 
 /// When to look again whether a deletion is still held up.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How many of the things that hold up a deletion are named: what a cluster says of itself must not fill the report.
+const MOST_NAMED: usize = 20;
 /// Cluster API's label on what belongs to a Cluster.
 const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 
@@ -136,8 +138,13 @@ async fn left_behind(
             ),
         }));
     }
+    let more = found.len().saturating_sub(MOST_NAMED);
+    found.truncate(MOST_NAMED);
     let (first, rest) = found.split_first()?;
-    let what: Vec<&str> = found.iter().map(|leftover| leftover.what.as_str()).collect();
+    let mut what: Vec<String> = found.iter().map(|leftover| leftover.what.clone()).collect();
+    if more > 0 {
+        what.push(format!("and {more} more"));
+    }
     let mut remedy = format!("in the workload cluster: {}", first.remedy);
     for leftover in rest {
         remedy += &format!("; {}", leftover.remedy);

@@ -287,7 +287,8 @@ impl Engine {
         if settled && self.is_converged() {
             effects.extend([Effect::Report, Effect::Finish(0)]);
         } else if !may_move || now >= deadline {
-            for view in &self.plan.units {
+            // Who only observes was not to do anything.
+            for view in self.plan.units.iter().filter(|_| !self.options.observe) {
                 if let Some(report) = self.units.get_mut(&view.unit.name) {
                     report.give_up(&view.unit);
                 }

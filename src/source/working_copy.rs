@@ -201,6 +201,22 @@ mod tests {
         assert_eq!(std::fs::read_to_string(repo.path().join("gone.yaml")).unwrap(), "untracked");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (repo, _) = two_commits();
+        let outside = tempfile::tempdir().unwrap();
+        repo.write("d/file.yaml", "in the repository");
+        let with_folder = repo.commit("A folder").to_string();
+        std::fs::remove_dir_all(repo.path().join("d")).unwrap();
+        repo.commit("No folder");
+        std::os::unix::fs::symlink(outside.path(), repo.path().join("d")).unwrap();
+        let copy = WorkingCopy::open(repo.path(), &with_folder).unwrap();
+        // Refused or put in the link's place; never followed.
+        let _ = copy.go_back("Back");
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
     #[test]
     fn only_a_state_of_this_branch_can_come_back() {
         let (repo, first) = two_commits();

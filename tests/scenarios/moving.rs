@@ -130,7 +130,7 @@ async fn who_only_observes_writes_nothing_at_all() {
         finished
     };
     let before = observe().await;
-    holds(before.code == Some(1) && before.stdout.contains("2 pending"), &before.said());
+    holds(before.code == Some(1) && before.stdout.contains("0 of 2 objects as in"), &before.said());
     scenario.converges().await;
     let settled = observe().await;
     holds(settled.code == Some(0), &settled.said());
@@ -161,16 +161,25 @@ async fn nothing_of_moin_is_left_to_stand_in_anybodys_way() {
         "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations",
     );
-    const FENCE: Kind =
-        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies");
+    const FENCE: Kind = (
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+    );
     let scenario = Scenario::new();
     let operator = Operator::of(&scenario).await;
-    let of = |(version, kind, _): Kind, name: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
-    for name in ["moin-policies", "somebodys"] {
-        scenario.somebody_applies("x", WEBHOOK, of(WEBHOOK, name)).await;
-    }
-    for name in ["one-writer.moin.scs.community", "somebodys"] {
-        scenario.somebody_applies("x", FENCE, of(FENCE, name)).await;
+    let binding = json!({"policyName": "p", "validationActions": ["Deny"]});
+    for (kind, name, spec) in [
+        (WEBHOOK, "moin-policies", Value::Null),
+        (WEBHOOK, "somebodys", Value::Null),
+        (FENCE, "moin.one-writer.moin.scs.community", binding.clone()),
+        (FENCE, "somebodys", binding),
+    ] {
+        let mut object = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"name": name}});
+        if !spec.is_null() {
+            object["spec"] = spec;
+        }
+        scenario.somebody_applies("x", kind, object).await;
     }
     operator.succeeds(&["uninstall", "--yes"]).await;
     for kind in [WEBHOOK, FENCE] {

@@ -157,7 +157,7 @@ impl Takeover {
                 "{id}: applied by Flux and not in this repository; it stays, and nobody looks after it\n"
             );
         }
-        Ok(output::result(&out)?)
+        Ok(output::words(&out)?)
     }
 
     /// Errors of the repository: what it does not render moin would not look after.
@@ -169,7 +169,7 @@ impl Takeover {
             return Ok(false);
         }
         output::findings(&errors);
-        output::result("nothing is taken over while the repository has errors\n")?;
+        output::words("nothing is taken over while the repository has errors\n")?;
         Ok(true)
     }
 
@@ -178,7 +178,7 @@ impl Takeover {
         let left = self.to_take().await?.len();
         let next = match () {
             () if self.ours.is_empty() && left == 0 => {
-                output::result("nothing is left to do\n")?;
+                output::words("nothing is left to do\n")?;
                 return Ok(0);
             }
             () if self.ours.iter().any(|one| !one.is_suspended()) => "suspend",
@@ -186,7 +186,7 @@ impl Takeover {
             () => "verify",
         };
         let then = if next == "verify" { ", then `moin adopt --step remove`" } else { "" };
-        output::result(&format!(
+        output::words(&format!(
             "{left} objects have fields of {}\nnext: `moin adopt --step {next}`{then}\n",
             flux::MANAGER
         ))?;

@@ -22,7 +22,7 @@ const TRIES: u32 = 5;
 impl Takeover {
     fn say(&self, what: &str) -> Result<(), BoxError> {
         let prefix = if self.dry_run { "would: " } else { "" };
-        Ok(output::result(&format!("{prefix}{what}\n"))?)
+        Ok(output::words(&format!("{prefix}{what}\n"))?)
     }
 
     /// Flux leaves its Kustomizations alone; who applies others first, for it would set them back.
@@ -50,7 +50,7 @@ impl Takeover {
         let back: Vec<String> =
             self.ours.iter().filter(|one| !one.is_suspended()).map(Kustomization::unit).collect();
         if !back.is_empty() {
-            output::result(&format!(
+            output::words(&format!(
                 "not suspended: {}; `moin adopt --step suspend`, and if that was done, see who resumes them\n",
                 back.join(", ")
             ))?;
@@ -154,9 +154,9 @@ impl Takeover {
                 }
             };
             differences += 1;
-            output::result(&format!("{}: {why}\n", step.id()))?;
+            output::words(&format!("{}: {why}\n", step.id()))?;
         }
-        output::result(&match differences {
+        output::words(&match differences {
             0 => format!("{} objects are as the repository has them\n", plan.steps.len()),
             n => format!("{n} objects differ: correct the repository or the cluster, then verify again\n"),
         })?;
@@ -192,7 +192,7 @@ impl Takeover {
         self.look_again().await?;
         let left = self.to_take().await?.len();
         if left > 0 {
-            output::result(&format!("{left} objects have fields of Flux still; `moin adopt --step take`\n"))?;
+            output::words(&format!("{left} objects have fields of Flux still; `moin adopt --step take`\n"))?;
             return Ok(false);
         }
         if !self.all_suspended()? {
@@ -206,7 +206,7 @@ impl Takeover {
         self.look_again().await?;
         for one in self.ours.clone() {
             if let Some(why) = one.prunes() {
-                output::result(&format!(
+                output::words(&format!(
                     "{} is not deleted: {why}, so its {} objects would go with it; see who sets it back\n",
                     one.id,
                     one.inventory.len()
@@ -236,7 +236,7 @@ impl Takeover {
         for _ in 0..PATIENCE {
             self.look_again().await?;
             if self.ours.is_empty() {
-                output::result(
+                output::words(
                     "no Kustomization is left; Flux's sources and controllers stay until you remove them (`flux uninstall \
                      --keep-namespace`)\n",
                 )?;
@@ -245,7 +245,7 @@ impl Takeover {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let names: Vec<String> = self.ours.iter().map(Kustomization::unit).collect();
-        output::result(&format!(
+        output::words(&format!(
             "waiting for Flux's finalizer: {}; is kustomize-controller running? None of them prunes any more, so the finalizer \
              may be removed by hand\n",
             names.join(", ")

@@ -2,7 +2,7 @@
 
 mod danger;
 mod entry;
-mod escape;
+pub(super) mod escape;
 mod markdown;
 mod text;
 

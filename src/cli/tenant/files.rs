@@ -96,7 +96,7 @@ pub fn write(root: &Path, files: &[NewFile]) -> Result<(), BoxError> {
     let mut written = Vec::new();
     for (path, text) in files {
         let path = root.join(path.as_str());
-        if let Err(error) = write_new(&path, text) {
+        if let Err(error) = stays_below(root, &path).and_then(|()| write_new(&path, text)) {
             for path in written {
                 let _ = std::fs::remove_file(path);
             }
@@ -105,6 +105,15 @@ pub fn write(root: &Path, files: &[NewFile]) -> Result<(), BoxError> {
         written.push(path);
     }
     Ok(())
+}
+
+/// A link in the repository, which anybody may have committed, must not lead a file out of it.
+fn stays_below(root: &Path, path: &Path) -> std::io::Result<()> {
+    let there = path.ancestors().skip(1).find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(root);
+    if there.canonicalize()?.starts_with(root.canonicalize()?) {
+        return Ok(());
+    }
+    Err(std::io::Error::other(format!("{} leads out of the repository", there.display())))
 }
 
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
