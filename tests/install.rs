@@ -281,7 +281,9 @@ async fn the_account_can_do_all_that_the_daemon_does() {
     let in_vain: Vec<_> = plane
         .requests()
         .into_iter()
-        .filter(|request| request.status == 403 && request.method != "GET")
+        .filter(|request| {
+            request.status == 403 && request.method != "GET" && !request.path.contains("/somebodys")
+        })
         .collect();
     assert_eq!(in_vain, []);
 }
