@@ -368,7 +368,9 @@ fn the_page_of_settings_names_each() {
 #[test]
 fn the_links_of_the_pages_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["README.md", "docs/repository.md", "docs/operations.md", "docs/admission.md"] {
+    for page in
+        ["README.md", "docs/repository.md", "docs/operations.md", "docs/peers.md", "docs/admission.md"]
+    {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let folder = root.join(page).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {

@@ -180,9 +180,12 @@ fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
             name == API_GROUP || name.ends_with(&format!(".{API_GROUP}"))
         }
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => name == WEBHOOK,
-        // Credentials are yours; the webhook's certificate, and what is remembered of a peer, are moin's.
+        // Credentials are yours; the webhook's certificate, and what is remembered of a peer or of itself, are moin's.
         "Secret" => name == CERTIFICATE,
-        "ConfigMap" => object.body["data"]["peer.json"].is_string() && name.contains("-peer-"),
+        "ConfigMap" => {
+            let holds = |key: &str| object.body["data"][key].is_string();
+            holds("peer.json") && name.contains("-peer-") || holds("memory.json") && name.ends_with("-memory")
+        }
         "ClusterRoleBinding" | "RoleBinding" => installed() || binds_account(object),
         _ => installed(),
     }
@@ -353,6 +356,7 @@ mod tests {
         assert!(own("Secret/moin-system/moin-webhook", json!({})));
         assert!(!own("Secret/moin-system/repository", json!({"metadata": {"labels": {NAME_LABEL: "moin"}}})));
         assert!(own("ConfigMap/moin-system/moin-peer-mgmt2", json!({"data": {"peer.json": "{}"}})));
+        assert!(own("ConfigMap/moin-system/moin-memory", json!({"data": {"memory.json": "{}"}})));
         assert!(!own("ConfigMap/moin-system/kube-root-ca.crt", json!({"data": {"ca.crt": ""}})));
         let labelled = json!({"metadata": {"labels": {NAME_LABEL: "moin"}}});
         assert!(own("ClusterRole.rbac.authorization.k8s.io/moin-writes", labelled));

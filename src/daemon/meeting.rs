@@ -62,7 +62,7 @@ impl Meeting<'_> {
         }
         if recorded.as_ref() != Some(&seen) {
             record = record.rebuilt(&seen);
-            self.memory.remember(&record).await?;
+            self.memory.keep(&record).await?;
         }
         Ok(Met::Admitted(seen, record))
     }

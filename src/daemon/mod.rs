@@ -9,6 +9,7 @@ mod fetch;
 mod hold_up;
 mod lease;
 mod meeting;
+mod notes;
 mod peer_record;
 mod peers;
 mod pipeline;

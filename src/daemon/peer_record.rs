@@ -1,12 +1,14 @@
-//! What the home cluster remembers of a peer, so that a peer that was lost can be known again and filled again: a
-//! ConfigMap in the home cluster. It is the one thing that neither git nor the peer could tell.
+//! What is remembered of a cluster that may be lost, so that it can be known again and filled again: of a peer in the home
+//! cluster, and in the filled cluster itself what its own daemon must know when it is back.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::cluster::{ApplyOptions, Cluster, ClusterError};
-use crate::model::{ClusterUid, Gvk, LiveState, ObjectId, SYSTEM_NAMESPACE, ServedKind};
-use crate::plan::{Provisioned, provisioned};
+use super::notes::Notes;
+use crate::cluster::Cluster;
+use crate::model::{ClusterUid, LiveState, ObjectId, ServedKind};
+use crate::plan::{MovedClusters, Provisioned, provisioned};
 
 /// What is remembered of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,12 +22,22 @@ pub(super) struct PeerRecord {
     pub lost: Vec<Provisioned>,
 }
 
-/// The ConfigMap of one peer.
-#[derive(Debug, Clone)]
-pub(super) struct PeerMemory {
-    home: Cluster,
-    name: String,
+/// What a cluster keeps of itself for whoever reconciles it next.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct OwnRecord {
+    /// Clusters that it had before it was built anew, and that have not come back: its peer remembered them.
+    pub lost: Vec<Provisioned>,
+    /// Management clusters that exist, whether or not their objects are here.
+    pub standing: BTreeSet<String>,
+    /// Clusters that `clusterctl move` took away, or is about to.
+    pub moved: MovedClusters,
 }
+
+/// Where a peer is remembered.
+pub(super) type PeerMemory = Notes<PeerRecord>;
+/// Where a cluster remembers itself.
+pub(super) type OwnMemory = Notes<OwnRecord>;
 
 impl PeerRecord {
     /// The identity that is remembered.
@@ -40,83 +52,121 @@ impl PeerRecord {
         PeerRecord { uid: Some(uid.to_string()), clusters: Vec::new(), lost }
     }
 
-    /// The record of the same cluster by what lives in it now.
+    /// The record of the same cluster by what lives in it now. What is seen no more stays, for it may be the whole cluster
+    /// that is gone; [`gone`] finds that out.
     pub(super) fn updated(&self, live: &LiveState) -> PeerRecord {
-        let back = |cluster: &&Provisioned| !live.objects.contains_key(&cluster.id());
-        PeerRecord {
-            uid: self.uid.clone(),
-            clusters: provisioned(live),
-            lost: self.lost.iter().filter(back).cloned().collect(),
+        let mut clusters = provisioned(live);
+        let unseen = self.clusters.iter().filter(|known| !live.objects.contains_key(&known.id()));
+        clusters.extend(unseen.cloned());
+        clusters.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        PeerRecord { uid: self.uid.clone(), clusters, lost: not_back(&self.lost, live) }
+    }
+
+    /// The Clusters that are remembered and not seen.
+    pub(super) fn unseen(&self, live: &LiveState) -> Vec<ObjectId> {
+        self.clusters.iter().map(Provisioned::id).filter(|id| !live.objects.contains_key(id)).collect()
+    }
+}
+
+/// Those of lost Clusters that are still not there.
+pub(super) fn not_back(lost: &[Provisioned], live: &LiveState) -> Vec<Provisioned> {
+    lost.iter().filter(|cluster| !live.objects.contains_key(&cluster.id())).cloned().collect()
+}
+
+/// Both lists as one, each Cluster once.
+pub(super) fn united(mut lost: Vec<Provisioned>, more: &[Provisioned]) -> Vec<Provisioned> {
+    let new: Vec<Provisioned> =
+        more.iter().filter(|one| lost.iter().all(|known| known.id() != one.id())).cloned().collect();
+    lost.extend(new);
+    lost
+}
+
+/// Of Clusters that are not seen any more, those that the cluster itself says are gone, while it is still the one that
+/// it was.
+pub(super) async fn gone(
+    peer: &Cluster,
+    uid: &ClusterUid,
+    kind: &ServedKind,
+    unseen: Vec<ObjectId>,
+) -> Vec<ObjectId> {
+    let mut gone = Vec::new();
+    for id in unseen {
+        if matches!(peer.get(kind, &id).await, Ok(None)) {
+            gone.push(id);
         }
+    }
+    // Asked last: whatever answered before was this cluster, too, or an earlier one.
+    match peer.uid().await {
+        Ok(now) if now == *uid => gone,
+        _ => Vec::new(),
     }
 }
 
 impl PeerMemory {
     /// Of a peer, by its name in `moin.yaml`.
-    pub(super) fn of(home: &Cluster, owner: &str, peer: &str) -> PeerMemory {
-        PeerMemory { home: home.clone(), name: format!("{owner}-peer-{peer}") }
-    }
-
-    /// What is remembered; nothing before the first time.
-    ///
-    /// # Errors
-    /// [`ClusterError`].
-    pub(super) async fn recall(&self) -> Result<PeerRecord, ClusterError> {
-        let id = ObjectId::new("", "ConfigMap", Some(SYSTEM_NAMESPACE), &self.name);
-        let found = self.home.get(&kind(), &id).await?;
-        Ok(found.map(|found| record_in(&found.body)).unwrap_or_default())
-    }
-
-    /// Remember this.
-    ///
-    /// # Errors
-    /// [`ClusterError`].
-    pub(super) async fn remember(&self, record: &PeerRecord) -> Result<(), ClusterError> {
-        let options = ApplyOptions { force: true, ..ApplyOptions::default() };
-        self.home.apply(&kind(), &self.body(record), &options).await.map(drop)
-    }
-
-    fn body(&self, record: &PeerRecord) -> Value {
-        let text = serde_json::to_string(record).expect("a record holds only texts");
-        json!({"apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"namespace": SYSTEM_NAMESPACE, "name": self.name}, "data": {"peer.json": text}})
+    pub(super) fn of_peer(home: &Cluster, owner: &str, peer: &str) -> PeerMemory {
+        Notes::new(home, format!("{owner}-peer-{peer}"), "peer.json")
     }
 }
 
-/// What is not understood was written by a later version, or by hand: it is as if nothing was remembered of that field.
-fn record_in(body: &Value) -> PeerRecord {
-    let text = body["data"]["peer.json"].as_str().unwrap_or_default();
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-fn kind() -> ServedKind {
-    ServedKind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true }
+impl OwnMemory {
+    /// Of the cluster itself.
+    pub(super) fn of_itself(cluster: &Cluster, owner: &str) -> OwnMemory {
+        Notes::new(cluster, format!("{owner}-memory"), "memory.json")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::LiveObject;
+    use serde_json::json;
 
-    #[tokio::test]
-    async fn what_is_remembered_is_recalled_and_what_is_broken_is_nothing() {
-        let home = Cluster::from_client(kube::Client::new(axum::Router::new(), "default"));
-        let memory = PeerMemory::of(&home, "moin", "mgmt2");
-        let web = Provisioned {
+    fn web() -> Provisioned {
+        Provisioned {
             namespace: "a".into(),
             name: "web".into(),
             uid: "7".into(),
             provider_ids: Vec::new(),
             endpoint: None,
-        };
-        let record = PeerRecord { uid: Some("1".into()), clusters: vec![web.clone()], lost: Vec::new() };
-        assert_eq!(record_in(&memory.body(&record)), record);
-        assert_eq!(record_in(&json!({"data": {"peer.json": "{"}})), PeerRecord::default());
-        assert_eq!(record_in(&Value::Null).uid(), None);
-        let anew = record.rebuilt(&ClusterUid::new("2").unwrap());
-        assert_eq!((anew.uid.as_deref(), &anew.lost), (Some("2"), &vec![web.clone()]));
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_had_is_lost_with_it_until_it_is_back() {
+        let record = PeerRecord { uid: Some("1".into()), clusters: vec![web()], lost: Vec::new() };
         let mut live = LiveState::default();
-        assert_eq!(anew.updated(&live).lost, std::slice::from_ref(&web));
-        live.objects.insert(web.id(), crate::model::LiveObject::new(json!({})));
+        assert_eq!(record.updated(&live), record, "what is not seen may be gone with the whole cluster");
+        assert_eq!(record.unseen(&live), [web().id()]);
+        let anew = record.rebuilt(&ClusterUid::new("2").unwrap());
+        assert_eq!((anew.uid.as_deref(), &anew.lost), (Some("2"), &vec![web()]));
+        assert_eq!(anew.updated(&live).lost, [web()]);
+        assert_eq!(united(anew.lost.clone(), &anew.lost), [web()]);
+        live.objects.insert(web().id(), LiveObject::new(json!({})));
         assert!(anew.updated(&live).lost.is_empty(), "it is back");
+    }
+
+    #[tokio::test]
+    async fn only_the_same_cluster_says_that_a_cluster_is_gone() {
+        let system =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": "1"}});
+        let none = json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "no", "details": {"name": "web"}});
+        let router = axum::Router::new().fallback(move |uri: http::Uri| async move {
+            if uri.path().ends_with("/kube-system") {
+                (http::StatusCode::OK, axum::Json(system))
+            } else {
+                (http::StatusCode::NOT_FOUND, axum::Json(none))
+            }
+        });
+        let peer = Cluster::from_client(kube::Client::new(router, "default"));
+        let kind = ServedKind {
+            gvk: crate::model::Gvk::new("cluster.x-k8s.io/v1beta2", "Cluster"),
+            plural: "clusters".into(),
+            namespaced: true,
+        };
+        for (uid, expected) in [("1", vec![web().id()]), ("2", Vec::new())] {
+            let uid = ClusterUid::new(uid).unwrap();
+            assert_eq!(gone(&peer, &uid, &kind, vec![web().id()]).await, expected, "{uid:?}");
+        }
     }
 }

@@ -2,8 +2,9 @@
 //! that is meant, and reconciles it as a stand-in. Whatever happens to a peer is a finding in the home's report and
 //! nothing more to the home.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -50,7 +51,7 @@ pub(super) struct Household {
 }
 
 /// What `moin.yaml` and the operator say about the peers now.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Said {
     /// What is approved.
     pub approvals: Vec<Approval>,
@@ -84,6 +85,8 @@ pub(super) struct StandIn {
     pub record: PeerRecord,
     /// Where that is kept.
     pub memory: PeerMemory,
+    /// The home cluster's name and URL: it stands, whatever the repository says of it.
+    pub home: (String, String),
     /// Where to say what is wrong with it.
     pub board: Arc<Board>,
 }
@@ -92,6 +95,10 @@ pub(super) struct StandIn {
 #[derive(Default)]
 pub(super) struct Board {
     findings: Mutex<BTreeMap<String, Vec<Finding>>>,
+    /// Those that nobody has ever met: they may still have to be made.
+    never_met: Mutex<BTreeSet<String>>,
+    /// Who was met has changed since a plan was made by it.
+    replan: AtomicBool,
     changed: Notify,
 }
 
@@ -103,6 +110,14 @@ impl Board {
         let place = all.entry(peer.to_owned()).or_default();
         if *place != findings {
             *place = findings;
+            self.changed.notify_one();
+        }
+    }
+
+    fn met(&self, peer: &str, ever: bool) {
+        let mut never = self.never_met.lock();
+        if if ever { never.remove(peer) } else { never.insert(peer.to_owned()) } {
+            self.replan.store(true, Ordering::SeqCst);
             self.changed.notify_one();
         }
     }
@@ -134,10 +149,15 @@ impl Peers {
         }
         let home = self.household.render.cluster.as_ref().and_then(|name| repository.clusters.get(name));
         let names = home.map(|home| home.peers.as_slice()).unwrap_or_default();
-        self.said.send_replace(Said {
+        let said = Said {
             approvals: repository.approvals.iter().chain(approvals).cloned().collect(),
             revision: Some(turn.plan.revision.clone()),
             rebuild: repository.clusters.iter().map(|(name, it)| (name.clone(), it.rebuild)).collect(),
+        };
+        self.said.send_if_modified(|before| {
+            let is_new = *before != said;
+            *before = said;
+            is_new
         });
         let mut wanted = BTreeMap::new();
         for name in names {
@@ -204,9 +224,15 @@ impl Peers {
         !self.running.is_empty()
     }
 
-    /// The names of those that are looked after.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.running.keys()
+    /// The names of those that exist: all that are looked after, but for those that were certainly never met.
+    pub(super) fn standing(&self) -> Vec<String> {
+        let never = self.board.never_met.lock();
+        self.running.keys().filter(|name| !never.contains(*name)).cloned().collect()
+    }
+
+    /// Whether another plan is due, because it turned out who exists.
+    pub(super) fn ask_for_a_plan(&self) -> bool {
+        self.board.replan.swap(false, Ordering::SeqCst)
     }
 
     /// Waits until something else is wrong.
@@ -236,15 +262,23 @@ struct Peer {
 
 impl Peer {
     async fn look_after(mut self, mut link: PeerLink) {
+        let stop = self.stop.clone();
+        let ever_met = tokio::select! {
+            ever_met = self.recall() => ever_met,
+            () = stop.cancelled() => return,
+        };
         let mut backoff = Backoff::default();
         loop {
             let wait = match link.access() {
                 PeerAccess::Looking => None,
                 PeerAccess::Closed(finding) => {
+                    self.board.met(&self.name, ever_met);
                     self.board.set(&self.name, vec![(*finding).clone()]);
                     None
                 }
                 PeerAccess::Open(cluster) => {
+                    // Whoever made the way to it made the cluster.
+                    self.board.met(&self.name, true);
                     let stop = self.stop.clone();
                     tokio::select! {
                         finding = self.reconcile(&cluster) => match finding {
@@ -272,6 +306,21 @@ impl Peer {
         }
     }
 
+    /// Find out whether it was ever met.
+    async fn recall(&self) -> bool {
+        let memory = PeerMemory::of_peer(&self.household.home, &self.household.owner, &self.name);
+        let mut backoff = Backoff::default();
+        loop {
+            match memory.recall().await {
+                Ok(record) => return record.uid().is_some(),
+                Err(error) => {
+                    tracing::warn!(%error, peer = self.name, "what is remembered of it cannot be read")
+                }
+            }
+            tokio::time::sleep(backoff.next(0)).await;
+        }
+    }
+
     /// Reconcile the peer until told to stop, or until something stands in the way, which is answered.
     async fn reconcile(&self, cluster: &Cluster) -> Option<Finding> {
         let house = &self.household;
@@ -282,7 +331,7 @@ impl Peer {
             home_name: house.render.cluster.as_deref().unwrap_or_default(),
             owner: &house.owner,
             source: &house.source,
-            memory: PeerMemory::of(&house.home, &house.owner, &self.name),
+            memory: PeerMemory::of_peer(&house.home, &house.owner, &self.name),
         };
         let said = self.said.borrow().clone();
         let (uid, record) = match meeting.meet(&said).await {
@@ -307,6 +356,7 @@ impl Peer {
                 name: self.name.clone(),
                 record,
                 memory: meeting.memory,
+                home: (meeting.home_name.to_owned(), house.home.url().to_owned()),
                 board: self.board.clone(),
             }),
             peers: None,

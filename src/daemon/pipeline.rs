@@ -13,7 +13,7 @@ use crate::engine::{PlanView, UnitView};
 use crate::finding::{Finding, Severity};
 use crate::model::{Health, HealthStatus, LiveState, Manifest, ObjectId, Revision, Snapshot, Unit, UnitName};
 use crate::observe;
-use crate::plan::{Accepted, Action, Context, Plan, Planner, Rules, Step};
+use crate::plan::{Accepted, Action, Context, MovedClusters, Plan, Planner, Rules, Step};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
 use crate::status::Suspension;
@@ -91,6 +91,16 @@ impl Pipeline {
     pub fn record_turn(&mut self, turn: &Turn) {
         self.applied = Some(turn.manifests.clone());
         self.applied_revision = Some(turn.plan.revision.clone());
+    }
+
+    /// What is known of moves.
+    pub fn moved(&self) -> MovedClusters {
+        self.planner.moved()
+    }
+
+    /// Take in what was known of moves before.
+    pub fn recall_moves(&mut self, moved: &MovedClusters) {
+        self.planner.recall_moves(moved);
     }
 
     /// The revision that was last taken as applied.

@@ -11,6 +11,8 @@ use super::bootstrap;
 use super::fetch::{Fetched, Fetcher};
 use super::hold_up::{Sought, held_up};
 use super::lease::LeaseClient;
+use super::notes::Scribe;
+use super::peer_record::{OwnMemory, OwnRecord, PeerRecord, gone, not_back, united};
 use super::peers::{Peers, StandIn};
 use super::pipeline::{Pipeline, Turn, fingerprint, rules_of};
 use super::reporter::Reporter;
@@ -21,8 +23,8 @@ use crate::engine::{
     Backoff, Candidate, Effect, Engine, Event, LEASE_PATIENCE, Look, UnitPhase, WriteEnd, Written,
 };
 use crate::finding::Finding;
-use crate::model::{LiveObject, LiveState, ObjectId, Revision, Snapshot};
-use crate::plan::{Action, Cause, Step};
+use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, Revision, Snapshot};
+use crate::plan::{Action, Cause, Provisioned, Step};
 use crate::render::Manifests;
 use crate::source::SourceError;
 use crate::status::{self, ObjectCounts, Report, SourceRecord, Suspension, UnitStatus};
@@ -38,6 +40,8 @@ pub(super) enum Message {
     Pruned(Vec<Receipt>),
     Record(Box<Result<Found, ClusterError>>),
     Raised(Result<WriteFence, Box<Finding>>),
+    /// Clusters of the peer that were asked for and are gone.
+    Gone(Vec<ObjectId>),
     Engine(Event),
 }
 
@@ -48,6 +52,8 @@ pub(super) struct Found {
     same_cluster: bool,
     /// The fence in the API server, if it was asked for.
     write_fence: Option<Result<WriteFence, Box<Finding>>>,
+    /// What it keeps of itself.
+    own: OwnRecord,
     /// All files of the revision that it says was applied as a whole, where that is another than was known.
     applied: Option<Snapshot>,
 }
@@ -75,8 +81,16 @@ pub(super) struct Turning {
     _closing: Closing,
     lease: LeaseClient,
     stand_in: Option<StandIn>,
+    /// Keeps what is remembered of the peer.
+    peer_scribe: Option<Scribe<PeerRecord>>,
+    /// The peer is being asked which of its Clusters are gone.
+    asking: bool,
     peers: Option<Peers>,
     candidate: Candidate,
+    /// What the target keeps of itself, as far as is known.
+    own: OwnRecord,
+    own_memory: OwnMemory,
+    own_scribe: Scribe<OwnRecord>,
     /// The fence in the API server, once it stands, or why it does not.
     write_fence: Option<Result<WriteFence, Box<Finding>>>,
     /// It is being raised beside the loop.
@@ -114,12 +128,18 @@ impl Turning {
         let (messages, inbox) = mpsc::unbounded_channel();
         let (tell, events) = mpsc::unbounded_channel();
         let cluster = tools.applier.cluster().clone();
+        let own_memory = OwnMemory::of_itself(&cluster, target.owner());
         Turning {
             cluster: cluster.clone(),
             applier: tools.applier,
             _closing: Closing(tools.fence.clone()),
+            own: OwnRecord::default(),
+            own_scribe: Scribe::begin(own_memory.clone(), Some(tools.fence.clone())),
+            own_memory,
             fence: tools.fence,
             lease: tools.lease,
+            peer_scribe: tools.stand_in.as_ref().map(|it| Scribe::begin(it.memory.clone(), None)),
+            asking: false,
             stand_in: tools.stand_in,
             peers: tools.peers,
             candidate: tools.candidate,
@@ -156,7 +176,10 @@ impl Turning {
         tokio::select! {
             Some(message) = self.inbox.recv() => Some(self.receive(message)),
             Some(event) = self.events.recv() => Some(event),
-            () = peers_changed => None,
+            () = peers_changed => {
+                let replan = self.peers.as_ref().is_some_and(Peers::ask_for_a_plan);
+                replan.then_some(Event::ClusterChanged)
+            }
         }
     }
 
@@ -203,6 +226,7 @@ impl Turning {
                 self.fenced(fence);
                 Event::Woke
             }
+            Message::Gone(ids) => self.forget(&ids),
             Message::Engine(event) => event,
         }
     }
@@ -222,6 +246,8 @@ impl Turning {
         let expected = self.stand_in.as_ref().map(|stand_in| stand_in.uid.clone());
         let is_shared = self.stand_in.is_some() || self.peers.as_ref().is_some_and(Peers::exist);
         let mut write_fence = self.write_fence.clone().filter(Result::is_ok);
+        let told = self.stand_in.as_ref().map(|it| (it.home.0.clone(), it.record.lost.clone()));
+        let memory = self.own_memory.clone();
         self.ask(async move {
             let read = async {
                 if let Some(expected) = &expected {
@@ -230,6 +256,7 @@ impl Turning {
                             live: None,
                             same_cluster: false,
                             write_fence: None,
+                            own: OwnRecord::default(),
                             applied: None,
                         });
                     }
@@ -244,6 +271,7 @@ impl Turning {
                         tracing::info!(%owner, ?delay, "the API server knows who writes");
                     }
                 }
+                let own = own_record(&memory, told).await?;
                 let live = bootstrap::find(&cluster, &owner).await?;
                 let applied = live.as_ref().and_then(|live| status::recorded(&live.body).1);
                 let applied = applied.map(|revision| Revision::new(&revision));
@@ -251,7 +279,7 @@ impl Turning {
                     Some(revision) => snapshot_of(&fetcher, &revision).await,
                     None => None,
                 };
-                Ok(Found { live, same_cluster: true, write_fence, applied })
+                Ok(Found { live, same_cluster: true, write_fence, own, applied })
             };
             Message::Record(Box::new(read.await))
         });
@@ -269,7 +297,9 @@ impl Turning {
                 self.elsewhere = true;
                 Event::Woke
             }
-            Ok(Found { live, applied, write_fence, .. }) => {
+            Ok(Found { live, applied, write_fence, own, .. }) => {
+                self.pipeline.recall_moves(&own.moved);
+                self.own = own;
                 if let Some(fence) = write_fence {
                     self.fenced(fence);
                 }
@@ -420,6 +450,7 @@ impl Turning {
         let approvals = self.target.approvals();
         let places = self.places();
         let lost = self.stand_in.as_ref().map(|stand_in| stand_in.record.lost.clone()).unwrap_or_default();
+        let lost = united(lost, &self.own.lost);
         let rules = |manifests: &Manifests| {
             let mut rules = rules_of(manifests, &approvals);
             for (name, url) in &places {
@@ -438,6 +469,7 @@ impl Turning {
             self.raise_fence();
         }
         self.remember(&live);
+        self.remember_itself(&live, engine);
         self.target.follow(&turn);
         self.probes.metrics.planned_in(began.elapsed());
         self.probes.set_ready(true);
@@ -466,24 +498,48 @@ impl Turning {
     /// The management clusters that are known to stand, and where.
     fn places(&self) -> Vec<(String, String)> {
         let here = self.candidate.cluster.iter().map(|name| (name.clone(), self.cluster.url().to_owned()));
-        let others = self.peers.iter().flat_map(Peers::names).map(|name| (name.clone(), String::new()));
-        here.chain(others).collect()
+        let others = self.peers.iter().flat_map(Peers::standing).map(|name| (name, String::new()));
+        let home = self.stand_in.iter().map(|stand_in| stand_in.home.clone());
+        let told = self.own.standing.iter().map(|name| (name.clone(), String::new()));
+        here.chain(others).chain(home).chain(told).collect()
     }
 
     /// What the peer would lose with its cluster is remembered at home.
     fn remember(&mut self, live: &LiveState) {
         let Some(stand_in) = &mut self.stand_in else { return };
+        let unseen = stand_in.record.unseen(live);
         let record = stand_in.record.updated(live);
-        if record == stand_in.record {
-            return;
+        if record != stand_in.record {
+            stand_in.record = record;
+            self.peer_scribe.iter().for_each(|scribe| scribe.keep(&stand_in.record));
         }
-        stand_in.record = record.clone();
-        let memory = stand_in.memory.clone();
-        tokio::spawn(async move {
-            if let Err(error) = memory.remember(&record).await {
-                tracing::warn!(%error, "what the peer has provisioned could not be remembered");
-            }
-        });
+        let clusters = GroupKind { group: "cluster.x-k8s.io".into(), kind: "Cluster".into() };
+        let kind = live.kinds.get(&clusters).and_then(|versions| versions.first()).cloned();
+        if let Some(kind) = kind.filter(|_| !unseen.is_empty() && !self.asking) {
+            self.asking = true;
+            let (peer, uid) = (self.cluster.clone(), stand_in.uid.clone());
+            self.ask(async move { Message::Gone(gone(&peer, &uid, &kind, unseen).await) });
+        }
+    }
+
+    /// What the peer itself says is gone need not be remembered.
+    fn forget(&mut self, gone: &[ObjectId]) -> Event {
+        self.asking = false;
+        if let Some(stand_in) = self.stand_in.as_mut().filter(|_| !gone.is_empty()) {
+            stand_in.record.clusters.retain(|cluster| !gone.contains(&cluster.id()));
+            self.peer_scribe.iter().for_each(|scribe| scribe.keep(&stand_in.record));
+        }
+        Event::Woke
+    }
+
+    /// What whoever reconciles the target next must know is kept in it.
+    fn remember_itself(&mut self, live: &LiveState, engine: &Engine) {
+        let lost = not_back(&self.own.lost, live);
+        let own = OwnRecord { lost, moved: self.pipeline.moved(), standing: self.own.standing.clone() };
+        if own != self.own && engine.may_tell() {
+            self.own_scribe.keep(&own);
+            self.own = own;
+        }
     }
 
     fn apply(&mut self, ids: &[ObjectId]) {
@@ -655,6 +711,30 @@ impl Turning {
             findings,
         }
     }
+}
+
+/// What the target keeps of itself, with what a stand-in tells it: the name of the cluster that he runs on, and what the
+/// target has lost.
+async fn own_record(
+    memory: &OwnMemory,
+    told: Option<(String, Vec<Provisioned>)>,
+) -> Result<OwnRecord, ClusterError> {
+    let mut own = match memory.recall().await {
+        Err(error @ ClusterError::Refused { status: 403, .. }) => {
+            tracing::warn!(%error, "what the cluster keeps of itself may not be read");
+            OwnRecord::default()
+        }
+        answer => answer?,
+    };
+    let Some((name, lost)) = told else { return Ok(own) };
+    let before = own.clone();
+    own.lost = united(own.lost, &lost);
+    own.standing.insert(name);
+    if own != before {
+        // Before the first write: its own daemon may be back at any moment.
+        memory.keep(&own).await?;
+    }
+    Ok(own)
 }
 
 /// All files of a revision, if it can be read. Without it, edits by hand look like conflicts.

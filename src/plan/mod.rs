@@ -24,7 +24,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
-pub use guard::{Homes, Provisioned, provisioned};
+pub use guard::{Homes, MovedClusters, Provisioned, provisioned};
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
 pub use prune::{Deletion, Deletions, Waiting, refers_to, uses_stack};
@@ -257,6 +257,16 @@ impl Remembered {
 }
 
 impl Planner {
+    /// What this planner knows of moves, for one that begins anew.
+    pub fn moved(&self) -> MovedClusters {
+        self.moves.told()
+    }
+
+    /// Take in what another planner knew of moves.
+    pub fn recall_moves(&mut self, moved: &MovedClusters) {
+        self.moves.recall(moved);
+    }
+
     /// The plan for what was admitted. `environment` is a hash of everything else that classification depends on
     /// (schemas, served kinds, terminating namespaces, rules); when it changes, all steps are made anew.
     ///

@@ -12,6 +12,7 @@ mod ownership;
 mod peers;
 mod processes;
 mod pruning;
+mod rebuild;
 mod roles;
 mod secrets;
 mod server;

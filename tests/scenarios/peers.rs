@@ -21,7 +21,7 @@ use crate::support::scenario::{
     CONFIG_MAP, Kind, LEASE, PATIENCE, RECONCILIATION, SECRET, condition, holds, map,
 };
 
-const SETTINGS: &str = "apiVersion: moin.scs.community/v1alpha1
+pub const SETTINGS: &str = "apiVersion: moin.scs.community/v1alpha1
 kind: Repository
 metadata:
   name: test
@@ -34,32 +34,32 @@ spec:
 ";
 
 /// A management cluster.
-struct Site {
-    name: &'static str,
-    plane: Plane,
-    serving: Serving,
+pub struct Site {
+    pub name: &'static str,
+    pub plane: Plane,
+    pub serving: Serving,
 }
 
 /// Both, and what they are filled from.
-struct Pair {
-    repository: TestRepository,
+pub struct Pair {
+    pub repository: TestRepository,
     caches: tempfile::TempDir,
-    sites: [Site; 2],
+    pub sites: [Site; 2],
 }
 
-struct Running {
+pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<Result<Ended, DaemonError>>,
 }
 
 impl Site {
-    async fn new(name: &'static str) -> Site {
+    pub async fn new(name: &'static str) -> Site {
         let plane = Plane::new();
         let serving = plane.serve("127.0.0.1:0").await.unwrap();
         Site { name, plane, serving }
     }
 
-    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         let (group, version) = kind.0.split_once('/').unwrap_or(("", kind.0));
         let resource =
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.1), kind.2);
@@ -67,7 +67,7 @@ impl Site {
     }
 
     /// Gives this cluster the way to another.
-    async fn knows(&self, other: &Site) {
+    pub async fn knows(&self, other: &Site) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mgmt"}});
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.plane.client());
         let params = PatchParams::apply("test").force();
@@ -75,7 +75,7 @@ impl Site {
         self.secret(other, &other.plane.kubeconfig(other.serving.url())).await;
     }
 
-    async fn secret(&self, other: &Site, text: &str) {
+    pub async fn secret(&self, other: &Site, text: &str) {
         let name = format!("{}-kubeconfig", other.name);
         let secret = json!({"apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": name, "namespace": "mgmt"}, "stringData": {"value": text}});
@@ -83,7 +83,13 @@ impl Site {
         self.api(SECRET, "mgmt").patch(&name, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
-    async fn until(&self, kind: Kind, namespace: &str, name: &str, wanted: impl Fn(&Value) -> bool + Clone) {
+    pub async fn until(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        wanted: impl Fn(&Value) -> bool + Clone,
+    ) {
         let is = |object: Option<&DynamicObject>| {
             object.is_some_and(|object| wanted(&serde_json::to_value(object).unwrap()))
         };
@@ -99,11 +105,11 @@ impl Site {
         }
     }
 
-    async fn until_value(&self, name: &str, value: &'static str) {
+    pub async fn until_value(&self, name: &str, value: &'static str) {
         self.until(CONFIG_MAP, "default", name, move |map| map["data"]["key"] == value).await;
     }
 
-    async fn until_held_by(&self, daemon: &'static str) {
+    pub async fn until_held_by(&self, daemon: &'static str) {
         let is = move |lease: &Value| {
             let holder = lease["spec"]["holderIdentity"].as_str();
             holder.is_some_and(|holder| holder.starts_with(daemon))
@@ -111,26 +117,26 @@ impl Site {
         self.until(LEASE, "moin-system", "moin-test", is).await;
     }
 
-    async fn until_found(&self, code: &'static str) {
+    pub async fn until_found(&self, code: &'static str) {
         let is = move |it: &Value| {
             it["status"]["findings"].as_array().into_iter().flatten().any(|finding| finding["code"] == code)
         };
         self.until(RECONCILIATION, "moin-system", "test", is).await;
     }
 
-    async fn until_ready(&self) {
+    pub async fn until_ready(&self) {
         let is = |it: &Value| condition(&it["status"], "Ready") == Some("True");
         self.until(RECONCILIATION, "moin-system", "test", is).await;
     }
 
     /// Who wrote a ConfigMap last, by its version.
-    async fn version(&self, name: &str) -> Option<String> {
+    pub async fn version(&self, name: &str) -> Option<String> {
         self.api(CONFIG_MAP, "default").get(name).await.unwrap().resource_version()
     }
 }
 
 impl Pair {
-    async fn new() -> Pair {
+    pub async fn new() -> Pair {
         let repository = TestRepository::new();
         repository.write("moin.yaml", SETTINGS);
         repository.write("common/both.yaml", &map("both", "1"));
@@ -143,37 +149,42 @@ impl Pair {
         Pair { repository, caches: tempfile::tempdir().unwrap(), sites }
     }
 
-    fn start(&self, site: &Site) -> Running {
+    pub fn start(&self, site: &Site) -> Running {
+        let stop = CancellationToken::new();
+        let daemon = self.daemon(site, site.name, None, stop.clone());
+        Running { stop, task: tokio::spawn(daemon.run()) }
+    }
+
+    /// A daemon in this cluster that takes it for the one of that name.
+    pub fn daemon(&self, site: &Site, name: &str, once: Option<Duration>, stop: CancellationToken) -> Daemon {
         let place = Place::Git {
             url: self.repository.url().parse().unwrap(),
             reference: Reference::Branch("main".to_owned()),
         };
         let cache = self.caches.path().join(uuid::Uuid::new_v4().to_string());
-        let stop = CancellationToken::new();
-        let daemon = Daemon {
+        Daemon {
             cluster: Cluster::from_client(site.plane.client()),
             source: Source::open(&SourceSettings::new(place, cache)).unwrap(),
             source_url: self.repository.url(),
-            render: RenderOptions { cluster: Some(site.name.to_owned()), ..RenderOptions::default() },
-            once: None,
+            render: RenderOptions { cluster: Some(name.to_owned()), ..RenderOptions::default() },
+            once,
             interval: Duration::from_millis(200),
             observe: false,
             fetch_timeout: Duration::from_secs(10),
             probes: Probes::default(),
-            stop: stop.clone(),
-        };
-        Running { stop, task: tokio::spawn(daemon.run()) }
+            stop,
+        }
     }
 }
 
 impl Running {
     /// It is gone, from one moment to the next.
-    async fn kill(self) {
+    pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.task).await.expect("it stops").unwrap().unwrap();
     }
@@ -234,8 +245,88 @@ async fn whatever_is_wrong_with_a_peer_is_a_finding_and_no_more() {
     one.secret(two, &one.plane.kubeconfig(one.serving.url())).await;
     one.until_found("MOIN-0810").await;
     one.until_ready().await;
+    // It is the right one, which does not know us.
+    let wrong = two.plane.kubeconfig(two.serving.url());
+    let token = wrong.split("token: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    one.secret(two, &wrong.replace(token, "of-somebody-else")).await;
+    one.until_found("MOIN-0809").await;
+    one.until_ready().await;
     one.secret(two, &two.plane.kubeconfig(two.serving.url())).await;
     let well = |it: &Value| it["status"]["findings"].as_array().is_none_or(Vec::is_empty);
     one.until(RECONCILIATION, "moin-system", "test", well).await;
     first.stop().await;
+}
+
+/// A Lease as somebody else has written it.
+async fn lease_of(site: &Site, cluster: &str, protocol: &str) {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "moin-system"}});
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(site.plane.client());
+    let params = PatchParams::apply("test").force();
+    namespaces.patch("moin-system", &params, &Patch::Apply(&namespace)).await.unwrap();
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "moin-test", "namespace": "moin-system", "annotations": {
+            "moin.scs.community/cluster": cluster, "moin.scs.community/protocol": protocol}},
+        "spec": {"holderIdentity": "ghost", "leaseDurationSeconds": 86_400, "renewTime": "2036-01-01T00:00:00.000000Z"}});
+    site.api(LEASE, "moin-system").patch("moin-test", &params, &Patch::Apply(&lease)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_of_a_later_protocol_is_left_alone() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.sites;
+    lease_of(two, "mgmt2", "2").await;
+    let first = pair.start(one);
+    one.until_found("MOIN-0820").await;
+    one.until_ready().await;
+    two.until(LEASE, "moin-system", "moin-test", |lease| lease["spec"]["holderIdentity"] == "ghost").await;
+    first.stop().await;
+    assert!(two.api(CONFIG_MAP, "default").get_opt("two").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_years_ahead_locks_nobody_out() {
+    let pair = Pair::new().await;
+    let [one, _] = &pair.sites;
+    lease_of(one, "mgmt1", "1").await;
+    let api = one.api(LEASE, "moin-system");
+    // Whatever its holder wrote, nobody waits a day.
+    let shorter = json!({"spec": {"leaseDurationSeconds": 15}});
+    api.patch("moin-test", &PatchParams::default(), &Patch::Merge(&shorter)).await.unwrap();
+    let began = Instant::now();
+    let first = pair.start(one);
+    one.until_held_by("mgmt1_").await;
+    let waited = began.elapsed();
+    holds(waited > Duration::from_secs(14) && waited < Duration::from_secs(18), &waited);
+    one.until_value("one", "1").await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_take_themselves_for_the_home_do_not_fight() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.sites;
+    let (first, second) = (pair.start(one), pair.start(one));
+    one.until_ready().await;
+    let holder = |lease: DynamicObject| lease.data["spec"]["holderIdentity"].as_str().map(str::to_owned);
+    let leases = one.api(LEASE, "moin-system");
+    let before = holder(leases.get("moin-test").await.unwrap());
+    pair.repository.write("clusters/of-mgmt1/one.yaml", &map("one", "2"));
+    pair.repository.commit("Another");
+    one.until_value("one", "2").await;
+    assert_eq!(
+        holder(leases.get("moin-test").await.unwrap()),
+        before,
+        "one of the two is as good as the other"
+    );
+    // One is told that the other's cluster is its own.
+    let third = pair.start(two);
+    two.until_value("two", "1").await;
+    third.stop().await;
+    let stop = CancellationToken::new();
+    let ended = pair.daemon(two, "mgmt1", Some(Duration::from_secs(3)), stop).run().await.unwrap();
+    let codes: Vec<String> = ended.report.findings.iter().map(|finding| finding.code.to_string()).collect();
+    holds(ended.code == 1 && codes.iter().any(|code| code == "MOIN-0810"), &codes);
+    assert!(two.api(CONFIG_MAP, "default").get_opt("one").await.unwrap().is_none());
+    first.stop().await;
+    second.stop().await;
 }

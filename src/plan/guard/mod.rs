@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 pub use homes::Homes;
+pub use moves::MovedClusters;
 pub(super) use moves::Moves;
 pub use record::{Provisioned, provisioned};
 

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{CLUSTER_API, is_cluster};
 use crate::finding::{Code, Finding};
 use crate::model::{LiveState, ObjectId};
@@ -19,7 +21,33 @@ pub(in crate::plan) struct Moves {
     departed: BTreeSet<ObjectId>,
 }
 
+/// The same for a planner that begins anew; Clusters are named `NAMESPACE/NAME`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MovedClusters {
+    leaving: BTreeSet<String>,
+    departed: BTreeSet<String>,
+}
+
 impl Moves {
+    /// What another planner is to know.
+    pub(in crate::plan) fn told(&self) -> MovedClusters {
+        let names = |ids: &BTreeSet<ObjectId>| {
+            ids.iter().map(|id| format!("{}/{}", id.namespace().unwrap_or_default(), id.name())).collect()
+        };
+        MovedClusters { leaving: names(&self.leaving), departed: names(&self.departed) }
+    }
+
+    /// Takes in what another planner knew; what is no name of a Cluster is nothing.
+    pub(in crate::plan) fn recall(&mut self, moved: &MovedClusters) {
+        let id = |name: &String| {
+            let (namespace, name) = name.split_once('/')?;
+            Some(ObjectId::new(CLUSTER_API, "Cluster", Some(namespace), name))
+        };
+        self.leaving.extend(moved.leaving.iter().filter_map(id));
+        self.departed.extend(moved.departed.iter().filter_map(id));
+    }
+
     /// Takes in a state; answers with the namespaces in which a move works, each with its sign. `paused` are the
     /// Clusters that the repository itself pauses.
     pub(super) fn look(&mut self, live: &LiveState, paused: &HashSet<&ObjectId>) -> BTreeMap<String, String> {

@@ -185,6 +185,10 @@ fn what_a_move_took_away_is_not_built_again() {
     for _ in 0..2 {
         assert_eq!(told(&world.plan_with(&mut planner), Code::MayExistAlready), ["web"]);
     }
+    // Nor by one that begins anew, whether or not it saw the object go.
+    let mut another = Planner::default();
+    another.recall_moves(&planner.moved());
+    assert_eq!(told(&world.plan_with(&mut another), Code::MayExistAlready), ["web"]);
     approve(&mut world, ApprovalAction::Create, &id("web"));
     let plan = world.plan_with(&mut planner);
     assert_eq!(told(&plan, Code::MayExistAlready), Vec::<String>::new());

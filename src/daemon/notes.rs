@@ -1,0 +1,130 @@
+//! What is kept in a ConfigMap of moin's namespace, because neither git nor the objects could tell it.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::apply::Fence;
+use crate::cluster::{ApplyOptions, Cluster, ClusterError};
+use crate::engine::Backoff;
+use crate::model::{Gvk, ObjectId, SYSTEM_NAMESPACE, ServedKind};
+
+/// A ConfigMap that holds one `T`.
+#[derive(Debug, Clone)]
+pub(super) struct Notes<T> {
+    cluster: Cluster,
+    name: String,
+    key: &'static str,
+    holds: PhantomData<T>,
+}
+
+impl<T: Serialize + DeserializeOwned + Default> Notes<T> {
+    /// Of this name, under this key.
+    pub(super) fn new(cluster: &Cluster, name: String, key: &'static str) -> Notes<T> {
+        Notes { cluster: cluster.clone(), name, key, holds: PhantomData }
+    }
+
+    /// What is kept; nothing before the first time.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub(super) async fn recall(&self) -> Result<T, ClusterError> {
+        let id = ObjectId::new("", "ConfigMap", Some(SYSTEM_NAMESPACE), &self.name);
+        let found = self.cluster.get(&kind(), &id).await?;
+        Ok(found.map(|found| self.read(&found.body)).unwrap_or_default())
+    }
+
+    /// Keep this.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub(super) async fn keep(&self, what: &T) -> Result<(), ClusterError> {
+        self.apply(&self.body(what)).await
+    }
+
+    async fn apply(&self, body: &Value) -> Result<(), ClusterError> {
+        let options = ApplyOptions { force: true, ..ApplyOptions::default() };
+        self.cluster.apply(&kind(), body, &options).await.map(drop)
+    }
+
+    fn body(&self, what: &T) -> Value {
+        let text = serde_json::to_string(what).expect("notes hold only texts");
+        json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": SYSTEM_NAMESPACE, "name": self.name}, "data": {self.key: text}})
+    }
+
+    /// What is not understood was written by a later version, or by hand: it is as if nothing was kept.
+    fn read(&self, body: &Value) -> T {
+        let text = body["data"][self.key].as_str().unwrap_or_default();
+        serde_json::from_str(text).unwrap_or_default()
+    }
+}
+
+/// Writes the newest notes beside the loop, until it is done.
+pub(super) struct Scribe<T> {
+    newest: watch::Sender<Option<Value>>,
+    notes: Notes<T>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl<T: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static> Scribe<T> {
+    /// Begin; where there is a fence, nothing is written while it is closed.
+    pub(super) fn begin(notes: Notes<T>, fence: Option<Fence>) -> Scribe<T> {
+        let (newest, inbox) = watch::channel(None);
+        let task = AbortOnDropHandle::new(tokio::spawn(write_newest(notes.clone(), fence, inbox)));
+        Scribe { newest, notes, _task: task }
+    }
+
+    /// Have this kept.
+    pub(super) fn keep(&self, what: &T) {
+        self.newest.send_replace(Some(self.notes.body(what)));
+    }
+}
+
+async fn write_newest<T: Serialize + DeserializeOwned + Default>(
+    notes: Notes<T>,
+    fence: Option<Fence>,
+    mut inbox: watch::Receiver<Option<Value>>,
+) {
+    let mut backoff = Backoff::default();
+    while inbox.changed().await.is_ok() {
+        loop {
+            let Some(body) = inbox.borrow_and_update().clone() else { break };
+            if fence.as_ref().is_some_and(|fence| !fence.is_open()) {
+                // Whoever holds the lease now keeps what he sees himself.
+                break;
+            }
+            let Err(error) = notes.apply(&body).await else { break };
+            tracing::warn!(%error, notes = notes.name, "what is to be remembered could not be written; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(0)) => {}
+                _ = inbox.changed() => {}
+            }
+        }
+        backoff = Backoff::default();
+    }
+}
+
+fn kind() -> ServedKind {
+    ServedKind { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_broken_is_as_if_nothing_was_kept() {
+        let cluster = Cluster::from_client(kube::Client::new(axum::Router::new(), "default"));
+        let notes: Notes<Vec<String>> = Notes::new(&cluster, "moin-x".into(), "x.json");
+        let kept = vec!["a".to_owned()];
+        assert_eq!(notes.read(&notes.body(&kept)), kept);
+        for broken in [json!({"data": {"x.json": "["}}), json!({"data": {"x.json": 7}}), Value::Null] {
+            assert!(notes.read(&broken).is_empty());
+        }
+    }
+}
