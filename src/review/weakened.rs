@@ -124,3 +124,49 @@ fn rest(policy: &Value) -> Value {
     }
     spec
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Gvk, Origin, UnitName};
+    use crate::yaml;
+
+    fn policy(version: &str, kind: &str, spec: &str) -> Manifest {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n");
+        let document = yaml::read(&"p.yaml".parse().unwrap(), text.as_bytes()).remove(0).unwrap();
+        let (source, line) = (document.source, document.line);
+        Manifest {
+            id: ObjectId::of(&document.value).unwrap(),
+            gvk: Gvk::of(&document.value).unwrap(),
+            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None, tenant: None },
+            body: Arc::new(document.value),
+            unit: UnitName::root(),
+        }
+    }
+
+    #[test]
+    fn a_policy_that_only_reports_from_now_on_is_looser_whatever_its_kind() {
+        const CEL: (&str, &str) = ("policies.kyverno.io/v1", "ValidatingPolicy");
+        const BINDING: (&str, &str) = ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding");
+        const CLASSIC: (&str, &str) = ("kyverno.io/v1", "ClusterPolicy");
+        let report = "only reports from now on";
+        for ((version, kind), before, after, wanted) in [
+            (CLASSIC, "{validationFailureAction: Enforce}", "{validationFailureAction: Audit}", report),
+            (CEL, "{validationActions: [Deny]}", "{validationActions: [Audit]}", report),
+            (CEL, "{}", "{validationActions: [Warn, Audit]}", report),
+            (BINDING, "{validationActions: [Deny]}", "{validationActions: [Warn]}", report),
+            (CEL, "{failurePolicy: Fail}", "{failurePolicy: Ignore}", "lets pass"),
+            (CEL, "{validationActions: [Audit]}", "{validationActions: [Deny]}", "the policy is changed"),
+            (
+                CEL,
+                "{validationActions: [Deny]}",
+                "{validationActions: [Deny, Audit]}",
+                "the policy is changed",
+            ),
+        ] {
+            let found = changed(&policy(version, kind, before), &policy(version, kind, after));
+            assert_eq!(found.len(), 1, "{kind} {before} {after}");
+            assert!(found[0].message.contains(wanted), "{kind} {before}: {}", found[0].message);
+        }
+    }
+}

@@ -23,6 +23,8 @@ use crate::yaml::{self, Document};
 struct Inputs {
     policies: Vec<Compiled>,
     objects: Vec<Value>,
+    /// JSON that is no object of Kubernetes.
+    payloads: Vec<Value>,
     values: Value,
     labels: HashMap<String, BTreeMap<String, String>>,
     user: Option<UserInfo>,
@@ -107,6 +109,7 @@ impl Inputs {
         let exceptions: Vec<Arc<Manifest>> =
             files("exceptions").into_iter().filter_map(inputs::manifest).collect();
         let objects = inputs::objects(files("resources"));
+        let payloads = files("jsonPayloads").into_iter().map(|document| document.value).collect();
         let first = |file: &Value, problems: &mut Vec<Finding>| {
             let file = file.as_str()?;
             documents(folder, file, problems).into_iter().next().map(|document| document.value)
@@ -129,6 +132,7 @@ impl Inputs {
         Inputs {
             policies,
             objects: objects.into_iter().map(|object| inputs::with_namespace(object, &schemas)).collect(),
+            payloads,
             labels: namespace_labels(&values),
             values,
             user,
@@ -177,6 +181,10 @@ impl Inputs {
                     generate(policy, request, object, &mut came);
                 });
             }
+        }
+        for payload in &self.payloads {
+            let outcomes = self.policies.iter().flat_map(|policy| policy.set.judge_payload(payload));
+            came.rows.extend(outcomes.map(|outcome| Row::of_outcome(payload, outcome)));
         }
         came
     }

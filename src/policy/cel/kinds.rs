@@ -91,6 +91,16 @@ impl CelKind {
         !matches!(self, CelKind::Generating | CelKind::Deleting)
     }
 
+    /// The rule of a policy about JSON that is no object of Kubernetes (`evaluation.mode: JSON`).
+    pub(crate) fn of_payloads(self, spec: &Reader<'_>) -> Option<Result<Part>> {
+        let is_json = spec.value["evaluation"]["mode"] == "JSON" && self == CelKind::Validating;
+        let part = || {
+            let body = Body::Policy(Box::new(Validations::of_policy(spec)?));
+            Ok((Matching::widest(&Value::Null), body, action(spec)?))
+        };
+        is_json.then(part)
+    }
+
     /// The rules of a policy: one for what it says, and those for the controllers of pods.
     pub(crate) fn parts(
         self,

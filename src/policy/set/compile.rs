@@ -97,6 +97,16 @@ impl PolicySet {
             let finding = Finding::warning(Code::PolicyUnsupported, message).about(id);
             findings.push(finding.at(place(&FieldPath::of_keys(["kind"]))));
         }
+        if let Some(part) = kind.of_payloads(&spec) {
+            match part {
+                Ok(part) => self.payload_rules.push(self.rule(name.to_owned(), part)),
+                Err(error) => {
+                    let message = format!("policy {}: {}: {}", full_name(id), error.path, error.message);
+                    let finding = Finding::error(Code::PolicyInvalid, message).about(id);
+                    findings.push(finding.at(place(&error.path)));
+                }
+            }
+        }
         for (at, part) in kind.parts(&spec, bindings).into_iter().enumerate() {
             let (matching, body, action) = match part {
                 Ok(part) => part,
@@ -129,9 +139,14 @@ impl PolicySet {
     }
 
     /// Adds a rule of the policy that is added next.
-    fn push(&mut self, manifest: &Manifest, name: String, (matching, body, action): Part) {
-        self.index.add(self.rules.len() as u32, manifest.id.namespace(), matching.kinds());
-        self.rules.push(Rule {
+    fn push(&mut self, manifest: &Manifest, name: String, part: Part) {
+        self.index.add(self.rules.len() as u32, manifest.id.namespace(), part.0.kinds());
+        self.rules.push(self.rule(name, part));
+    }
+
+    /// A rule of the policy that is added next.
+    fn rule(&self, name: String, (matching, body, action): Part) -> Rule {
+        Rule {
             policy: self.policies.len(),
             name,
             path: FieldPath::of_keys(["spec"]),
@@ -140,7 +155,7 @@ impl PolicySet {
             preconditions: None,
             body,
             action,
-        });
+        }
     }
 
     fn add_policy(&mut self, manifest: &Manifest, name: String) {

@@ -51,6 +51,17 @@ impl PolicySet {
         outcomes
     }
 
+    /// Judges JSON that is no object of Kubernetes by the policies that are about such.
+    pub fn judge_payload(&self, payload: &Value) -> Vec<RuleOutcome> {
+        let request = Request::create(payload);
+        let object = Subjected::of(&request);
+        let judge = |rule: &Rule| match &rule.body {
+            Body::Policy(validations) => Some(self.judge_by_policy(rule, validations, &request, &object)),
+            _ => None,
+        };
+        self.payload_rules.iter().filter_map(judge).collect()
+    }
+
     /// Applies all rules that change an object, each to what the ones before made of it: those of classic policies, then
     /// those of policies in CEL.
     pub fn mutate(&self, request: &Request<'_>, schemas: &Schemas) -> (Option<Value>, Vec<RuleOutcome>) {

@@ -34,6 +34,8 @@ pub struct PolicySet {
     policies: Vec<Policy>,
     rules: Vec<Rule>,
     index: Index,
+    /// Rules about JSON that is no object of Kubernetes.
+    payload_rules: Vec<Rule>,
     exceptions: Vec<Exception>,
     cel_exceptions: Vec<cel::Exception>,
     environment: Environment,
