@@ -349,4 +349,85 @@ mod tests {
         let seen = told.recv().await;
         assert!(matches!(&seen, Some(Event::RecordSeen(Some(it))) if it.as_str() == "other"), "{seen:?}");
     }
+
+    /// A server that keeps the first write of a status until it is told to refuse it.
+    struct SlowServer {
+        cluster: Cluster,
+        arrived: Arc<Notify>,
+        refuse: Arc<Notify>,
+        stored: Arc<Mutex<Vec<Value>>>,
+    }
+
+    fn slow_server(now: Value) -> SlowServer {
+        let stored: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let [arrived, refuse] = [0, 1].map(|_| Arc::new(Notify::new()));
+        let (seen, first) = (stored.clone(), Arc::new(Mutex::new(true)));
+        let (tell, told) = (arrived.clone(), refuse.clone());
+        let router =
+            axum::Router::new().fallback(move |method: http::Method, body: axum::body::Bytes| async move {
+                if method == http::Method::GET {
+                    return (http::StatusCode::OK, axum::Json(now));
+                }
+                let is_first = std::mem::take(&mut *first.lock());
+                if is_first {
+                    tell.notify_one();
+                    told.notified().await;
+                    let stale =
+                        serde_json::json!({"kind": "Status", "reason": "Conflict", "message": "modified"});
+                    return (http::StatusCode::CONFLICT, axum::Json(stale));
+                }
+                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if !body["status"].is_null() {
+                    seen.lock().push(body.clone());
+                }
+                (http::StatusCode::OK, axum::Json(body))
+            });
+        SlowServer {
+            cluster: Cluster::from_client(kube::Client::new(router, "default")),
+            arrived,
+            refuse,
+            stored,
+        }
+    }
+
+    fn recorded(applied: &str, version: &str) -> Value {
+        serde_json::json!({"apiVersion": "moin.scs.community/v1alpha1", "kind": "Reconciliation",
+            "metadata": {"name": "moin", "namespace": "moin-system", "resourceVersion": version},
+            "status": {"revision": "b", "appliedRevision": applied}})
+    }
+
+    #[tokio::test]
+    async fn what_was_applied_meanwhile_is_not_taken_back_by_a_late_answer() {
+        for read_anew in [false, true] {
+            let server = slow_server(recorded("b", "2"));
+            let (events, mut told) = mpsc::unbounded_channel();
+            let before = LiveObject::new(recorded("a", "1"));
+            let reporter = Reporter::start(server.cluster, Some(before), events);
+            reporter.report(&Report { converged: true, ..report("b") });
+            server.arrived.notified().await;
+            if read_anew {
+                reporter.found(Some(LiveObject::new(recorded("b", "2"))));
+            }
+            reporter.insist(&Report { applied_revision: Some("b".into()), converged: true, ..report("b") });
+            server.refuse.notify_one();
+            while !matches!(told.recv().await, Some(Event::Recorded(_))) {}
+            let stored = server.stored.lock();
+            let applied: Vec<&Value> = stored.iter().map(|body| &body["status"]["appliedRevision"]).collect();
+            assert_eq!(applied, ["b"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_hangs_does_not_hold_up_what_is_to_be_told_next() {
+        let server = slow_server(recorded("a", "1"));
+        let (events, mut told) = mpsc::unbounded_channel();
+        let before = LiveObject::new(recorded("a", "1"));
+        let reporter = Reporter::start(server.cluster, Some(before), events);
+        reporter.insist(&report("c"));
+        server.arrived.notified().await;
+        reporter.hush();
+        reporter.insist(&report("d"));
+        let recorded = told.recv().await;
+        assert!(matches!(&recorded, Some(Event::Recorded(it)) if it.as_str() == "d"), "{recorded:?}");
+    }
 }
