@@ -52,6 +52,9 @@ pub fn run(args: &EvalArgs) -> Outcome {
         return compare(args.language, file);
     }
     let text = args.input.as_deref().map(read).transpose()?;
+    if args.explain && args.language == Language::Yaml {
+        return Err("--explain is for expressions: cel and jmespath".into());
+    }
     if args.language == Language::Yaml {
         let text = text.or_else(|| args.expression.clone()).unwrap_or_default();
         return match yaml::parse(&text, true) {

@@ -162,7 +162,7 @@ fn grown(from: u64, to: u64) -> u64 {
 }
 
 /// What a long list costs that is put together of others. Kubernetes, which does not copy them, asks nothing for that.
-fn copied(length: u64) -> u64 {
+pub(crate) fn copied(length: u64) -> u64 {
     if length > LONG { length } else { 0 }
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn pattern(pattern: &str) -> u64 {
 
 /// A list of a size is made, with so much work for each item.
 fn new_list(factor: f64, size: u64) -> u64 {
-    (size as f64 * factor) as u64 + 1 + MAKE_LIST
+    ((size as f64 * factor) as u64).saturating_add(1 + MAKE_LIST)
 }
 
 /// All items of a list are compared with each other.

@@ -106,6 +106,12 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
             match result {
                 Ok(result) => {
                     context.charge(cost::actual(arithmetic.cost, &sides, &result))?;
+                    // Of values whose types are not known before, `+` may put lists together as well.
+                    if let (Value::List(list), Operator::Add) = (&result, arithmetic.operator)
+                        && arithmetic.cost != Cost::Append
+                    {
+                        context.charge(cost::copied(list.items.len() as u64))?;
+                    }
                     Ok(result)
                 }
                 Err(error) => {
