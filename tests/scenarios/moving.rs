@@ -205,7 +205,8 @@ async fn moin_goes_and_everything_stays() {
     assert_eq!((&a["data"]["key"], &a["metadata"]["labels"][OWNER_LABEL]), (&json!("1"), &Value::Null));
     holds(a["metadata"]["managedFields"].is_null(), &a);
     assert!(scenario.get(LEASE, Some("moin-system"), "moin-test").await.is_none());
-    assert!(scenario.get(CRD, None, "reconciliations.moin.scs.community").await.is_none());
+    // What it held goes first.
+    scenario.until(CRD, None, "reconciliations.moin.scs.community", |it| it.is_none()).await;
     assert_eq!(operator.succeeds(&["uninstall", "--marks"]).await, "nothing of moin is here\n");
 }
 
