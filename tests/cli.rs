@@ -307,6 +307,42 @@ fn test_says_which_expectations_are_not_met() {
 }
 
 #[test]
+fn what_a_policy_asks_for_is_given_in_a_file() {
+    let repository = small();
+    let asks = POLICY.replacen(
+        "      match:",
+        "      context:\n        - name: colors\n          configMap: {name: colors, namespace: shop}\n      \
+         preconditions: {all: [{key: '{{ colors.data.strict }}', operator: Equals, value: 'yes'}]}\n      match:",
+        1,
+    );
+    repository.write("policies/colors.yaml", &asks);
+    repository.write("base/team.yaml", &TEAM.replace("green", "red"));
+    let codes = |more: &[&str]| -> Vec<String> {
+        let args: Vec<&str> = ["check", "-o", "json"].iter().chain(more).copied().collect();
+        let findings = json(&moin(&repository, &args));
+        let codes = findings.as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap());
+        codes.map(str::to_owned).collect()
+    };
+    assert_eq!(codes(&[]), ["MOIN-0508"]);
+    for (strict, expected) in [("yes", &["MOIN-0502"][..]), ("no", &[])] {
+        let values = format!(
+            "policies: [{{name: colors, rules: [{{name: no-red, values: {{colors.data.strict: '{strict}'}}}}]}}]\n"
+        );
+        repository.write("values.yaml", &values);
+        let file = repository.path().join("values.yaml");
+        assert_eq!(codes(&["--values", file.to_str().unwrap()]), expected, "{strict}");
+    }
+    repository.write("values.yaml", "a: b\n");
+    let file = repository.path().join("values.yaml");
+    let refused = moin(&repository, &["check", "--values", file.to_str().unwrap()]);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("holds none of globalValues"),
+        "{}",
+        refused.said()
+    );
+}
+
+#[test]
 fn every_command_has_help_with_an_example() {
     for command in [
         "run",

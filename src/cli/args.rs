@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, Flags, RepositoryPlace, Settings, SettingsFile};
 use crate::finding::Finding;
 use crate::model::{LiveObject, RepoPath};
+use crate::policy::World;
 use crate::render::RenderOptions;
 use crate::source::{self, Access, Place, RemoteUrl, Source, SourceSettings};
 use crate::yaml;
@@ -90,6 +91,10 @@ pub struct TriggerArgs {
     /// File with Namespace objects that trigger rules as if they lived in the cluster.
     #[arg(long, value_name = "FILE")]
     namespaces: Option<PathBuf>,
+    /// File with values that policies would ask a cluster for: `globalValues`, `policies`, `apiCallResponses` and
+    /// `globalContextEntries`, as kyverno-test.yaml and its files of values have them.
+    #[arg(long, value_name = "FILE")]
+    values: Option<PathBuf>,
 }
 
 impl SettingsArgs {
@@ -178,6 +183,21 @@ impl TriggerArgs {
             }
         }
         Ok(namespaces)
+    }
+
+    /// What policies may ask for beside the repository.
+    pub fn world(&self) -> Result<World, BoxError> {
+        let Some(path) = &self.values else { return Ok(World::nothing()) };
+        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let shown: RepoPath = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
+        let mut documents = yaml::read(&shown, &bytes).into_iter();
+        let first = documents.next().ok_or_else(|| format!("{} is empty", path.display()))?;
+        let values = first.map_err(|finding: Finding| finding.to_string())?.value;
+        let known = ["globalValues", "policies", "apiCallResponses", "globalContextEntries"];
+        if !known.iter().any(|field| values.get(field).is_some()) {
+            return Err(format!("{} holds none of {}", path.display(), known.join(", ")).into());
+        }
+        Ok(World::nothing().given(values))
     }
 }
 

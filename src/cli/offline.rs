@@ -6,6 +6,7 @@ use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
 use super::{BoxError, output};
 use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, ObjectId, Revision, Snapshot};
+use crate::policy::World;
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
 use crate::source::{Source, SourceError};
@@ -37,7 +38,7 @@ impl Reviewed {
 
     /// What was known of a cluster.
     pub fn live(&self) -> LiveTriggers<'_> {
-        LiveTriggers { namespaces: &self.namespaces }
+        LiveTriggers { namespaces: &self.namespaces, ..LiveTriggers::none() }
     }
 
     /// All findings, in the order of the stages.
@@ -64,6 +65,8 @@ pub struct Offline {
     source: Source,
     options: RenderOptions,
     namespaces: BTreeMap<String, LiveObject>,
+    /// What policies may ask for beside the repository.
+    pub world: World,
     renderer: Renderer,
     reviewer: Reviewer,
     fetched: bool,
@@ -73,7 +76,14 @@ impl Offline {
     /// `namespaces` are those that live in a cluster, as triggers of rules beside the ones in the repository.
     pub fn new(source: Source, options: RenderOptions, namespaces: BTreeMap<String, LiveObject>) -> Offline {
         let (renderer, reviewer) = (Renderer::default(), Reviewer::default());
-        Offline { source, options, namespaces, renderer, reviewer, fetched: false }
+        let world = World::nothing();
+        Offline { source, options, namespaces, world, renderer, reviewer, fetched: false }
+    }
+
+    /// The same, where policies may ask for more than the repository.
+    #[must_use]
+    pub fn within(self, world: World) -> Offline {
+        Offline { world, ..self }
     }
 
     /// The files at a revision, or as they are now.
@@ -106,7 +116,8 @@ impl Offline {
     ) -> Result<Reviewed, BoxError> {
         let settings = source.settings()?;
         let source = open_repository(&settings)?;
-        let mut offline = Offline::new(source, render_options(&settings), triggers.namespaces()?);
+        let mut offline =
+            Offline::new(source, render_options(&settings), triggers.namespaces()?).within(triggers.world()?);
         match revision.filter(|revision| revision.contains("..")) {
             Some(range) => Ok(offline.between(range)?.head),
             None => {
@@ -146,7 +157,7 @@ impl Offline {
         base: Option<&Manifests>,
         objects: Option<&HashMap<ObjectId, LiveObject>>,
     ) -> Reviewed {
-        let live = LiveTriggers { namespaces: &self.namespaces };
+        let live = LiveTriggers { namespaces: &self.namespaces, world: &self.world };
         let manifests = self.renderer.render(snapshot, &self.options, &live);
         let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live, objects });
         let left_out = self.source.findings().to_vec();

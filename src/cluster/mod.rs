@@ -13,6 +13,7 @@ mod event;
 mod lease;
 mod objects;
 mod peer;
+mod question;
 mod request;
 #[cfg(test)]
 mod testing;

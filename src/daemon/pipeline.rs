@@ -14,6 +14,7 @@ use crate::finding::{Finding, Severity};
 use crate::model::{Health, HealthStatus, LiveState, Manifest, ObjectId, Revision, Snapshot, Unit, UnitName};
 use crate::observe;
 use crate::plan::{Accepted, Action, Context, MovedClusters, Plan, Planner, Rules, Step};
+use crate::policy::World;
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
 use crate::review::{Review, Reviewer, Surroundings};
 use crate::status::Suspension;
@@ -21,6 +22,8 @@ use crate::status::Suspension;
 /// Everything between a commit and a plan, with the memory that makes the next plan cheap.
 pub struct Pipeline {
     options: RenderOptions,
+    /// What the cluster answered to the questions of policies.
+    pub world: World,
     renderer: Renderer,
     reviewer: Reviewer,
     planner: Planner,
@@ -34,6 +37,10 @@ pub struct Pipeline {
     health: HashMap<ObjectId, (Arc<Value>, Health)>,
     /// What an operator has suspended.
     suspensions: Vec<Suspension>,
+}
+
+fn live_of<'a>(live: &'a LiveState, world: &'a World) -> LiveTriggers<'a> {
+    LiveTriggers { namespaces: &live.namespaces, world }
 }
 
 /// The outcome of one turn.
@@ -57,6 +64,7 @@ impl Pipeline {
     pub fn new(options: RenderOptions) -> Pipeline {
         Pipeline {
             options,
+            world: World::nothing().with_cluster(),
             renderer: Renderer::default(),
             reviewer: Reviewer::default(),
             planner: Planner::default(),
@@ -120,7 +128,7 @@ impl Pipeline {
 
     /// Render alone.
     pub fn render(&mut self, snapshot: &Snapshot, live: &LiveState) -> Manifests {
-        self.renderer.render(snapshot, &self.options, &LiveTriggers { namespaces: &live.namespaces })
+        self.renderer.render(snapshot, &self.options, &live_of(live, &self.world))
     }
 
     /// Render, review and plan.
@@ -140,7 +148,7 @@ impl Pipeline {
             rules.homes.include(&applied.repository);
         }
         let rules = &rules;
-        let triggers = LiveTriggers { namespaces: &live.namespaces };
+        let triggers = live_of(live, &self.world);
         let objects = Some(&live.objects);
         let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers, objects };
         let review = self.reviewer.review(&manifests, &surroundings);

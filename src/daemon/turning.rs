@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::bootstrap;
@@ -33,6 +34,11 @@ use crate::web::Probes;
 /// How long the API server may take to know who writes.
 const FENCE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the API server may take to answer the questions of policies.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(10);
+/// How often what policies asked for is asked again.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(30);
+
 /// What comes back from work beside the loop.
 pub(super) enum Message {
     Fetched(Box<Result<Fetched, SourceError>>),
@@ -42,6 +48,8 @@ pub(super) enum Message {
     Raised(Result<WriteFence, Box<Finding>>),
     /// Clusters of the peer that were asked for and are gone.
     Gone(Vec<ObjectId>),
+    /// What the cluster says to the questions of policies.
+    Answered(Vec<(String, Result<Value, String>)>),
     Engine(Event),
 }
 
@@ -115,6 +123,10 @@ pub(super) struct Turning {
     probes: Probes,
     messages: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
+    /// Whether the plan waits for what policies asked.
+    waiting: bool,
+    /// Whether the engine may tell the cluster anything.
+    may_tell: bool,
 }
 
 impl Turning {
@@ -162,6 +174,8 @@ impl Turning {
             probes: tools.probes,
             messages,
             inbox,
+            waiting: false,
+            may_tell: false,
         }
     }
 
@@ -227,6 +241,7 @@ impl Turning {
                 Event::Woke
             }
             Message::Gone(ids) => self.forget(&ids),
+            Message::Answered(answers) => self.answered(answers),
             Message::Engine(event) => event,
         }
     }
@@ -439,6 +454,12 @@ impl Turning {
             self.left_out = fetched.left_out;
             self.snapshot = Some(fetched.snapshot);
         }
+        self.may_tell = engine.may_tell();
+        self.plan_again()
+    }
+
+    /// Plan by what is known; what policies ask for comes first.
+    fn plan_again(&mut self) -> Event {
         let Some(snapshot) = &self.snapshot else { return Event::Woke };
         let began = Instant::now();
         let live = self.target.live();
@@ -462,14 +483,20 @@ impl Turning {
         let pipeline = &mut self.pipeline;
         pipeline.suspend(self.target.suspensions());
         let turn = tokio::task::block_in_place(|| pipeline.turn(snapshot, &live, rules, &now));
+        let open = self.pipeline.world.open();
+        self.waiting = !open.is_empty();
+        if self.waiting {
+            self.ask_for(open, Duration::ZERO);
+            return Event::Woke;
+        }
         if let Some(peers) = &mut self.peers {
             peers.follow(&turn, &approvals);
         }
-        if engine.may_tell() && self.peers.as_ref().is_some_and(Peers::exist) {
+        if self.may_tell && self.peers.as_ref().is_some_and(Peers::exist) {
             self.raise_fence();
         }
         self.remember(&live);
-        self.remember_itself(&live, engine);
+        self.remember_itself(&live);
         self.target.follow(&turn);
         self.probes.metrics.planned_in(began.elapsed());
         self.probes.set_ready(true);
@@ -477,6 +504,30 @@ impl Turning {
         self.turn = Some(turn);
         self.publish_policies(&live);
         Event::Planned(view)
+    }
+
+    /// Have the cluster asked what policies want to know.
+    fn ask_for(&self, paths: Vec<String>, after: Duration) {
+        let cluster = self.cluster.clone();
+        self.ask(async move {
+            tokio::time::sleep(after).await;
+            Message::Answered(cluster.answers(paths, QUESTION_DEADLINE).await)
+        });
+    }
+
+    /// Plan with what is known now. What was answered is asked again later, for it may change.
+    fn answered(&mut self, answers: Vec<(String, Result<Value, String>)>) -> Event {
+        let paths = answers.iter().map(|(path, _)| path.clone()).collect();
+        let world = &mut self.pipeline.world;
+        let before = world.version();
+        world.take(answers);
+        let changed = world.version() != before;
+        self.ask_for(paths, QUESTION_INTERVAL);
+        match (self.waiting, changed) {
+            (true, _) => self.plan_again(),
+            (false, true) => Event::ClusterChanged,
+            (false, false) => Event::Woke,
+        }
     }
 
     /// The admission webhook judges by what is applied.
@@ -533,10 +584,10 @@ impl Turning {
     }
 
     /// What whoever reconciles the target next must know is kept in it.
-    fn remember_itself(&mut self, live: &LiveState, engine: &Engine) {
+    fn remember_itself(&mut self, live: &LiveState) {
         let lost = not_back(&self.own.lost, live);
         let own = OwnRecord { lost, moved: self.pipeline.moved(), standing: self.own.standing.clone() };
-        if own != self.own && engine.may_tell() {
+        if own != self.own && self.may_tell {
             self.own_scribe.keep(&own);
             self.own = own;
         }

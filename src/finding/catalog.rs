@@ -137,6 +137,9 @@ catalog! {
     507 SuiteBroken "A suite of policy tests cannot be run as it is",
         "A file that the suite names cannot be read, or an entry of it is not understood; what it expects is not tested.",
         "Correct the suite at the place that the message shows.";
+    508 ContextMissing "A policy asks for what is not known here",
+        "The rule reads a ConfigMap, a path of the API server, a service, a registry or a GlobalContextEntry. Offline the repository's own objects and a file of values answer; with a cluster, its API server does. Without an answer the rule is an error, which refuses the object if the policy is enforced.",
+        "Describe the object in the repository, give the answer with --values FILE (globalValues, policies, apiCallResponses, globalContextEntries, as kyverno-test.yaml has them), or ask a cluster: moin diff --live.";
     601 VersionDisagrees "Version and class of a Cluster disagree",
         "A ClusterStack's class is named provider-stack-minor-version; the Cluster's version must be of that minor. The ClusterStack operator's webhook refuses anything else.",
         "Change spec.topology.version and the class in one commit.";

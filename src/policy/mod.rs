@@ -30,9 +30,11 @@ mod set;
 mod strict;
 mod validate;
 mod variables;
+mod world;
 
 pub use crate::expr::Outside;
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
 pub use set::{Explanation, Generated, NotGenerated, PolicySet, RuleOutcome, TargetOutcome};
 pub use validate::Verdict;
+pub use world::{Asking, Neighbours, World};

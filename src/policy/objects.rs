@@ -96,6 +96,11 @@ impl<'a> Objects<'a> {
         self.by_resource.get(resource).into_iter().flatten().map(|at| &*self.objects[*at])
     }
 
+    /// The objects that a path asks for.
+    pub(super) fn wanted<'o>(&'o self, wanted: &'o Wanted<'_>) -> impl Iterator<Item = &'o Value> {
+        self.of_resource(wanted.resource).filter(|object| wanted.is(object))
+    }
+
     /// Whether any object of a resource is known.
     pub(crate) fn has(&self, api_version: &str, resource: &str) -> bool {
         self.of_resource(resource).any(|object| object["apiVersion"] == *api_version)
@@ -125,7 +130,7 @@ impl Outside for Objects<'_> {
             return answer;
         }
         let wanted = Wanted::parse(path).ok_or_else(|| format!("{path} is no path of objects"))?;
-        let mut found = self.of_resource(wanted.resource).filter(|object| wanted.is(object));
+        let mut found = self.wanted(&wanted);
         let Some(name) = wanted.name else {
             let items: Vec<&Value> = found.collect();
             let kind = items.first().and_then(|item| item["kind"].as_str()).unwrap_or_default();
@@ -165,12 +170,12 @@ impl Outside for Objects<'_> {
 }
 
 /// What a path of the API server asks for.
-struct Wanted<'p> {
+pub(super) struct Wanted<'p> {
     group: &'p str,
     version: &'p str,
     namespace: Option<&'p str>,
     resource: &'p str,
-    name: Option<&'p str>,
+    pub(super) name: Option<&'p str>,
     labels: Vec<LabelTerm>,
     /// `metadata.name` and `metadata.namespace` that a field selector names.
     fields: Vec<(String, String)>,
@@ -184,7 +189,7 @@ enum LabelTerm {
 }
 
 impl<'p> Wanted<'p> {
-    fn parse(path: &'p str) -> Option<Wanted<'p>> {
+    pub(super) fn parse(path: &'p str) -> Option<Wanted<'p>> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (group, version, rest) = match parts.as_slice() {

@@ -62,6 +62,32 @@ pub struct Values {
     pub rules: HashMap<(String, String), Map<String, Value>>,
     /// For each element of a rule's `foreach`: lists, by policy and rule name.
     pub elements: HashMap<(String, String), Map<String, Value>>,
+    /// For every rule of a policy, by its name.
+    pub policies: HashMap<String, Map<String, Value>>,
+}
+
+impl Values {
+    /// From a document of kind Values (cli.kyverno.io), for the policies that judge an object of this name.
+    pub fn of_file(file: &Value, object: &str) -> Values {
+        let mut values = Values { global: map(&file["globalValues"]), ..Values::default() };
+        for entry in file["policies"].as_array().into_iter().flatten() {
+            let policy = entry["name"].as_str().unwrap_or_default();
+            let named =
+                entry["resources"].as_array().into_iter().flatten().filter(|one| one["name"] == object);
+            let own = named.flat_map(|one| map(&one["values"]));
+            values.policies.entry(policy.to_owned()).or_default().extend(own);
+            for rule in entry["rules"].as_array().into_iter().flatten() {
+                let key = (policy.to_owned(), rule["name"].as_str().unwrap_or_default().to_owned());
+                values.elements.insert(key.clone(), map(&rule["foreachValues"]));
+                values.rules.insert(key, map(&rule["values"]));
+            }
+        }
+        values
+    }
+}
+
+fn map(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
 }
 
 /// An object to judge.
@@ -141,7 +167,9 @@ impl<'a> Request<'a> {
     pub(crate) fn values_of(&self, policy: &str, rule: &str) -> Vec<(&'a str, &'a Value)> {
         let Some(values) = self.values else { return Vec::new() };
         let own = of_rule(&values.rules, policy, rule);
-        values.global.iter().chain(own.into_iter().flatten()).map(|(k, v)| (k.as_str(), v)).collect()
+        let of_policy = values.policies.get(policy);
+        let all = values.global.iter().chain(of_policy.into_iter().flatten());
+        all.chain(own.into_iter().flatten()).map(|(k, v)| (k.as_str(), v)).collect()
     }
 
     /// The values given for each element of a rule's lists.

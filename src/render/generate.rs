@@ -1,8 +1,7 @@
 //! Objects that generate rules make, for namespaces in git and for those that live only in the cluster.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +11,7 @@ use super::memo::Memo;
 use super::{LiveTriggers, Withheld};
 use crate::finding::{Code, Finding, Location};
 use crate::model::{GENERATED_BY, Gvk, LiveObject, Manifest, ObjectId, Origin, UnitName};
-use crate::policy::{Generated, Objects, Outside, PolicySet, Request};
+use crate::policy::{Generated, Neighbours, PolicySet, Request};
 
 /// Annotation values for an object that its rule makes once and then leaves to others.
 const ONCE: [(&str, &str); 2] =
@@ -26,7 +25,7 @@ pub(super) type GenerateMemo = Memo<(usize, usize, UnitName, Arc<str>), Made>;
 pub(super) struct Made {
     manifests: Arc<[Arc<Manifest>]>,
     findings: Arc<[Finding]>,
-    /// It holds copies of other objects.
+    /// It depends on other objects.
     copies: bool,
     _from: (Arc<PolicySet>, Arc<Value>),
 }
@@ -75,13 +74,13 @@ pub(super) fn generate(
     memo: &mut GenerateMemo,
 ) -> AllMade {
     let mut all = AllMade::default();
-    let sources = Sources { manifests, known: OnceLock::new(), asked: AtomicBool::new(false) };
+    let around = live.around(manifests);
     for trigger in triggers(manifests, live).into_values() {
         let unit_key = trigger.unit.clone().unwrap_or_else(|| units.fallback.clone());
         let key = (address(policies), address(&trigger.body), unit_key, owner.clone());
         let made = match memo.peek(&key) {
             Some(made) => made.clone(),
-            None => make(policies, &trigger, owner, units, &sources),
+            None => make(policies, &trigger, owner, units, &around),
         };
         if !made.copies {
             memo.keep(key, made.clone());
@@ -120,43 +119,18 @@ fn is_going(namespace: &LiveObject) -> bool {
     namespace.is_deleting() || namespace.body["status"]["phase"] == "Terminating"
 }
 
-/// Objects that a rule may copy, or ask for: those in git.
-#[derive(Debug)]
-struct Sources<'a> {
-    manifests: &'a [Arc<Manifest>],
-    known: OnceLock<Objects<'a>>,
-    /// Whether any was asked for: what came of it then depends on more than policies and trigger.
-    asked: AtomicBool,
-}
-
-impl<'a> Sources<'a> {
-    fn known(&self) -> &Objects<'a> {
-        self.asked.store(true, Ordering::Relaxed);
-        self.known.get_or_init(|| Objects::of(self.manifests.iter().map(|manifest| &*manifest.body)))
-    }
-}
-
-impl Outside for Sources<'_> {
-    fn get(&self, path: &str) -> Result<Value, String> {
-        self.known().get(path)
-    }
-
-    fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {
-        self.known().objects(api_version, kind)
-    }
-}
-
 fn make(
     policies: &Arc<PolicySet>,
     trigger: &Trigger,
     owner: &str,
     units: &Units<'_>,
-    sources: &Sources<'_>,
+    around: &Neighbours<'_>,
 ) -> Made {
     let mut manifests = Vec::new();
     let mut findings = Vec::new();
-    sources.asked.store(false, Ordering::Relaxed);
-    let request = Request { outside: Some(sources), ..Request::create(&trigger.body) };
+    let (asking, values) = (around.of(&trigger.body), around.values_for(&trigger.body));
+    let request =
+        Request { outside: Some(&asking), values: values.as_ref(), ..Request::create(&trigger.body) };
     for made in policies.generate_from(&request) {
         let made = match made {
             Ok(generated) => manifest_of(generated, trigger, owner, units),
@@ -165,6 +139,7 @@ fn make(
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),
             Err(mut finding) => {
+                asking.explain(&mut finding);
                 finding.related = finding.related.or_else(|| trigger.place.clone());
                 findings.push(*finding);
             }
@@ -173,7 +148,7 @@ fn make(
     Made {
         manifests: manifests.into(),
         findings: findings.into(),
-        copies: sources.asked.load(Ordering::Relaxed),
+        copies: asking.asked(),
         _from: (policies.clone(), trigger.body.clone()),
     }
 }

@@ -228,7 +228,7 @@ fn policies_of_a_folder_judge_and_generate_but_are_not_applied() {
         namespace("other", "Active"),
     ];
     let namespaces = live.into_iter().collect();
-    let live = LiveTriggers { namespaces: &namespaces };
+    let live = LiveTriggers { namespaces: &namespaces, ..LiveTriggers::none() };
     let mut renderer = Renderer::default();
     let made = renderer.render(&repo.snapshot, &repo.options, &live);
     assert_eq!(made.said(), "");

@@ -68,6 +68,11 @@ impl<K: Eq + Hash, V: Clone> Memo<K, V> {
         values.flatten().collect()
     }
 
+    /// Forgets a result that would not be the same another time.
+    pub fn forget(&mut self, key: &K) {
+        self.entries.remove(key);
+    }
+
     /// The result for a key, made if it is not known.
     pub fn get(&mut self, key: K, make: impl FnOnce() -> V) -> V {
         let round = self.round;

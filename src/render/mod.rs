@@ -41,7 +41,7 @@ pub use pipeline::Renderer;
 use crate::config::Repository;
 use crate::finding::Finding;
 use crate::model::{LiveObject, Manifest, ObjectId, RepoPath, Unit, UnitName};
-use crate::policy::PolicySet;
+use crate::policy::{Neighbours, PolicySet, World};
 use crate::schema::Schemas;
 
 /// What to render.
@@ -59,18 +59,28 @@ pub struct RenderOptions {
     pub source_url: Option<String>,
 }
 
-/// What lives in the cluster and triggers generate rules.
+/// What lives in the cluster: it triggers generate rules and answers what policies ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveTriggers<'a> {
     /// Namespaces by name.
     pub namespaces: &'a BTreeMap<String, LiveObject>,
+    /// What policies may ask for beside the repository.
+    pub world: &'a World,
 }
 
 impl LiveTriggers<'static> {
     /// Nothing lives, or nothing is known of it.
     pub fn none() -> LiveTriggers<'static> {
         static NOTHING: BTreeMap<String, LiveObject> = BTreeMap::new();
-        LiveTriggers { namespaces: &NOTHING }
+        static NOWHERE: World = World::nothing();
+        LiveTriggers { namespaces: &NOTHING, world: &NOWHERE }
+    }
+}
+
+impl<'a> LiveTriggers<'a> {
+    /// What policies may ask for: these objects, the namespaces that live, and the world around them.
+    pub(crate) fn around(&self, manifests: &'a [Arc<Manifest>]) -> Neighbours<'a> {
+        Neighbours::new(self.world, manifests, self.namespaces.values().map(|live| &*live.body))
     }
 }
 

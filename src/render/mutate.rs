@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::LiveTriggers;
 use super::finish::LeftOut;
 use super::layers::address;
 use super::memo::Memo;
 use crate::finding::{Code, Finding};
 use crate::model::{Gvk, Manifest, ObjectId};
-use crate::policy::{PolicySet, Request, RuleOutcome, Verdict};
+use crate::policy::{Neighbours, PolicySet, Request, RuleOutcome, Verdict};
 use crate::schema::Schemas;
 
 /// Mutated objects by the object, the policies and the schemas, which are kept alive so that addresses stay theirs.
@@ -20,6 +21,8 @@ pub(super) struct Mutated {
     findings: Arc<[Finding]>,
     /// An enforced rule failed: nobody knows what the object should be.
     refused: bool,
+    /// It depends on others than the object.
+    asked: bool,
     _from: (Arc<Manifest>, Arc<PolicySet>),
 }
 
@@ -37,11 +40,16 @@ pub(super) fn mutate(
     manifests: Vec<Arc<Manifest>>,
     policies: &Arc<PolicySet>,
     (schemas, generation): (&Schemas, u64),
+    live: &LiveTriggers<'_>,
     memo: &mut MutateMemo,
     out: &mut LeftOut,
 ) -> Vec<Arc<Manifest>> {
     let keys = manifests.iter().map(|manifest| (address(manifest), address(policies), generation));
-    let mutated = memo.get_all(keys.collect(), |index| mutate_one(&manifests[index], policies, schemas));
+    let keys: Vec<_> = keys.collect();
+    let around = live.around(&manifests);
+    let mutated =
+        memo.get_all(keys.clone(), |index| mutate_one(&manifests[index], policies, schemas, &around));
+    keys.iter().zip(&mutated).filter(|(_, mutated)| mutated.asked).for_each(|(key, _)| memo.forget(key));
     let mut kept = Vec::with_capacity(manifests.len());
     for (manifest, mutated) in manifests.iter().zip(mutated) {
         out.findings.extend(mutated.findings.iter().cloned());
@@ -54,10 +62,19 @@ pub(super) fn mutate(
     kept
 }
 
-fn mutate_one(manifest: &Arc<Manifest>, policies: &Arc<PolicySet>, schemas: &Schemas) -> Mutated {
-    let (body, outcomes) = policies.mutate(&Request::create(&manifest.body), schemas);
+fn mutate_one(
+    manifest: &Arc<Manifest>,
+    policies: &Arc<PolicySet>,
+    schemas: &Schemas,
+    around: &Neighbours<'_>,
+) -> Mutated {
+    let (asking, values) = (around.of(&manifest.body), around.values_for(&manifest.body));
+    let request =
+        Request { outside: Some(&asking), values: values.as_ref(), ..Request::create(&manifest.body) };
+    let (body, outcomes) = policies.mutate(&request, schemas);
     let mut findings: Vec<Finding> =
         outcomes.iter().filter_map(|outcome| failure(manifest, outcome)).collect();
+    findings.iter_mut().for_each(|finding| asking.explain(finding));
     let mut refused = outcomes.iter().any(RuleOutcome::refuses);
     let mut result = manifest.clone();
     if let Some(body) = body {
@@ -76,6 +93,7 @@ fn mutate_one(manifest: &Arc<Manifest>, policies: &Arc<PolicySet>, schemas: &Sch
         manifest: result,
         findings: findings.into(),
         refused,
+        asked: asking.asked(),
         _from: (manifest.clone(), policies.clone()),
     }
 }

@@ -47,6 +47,8 @@ struct Rendered {
     snapshot: Snapshot,
     options: RenderOptions,
     namespaces: BTreeMap<String, LiveObject>,
+    /// Version of the world.
+    world: u64,
     manifests: Manifests,
 }
 
@@ -119,13 +121,17 @@ impl Renderer {
     ) -> Manifests {
         // Equal files and namespaces mostly are the same allocations, so that comparing them is quick.
         let known = self.last.take().filter(|last| {
-            last.snapshot == *snapshot && last.options == *options && last.namespaces == *live.namespaces
+            last.snapshot == *snapshot
+                && last.options == *options
+                && last.world == live.world.version()
+                && last.namespaces == *live.namespaces
         });
         let last = known.unwrap_or_else(|| Rendered {
             manifests: self.render_anew(snapshot, options, live),
             snapshot: snapshot.clone(),
             options: options.clone(),
             namespaces: live.namespaces.clone(),
+            world: live.world.version(),
         });
         self.last.insert(last).manifests.clone()
     }
@@ -169,14 +175,15 @@ impl Renderer {
         let mutates = mutate::mutates(&policies);
         let types = (&known.schemas, known.generation);
         if mutates {
-            manifests = mutate::mutate(manifests, &policy_set, types, &mut self.mutated, &mut out);
+            manifests = mutate::mutate(manifests, &policy_set, types, live, &mut self.mutated, &mut out);
         }
         let mut made = self.generate(&policy_set, &manifests, live, &settings);
         findings.extend(made.findings);
         out.withheld.extend(made.withheld);
         made.manifests = finish::generated_in_scope(made.manifests, &known.schemas, &mut out);
         if mutates {
-            made.manifests = mutate::mutate(made.manifests, &policy_set, types, &mut self.mutated, &mut out);
+            made.manifests =
+                mutate::mutate(made.manifests, &policy_set, types, live, &mut self.mutated, &mut out);
         }
         manifests.extend(made.manifests);
 

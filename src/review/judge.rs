@@ -5,16 +5,23 @@ use std::sync::Arc;
 use super::{Namespaces, cluster_api};
 use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::{FieldPath, Manifest};
-use crate::policy::{PolicySet, Request, RuleOutcome, Verdict};
+use crate::policy::{Asking, PolicySet, Request, RuleOutcome, Values, Verdict};
 use crate::render::{Manifests, place, place_in_document};
 use crate::schema::Schemas;
+
+/// What is known beside the object.
+pub(super) struct Known<'k, 'a> {
+    pub(super) namespaces: &'k Namespaces<'k>,
+    pub(super) asking: &'k Asking<'k, 'a>,
+    pub(super) values: Option<&'k Values>,
+}
 
 /// Everything there is to say about one object.
 pub(super) fn judge(
     rendered: &Manifests,
     manifest: &Arc<Manifest>,
     policies: &PolicySet,
-    namespaces: &Namespaces<'_>,
+    known: &Known<'_, '_>,
     built_in: bool,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -23,12 +30,20 @@ pub(super) fn judge(
         by_schema(&rendered.schemas, manifest, &mut findings);
     }
     let request = Request {
-        namespace_labels: namespaces.labels(manifest),
-        namespace: namespaces.body(manifest).map(|body| &**body),
+        namespace_labels: known.namespaces.labels(manifest),
+        namespace: known.namespaces.body(manifest).map(|body| &**body),
+        outside: Some(known.asking),
+        values: known.values,
         ..Request::create(&manifest.body)
     };
     for outcome in policies.evaluate(&request) {
-        findings.extend(finding_of(manifest, &outcome));
+        let finding = finding_of(manifest, &outcome).map(|mut finding| {
+            if outcome.result == Verdict::Error {
+                known.asking.explain(&mut finding);
+            }
+            finding
+        });
+        findings.extend(finding);
     }
     for finding in &mut findings {
         finding.message = conceal(&finding.message, &manifest.body);

@@ -101,6 +101,8 @@ type Verdicts = Memo<(usize, usize, usize, u64), Known>;
 #[derive(Debug, Clone)]
 struct Known {
     findings: Arc<[Finding]>,
+    /// It depends on more than the object.
+    asked: bool,
     _from: (Arc<Manifest>, Option<Arc<Value>>, Arc<PolicySet>),
 }
 
@@ -167,12 +169,19 @@ impl Reviewer {
             let namespace = namespaces.body(manifest).map_or(0, address);
             (Arc::as_ptr(manifest) as usize, namespace, Arc::as_ptr(policies) as usize, generation)
         });
-        let judged = self.verdicts.get_all(keys.collect(), |index| {
+        let keys: Vec<_> = keys.collect();
+        let around = surroundings.live.around(&rendered.manifests);
+        let judged = self.verdicts.get_all(keys.clone(), |index| {
             let manifest = &rendered.manifests[index];
-            let findings = judge::judge(rendered, manifest, policies, &namespaces, built_in).into();
+            let asking = around.of(&manifest.body);
+            let values = around.values_for(&manifest.body);
+            let known = judge::Known { namespaces: &namespaces, asking: &asking, values: values.as_ref() };
+            let findings = judge::judge(rendered, manifest, policies, &known, built_in).into();
             let namespace = namespaces.body(manifest).cloned();
-            Known { findings, _from: (manifest.clone(), namespace, policies.clone()) }
+            Known { findings, asked: asking.asked(), _from: (manifest.clone(), namespace, policies.clone()) }
         });
+        let changing = keys.iter().zip(&judged).filter(|(_, known)| known.asked);
+        changing.for_each(|(key, _)| self.verdicts.forget(key));
         judged.into_iter().map(|known| known.findings).collect()
     }
 }

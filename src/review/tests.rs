@@ -241,3 +241,81 @@ fn the_real_repository_passes_its_schemas() {
         assert_eq!(said(&review), "", "{path}");
     }
 }
+
+const ALLOWED_TAGS: &str = "apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: allowed-tags}
+spec:
+  validationFailureAction: Enforce
+  rules:
+  - name: tag
+    match: {any: [{resources: {kinds: [ConfigMap], names: ['app*']}}]}
+    context:
+    - name: allowed
+      configMap: {name: tags, namespace: a}
+    validate:
+      message: the tag is not allowed
+      deny:
+        conditions:
+          all:
+          - key: '{{ request.object.data.tag }}'
+            operator: AnyNotIn
+            value: '{{ parse_yaml(allowed.data.list) }}'
+";
+
+/// What the review says of `app`, where policies may ask this world.
+fn said_in(world: &crate::policy::World, repo: &Repo) -> Vec<(Code, String)> {
+    let live = LiveTriggers { world, ..LiveTriggers::none() };
+    let rendered = crate::render::Renderer::default().render(&repo.snapshot, &repo.options, &live);
+    let review = review(&rendered, &Surroundings { live, ..Surroundings::none() });
+    let about = |finding: &Finding| finding.object.as_ref().is_some_and(|id| id.name() == "app");
+    let findings = review.findings.into_iter().filter(about);
+    findings.map(|finding| (finding.code, finding.help.unwrap_or_default())).collect()
+}
+
+#[test]
+fn what_a_policy_asks_for_comes_from_the_repository_a_file_or_a_cluster() {
+    use crate::policy::World;
+    use serde_json::json;
+    let policy = |repo: Repo| repo.file("policy.yaml", ALLOWED_TAGS);
+    let good = || policy(repo()).file("app.yaml", &config_map("app", "v1"));
+    let bad = || policy(repo()).file("app.yaml", &config_map("app", "v9"));
+    let tags =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tags, namespace: a}\ndata: {list: '[v1, v2]'}\n";
+    let nothing = World::nothing();
+    let missing = said_in(&nothing, &good());
+    assert_eq!(missing.len(), 1);
+    assert!(missing[0].0 == Code::ContextMissing && missing[0].1.contains("--values"), "{missing:?}");
+    assert_eq!(said_in(&nothing, &good().file("tags.yaml", tags)), []);
+    assert_eq!(said_in(&nothing, &bad().file("tags.yaml", tags))[0].0, Code::PolicyViolation);
+    let given = json!({"policies": [{"name": "allowed-tags", "rules": [{"name": "tag", "values": {"allowed.data.list": "[v1]"}}]}]});
+    let world = World::nothing().given(given);
+    assert_eq!(said_in(&world, &good()), []);
+    assert_eq!(said_in(&world, &bad())[0].0, Code::PolicyViolation);
+    let mut world = World::nothing().with_cluster();
+    assert_eq!(said_in(&world, &bad())[0].0, Code::ContextMissing);
+    let path = "/api/v1/namespaces/a/configmaps/tags";
+    assert_eq!(world.open(), [path]);
+    world.take([(path.to_owned(), Ok(json!({"kind": "ConfigMap", "data": {"list": "[v9]"}})))]);
+    assert_eq!(said_in(&world, &bad()), []);
+    assert_eq!(said_in(&world, &good())[0].0, Code::PolicyViolation);
+    world.take([(path.to_owned(), Err("configmaps \"tags\" not found".to_owned()))]);
+    assert_eq!(said_in(&world, &good())[0].0, Code::ContextMissing);
+}
+
+#[test]
+fn a_verdict_that_depends_on_others_is_not_kept() {
+    use crate::policy::World;
+    use serde_json::json;
+    let repo = repo().file("policy.yaml", ALLOWED_TAGS).file("app.yaml", &config_map("app", "v1"));
+    let mut world = World::nothing().with_cluster();
+    let (mut renderer, mut reviewer) = (crate::render::Renderer::default(), Reviewer::default());
+    for (list, blocked) in [("[v1]", 0), ("[v2]", 1), ("[v1]", 0)] {
+        let answer = json!({"kind": "ConfigMap", "data": {"list": list}});
+        world.take([("/api/v1/namespaces/a/configmaps/tags".to_owned(), Ok(answer))]);
+        let live = LiveTriggers { world: &world, ..LiveTriggers::none() };
+        let rendered = renderer.render(&repo.snapshot, &repo.options, &live);
+        let review = reviewer.review(&rendered, &Surroundings { live, ..Surroundings::none() });
+        assert_eq!(review.blocked.len(), blocked, "{list}");
+    }
+}

@@ -8,6 +8,7 @@ mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -24,6 +25,11 @@ use crate::review::Blocked;
 use crate::status::PlanReport;
 use entry::{Entry, Summary};
 use text::Palette;
+
+/// What a policy asks for may name what it asks for next, as often as this.
+const QUESTION_ROUNDS: usize = 5;
+/// How long the questions of one round may take.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,7 +89,11 @@ pub fn run(args: DiffArgs) -> Outcome {
         })?;
         namespaces.extend(live.namespaces);
     }
-    let mut offline = Offline::new(source, render_options(&settings), namespaces);
+    let mut world = args.triggers.world()?;
+    if args.live {
+        world = world.with_cluster();
+    }
+    let mut offline = Offline::new(source, render_options(&settings), namespaces).within(world);
     let comparison = if args.live {
         against_cluster(&args, &settings, &mut offline)?
     } else {
@@ -121,11 +131,18 @@ fn against_cluster(
     offline: &mut Offline,
 ) -> Result<Comparison, super::BoxError> {
     let snapshot = offline.snapshot(args.range.as_deref())?;
-    let head = offline.review(&snapshot, None);
-    let live = tokio::runtime::Runtime::new()?.block_on(async {
-        let cluster = args.cluster.connect(settings).await?;
-        read_live(&cluster, &head.manifests.manifests).await
-    })?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let cluster = runtime.block_on(args.cluster.connect(settings))?;
+    let mut head = offline.review(&snapshot, None);
+    for _ in 0..QUESTION_ROUNDS {
+        let open = offline.world.open();
+        if open.is_empty() {
+            break;
+        }
+        offline.world.take(runtime.block_on(cluster.answers(open, QUESTION_DEADLINE)));
+        head = offline.review(&snapshot, None);
+    }
+    let live = runtime.block_on(read_live(&cluster, &head.manifests.manifests))?;
     // Once more, now that what is there is known: a version may go up from there, and not down.
     let head = offline.review_beside(&snapshot, None, Some(&live.objects));
     let owner = &head.manifests.owner;

@@ -128,7 +128,7 @@ async fn a_mutation_is_a_patch() {
 #[tokio::test]
 async fn moins_own_namespace_and_nonsense_are_not_judged() {
     let judge = judge(&set(
-        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: none}\nspec: {validationFailureAction: Enforce, rules: [{name: refuse, match: {any: [{resources: {kinds: ['*']}}]}, validate: {message: never, pattern: {metadata: {labels: {never: here}}}}}]}",
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: none}\nspec: {background: false, validationFailureAction: Enforce, rules: [{name: refuse, match: {any: [{resources: {kinds: ['*']}}]}, validate: {message: never, pattern: {metadata: {labels: {never: here}}}}}]}",
     ));
     let refused = ask(&judge, "/validate", &review("team-a", "ConfigMap", json!({}))).await.1;
     assert_eq!(refused["allowed"], false);

@@ -1,0 +1,435 @@
+//! The world around the objects of a repository: what the repository itself describes, answers that a file gives or a
+//! cluster gave, and the questions that nobody has answered yet.
+//!
+//! Nothing is asked while policies are evaluated. A question without an answer is noted and is an error of its rule;
+//! whoever has a cluster at hand fetches what was asked for and evaluates again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::objects::{Objects, Wanted};
+use super::request::Values;
+use crate::expr::{Environment, Expression, Outside};
+use crate::finding::{Code, Finding};
+use crate::model::Manifest;
+
+/// More paths than this are not asked for: a policy that asks for something else with each object is not answered.
+const MOST_QUESTIONS: usize = 2000;
+
+/// Answers from outside of the repository.
+#[derive(Debug, Default)]
+pub struct World {
+    /// A document of values, answers of services and global entries.
+    given: Option<Value>,
+    /// What a cluster answered, by path.
+    fetched: BTreeMap<String, Result<Value, String>>,
+    /// Whether there is a cluster that can be asked.
+    has_cluster: bool,
+    /// Paths that were asked for and are not answered.
+    open: Mutex<BTreeSet<String>>,
+    version: u64,
+}
+
+impl World {
+    /// Nothing is known beside the repository.
+    pub const fn nothing() -> World {
+        World {
+            given: None,
+            fetched: BTreeMap::new(),
+            has_cluster: false,
+            open: Mutex::new(BTreeSet::new()),
+            version: 0,
+        }
+    }
+
+    /// Takes answers from a document as suites have them: `globalValues`, `policies`, `apiCallResponses`,
+    /// `globalContextEntries`.
+    #[must_use]
+    pub fn given(mut self, values: Value) -> World {
+        self.given = Some(values);
+        self.changed();
+        self
+    }
+
+    /// From now on a cluster can be asked.
+    #[must_use]
+    pub fn with_cluster(mut self) -> World {
+        self.has_cluster = true;
+        self.changed();
+        self
+    }
+
+    /// Takes what a cluster answered to a path.
+    pub fn take(&mut self, answers: impl IntoIterator<Item = (String, Result<Value, String>)>) {
+        for (path, answer) in answers {
+            self.open.get_mut().remove(&path);
+            if self.fetched.get(&path) != Some(&answer) {
+                self.fetched.insert(path, answer);
+                self.changed();
+            }
+        }
+    }
+
+    /// Paths that were asked for and that a cluster has not answered.
+    pub fn open(&self) -> Vec<String> {
+        self.open.lock().iter().cloned().collect()
+    }
+
+    /// No two states of what is known have the same.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn changed(&mut self) {
+        static VERSIONS: AtomicU64 = AtomicU64::new(1);
+        self.version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The values that are given for the policies that judge an object.
+    pub fn values_for(&self, object: &Value) -> Option<Values> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        self.given.as_ref().map(|given| Values::of_file(given, name))
+    }
+
+    fn response(&self, method: &str, url: &str) -> Option<Result<Value, String>> {
+        let responses = self.given.as_ref()?["apiCallResponses"].as_array()?;
+        let is = |entry: &&Value| {
+            let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
+            text("url").or(text("urlPath")) == Some(url)
+                && text("method").is_none_or(|m| m.eq_ignore_ascii_case(method))
+        };
+        let response = &responses.iter().find(is)?["response"];
+        Some(match response["statusCode"].as_i64() {
+            Some(status) if status >= 400 => Err(format!("HTTP {status}: {}", response["body"])),
+            _ => Ok(response["body"].clone()),
+        })
+    }
+
+    fn given_global(&self, name: &str) -> Option<&Value> {
+        let entries = self.given.as_ref()?["globalContextEntries"].as_array()?;
+        entries.iter().find(|entry| entry["name"] == name).map(|entry| &entry["data"])
+    }
+}
+
+/// The objects that stand together, and the world around them.
+#[derive(Debug)]
+pub struct Neighbours<'a> {
+    world: &'a World,
+    objects: Vec<&'a Value>,
+    known: OnceLock<Objects<'a>>,
+}
+
+impl<'a> Neighbours<'a> {
+    /// These manifests; `also` lives in a cluster.
+    pub fn new(
+        world: &'a World,
+        manifests: &'a [Arc<Manifest>],
+        also: impl IntoIterator<Item = &'a Value>,
+    ) -> Neighbours<'a> {
+        let objects = manifests.iter().map(|manifest| &*manifest.body).chain(also).collect();
+        Neighbours { world, objects, known: OnceLock::new() }
+    }
+
+    /// For the judgement of one of them.
+    pub fn of<'n>(&'n self, judged: &'n Value) -> Asking<'n, 'a> {
+        Asking { around: self, judged, missing: Mutex::default(), asked: AtomicBool::new(false) }
+    }
+
+    /// The values that are given for the policies that judge an object.
+    pub fn values_for(&self, object: &Value) -> Option<Values> {
+        self.world.values_for(object)
+    }
+
+    fn known(&self) -> &Objects<'a> {
+        self.known.get_or_init(|| Objects::of(self.objects.iter().copied()))
+    }
+
+    /// What a cluster answers to a path; without an answer the question is noted.
+    fn fetched(&self, path: &str) -> Option<Result<Value, String>> {
+        let answer = self.world.fetched.get(path).cloned();
+        if answer.is_none() {
+            let mut open = self.world.open.lock();
+            if open.len() + self.world.fetched.len() < MOST_QUESTIONS {
+                open.insert(path.to_owned());
+            }
+        }
+        answer
+    }
+}
+
+/// What the judgement of one object may ask, and what it asked.
+#[derive(Debug)]
+pub struct Asking<'n, 'a> {
+    around: &'n Neighbours<'a>,
+    judged: &'n Value,
+    /// Questions without an answer.
+    missing: Mutex<Vec<String>>,
+    asked: AtomicBool,
+}
+
+impl Asking<'_, '_> {
+    /// Whether anything was asked: then the judgement depends on more than the object and its policies.
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Makes a finding about a failed rule say what is missing and how to give it, if that is why it failed.
+    pub fn explain(&self, finding: &mut Finding) {
+        let missing = self.missing.lock();
+        if !missing.iter().any(|question| finding.message.contains(question.as_str())) {
+            return;
+        }
+        finding.code = Code::ContextMissing;
+        let how = if self.around.world.has_cluster {
+            "it is asked for; until it answers, the object waits"
+        } else {
+            "describe it in the repository, give it with --values FILE, or ask a cluster: moin diff --live"
+        };
+        finding.help.get_or_insert_with(|| how.to_owned());
+    }
+
+    fn world(&self) -> &World {
+        self.asked.store(true, Ordering::Relaxed);
+        self.around.world
+    }
+
+    fn missing(&self, question: &str, why: &str) -> String {
+        self.missing.lock().push(question.to_owned());
+        format!("{question} {why}")
+    }
+
+    fn unanswered(&self, path: &str) -> String {
+        match self.around.world.has_cluster {
+            true => self.missing(path, "is being asked for"),
+            false => self.missing(path, "is not described by the repository, and no cluster is asked"),
+        }
+    }
+
+    /// What a cluster answers to a path, if there is one.
+    fn answer(&self, path: &str) -> Result<Value, String> {
+        match self.around.world.has_cluster.then(|| self.around.fetched(path)).flatten() {
+            Some(answer) => answer.map_err(|why| self.missing(path, &format!("is not known: {why}"))),
+            None => Err(self.unanswered(path)),
+        }
+    }
+
+    fn is_judged(&self, object: &Value) -> bool {
+        ["namespace", "name"].iter().all(|field| object["metadata"][field] == self.judged["metadata"][field])
+            && object["kind"] == self.judged["kind"]
+    }
+
+    /// A list as it will be: what a cluster holds, with what the repository describes over it, but for the object that
+    /// is judged, which is not there yet.
+    fn list(&self, wanted: &Wanted<'_>, path: &str) -> Result<Value, String> {
+        let known = self.around.known();
+        let described: Vec<&Value> = known.wanted(wanted).collect();
+        let mut items: Vec<Value> = Vec::new();
+        if self.around.world.has_cluster {
+            let list = self.answer(path)?;
+            let same = |a: &Value, b: &Value| {
+                ["namespace", "name"].iter().all(|field| a["metadata"][field] == b["metadata"][field])
+            };
+            let kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
+            for item in list["items"].as_array().into_iter().flatten() {
+                let mut item = item.clone();
+                for (field, value) in [("kind", kind.into()), ("apiVersion", list["apiVersion"].clone())] {
+                    if item[field].is_null() {
+                        item[field] = value;
+                    }
+                }
+                if !described.iter().any(|described| same(described, &item)) && !self.is_judged(&item) {
+                    items.push(item);
+                }
+            }
+        }
+        items.extend(described.into_iter().filter(|object| !self.is_judged(object)).cloned());
+        Ok(json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
+    }
+
+    /// The data of a GlobalContextEntry, by its `spec`.
+    fn entry(&self, spec: &Value) -> Result<Value, String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = &spec["kubernetesResource"];
+        if resource.is_object() {
+            let (group, version) = (text(&resource["group"]), text(&resource["version"]));
+            let mut path =
+                if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+            if let Some(namespace) = resource["namespace"].as_str().filter(|name| !name.is_empty()) {
+                path += &format!("/namespaces/{namespace}");
+            }
+            path += &format!("/{}", text(&resource["resource"]));
+            return self.get(&path).map(|list| list["items"].clone());
+        }
+        let call = &spec["apiCall"];
+        match call["service"]["url"].as_str() {
+            Some(url) => self.call(call["method"].as_str().unwrap_or("GET"), url, None),
+            None => self.get(&text(&call["urlPath"])),
+        }
+    }
+
+    /// The `spec` of a GlobalContextEntry.
+    fn entry_spec(&self, name: &str) -> Option<Value> {
+        let described = self.around.known().objects("", "GlobalContextEntry");
+        if let Some(entry) = described.iter().find(|entry| entry["metadata"]["name"] == name) {
+            return Some(entry["spec"].clone());
+        }
+        let path = format!("/apis/kyverno.io/v2beta1/globalcontextentries/{name}");
+        let fetched = self.around.world.has_cluster.then(|| self.around.fetched(&path))?;
+        fetched?.ok().map(|entry| entry["spec"].clone())
+    }
+}
+
+impl Outside for Asking<'_, '_> {
+    fn get(&self, path: &str) -> Result<Value, String> {
+        if let Some(answer) = self.world().response("GET", path) {
+            return answer;
+        }
+        if let Some(wanted) = Wanted::parse(path) {
+            if wanted.name.is_none() {
+                return self.list(&wanted, path);
+            }
+            if let Some(object) = self.around.known().wanted(&wanted).next() {
+                return Ok(object.clone());
+            }
+        }
+        self.answer(path)
+    }
+
+    fn post(&self, path: &str, _body: &Value) -> Result<Value, String> {
+        let given = self.world().response("POST", path);
+        given.unwrap_or_else(|| Err(self.missing(path, "is a POST, which is not sent from here")))
+    }
+
+    fn call(&self, method: &str, url: &str, _body: Option<&Value>) -> Result<Value, String> {
+        let given = self.world().response(method, url);
+        given.unwrap_or_else(|| Err(self.missing(url, "is a service, which is not called from here")))
+    }
+
+    fn global(&self, name: &str) -> Option<Value> {
+        if let Some(data) = self.world().given_global(name) {
+            return Some(data.clone());
+        }
+        let (entry, projection) = name.split_once('.').unwrap_or((name, ""));
+        let found = self.entry_spec(entry).and_then(|spec| {
+            let data = self.entry(&spec).ok()?;
+            if projection.is_empty() {
+                return Some(data);
+            }
+            let mut named = spec["projections"].as_array()?.iter();
+            let path = named.find(|one| one["name"] == projection)?["jmesPath"].as_str()?;
+            Expression::compile(path).ok()?.search_in(&data, &Environment::default()).ok()
+        });
+        if found.is_none() {
+            self.missing(name, "");
+        }
+        found
+    }
+
+    fn image(&self, reference: &str) -> Result<Value, String> {
+        self.world();
+        Err(self.missing(reference, "is in a registry, which is not asked from here: not evaluated offline"))
+    }
+
+    fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {
+        self.world();
+        self.around.known().objects(api_version, kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(kind: &str, name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "n"}})
+    }
+
+    fn names(list: &Value) -> Vec<&str> {
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|item| item["metadata"]["name"].as_str())
+            .collect()
+    }
+
+    #[test]
+    fn the_repository_answers_what_it_describes_and_the_rest_is_missing() {
+        let (a, b) = (object("ConfigMap", "a"), object("ConfigMap", "b"));
+        let world = World::nothing();
+        let around = Neighbours::new(&world, &[], [&a, &b]);
+        let asking = around.of(&b);
+        assert!(!asking.asked());
+        assert_eq!(asking.get("/api/v1/namespaces/n/configmaps/a").unwrap(), a);
+        assert_eq!(
+            names(&asking.get("/api/v1/namespaces/n/configmaps").unwrap()),
+            ["a"],
+            "b is not there yet"
+        );
+        assert!(asking.asked() && world.open().is_empty());
+        let error = asking.get("/api/v1/namespaces/n/configmaps/c").unwrap_err();
+        let mut finding = Finding::error(Code::PolicyError, format!("p/r: {error}"));
+        asking.explain(&mut finding);
+        assert_eq!(finding.code, Code::ContextMissing);
+        assert!(finding.help.unwrap().contains("--values FILE"));
+        let mut other = Finding::error(Code::PolicyError, "p/r: another matter");
+        asking.explain(&mut other);
+        assert_eq!(other.code, Code::PolicyError);
+    }
+
+    #[test]
+    fn a_cluster_is_asked_once_and_what_is_described_goes_over_it() {
+        let described = object("ConfigMap", "a");
+        let path = "/api/v1/namespaces/n/configmaps".to_owned();
+        let mut world = World::nothing().with_cluster();
+        {
+            let around = Neighbours::new(&world, &[], [&described]);
+            let pod = object("Pod", "p");
+            let asking = around.of(&pod);
+            assert!(asking.get(&path).unwrap_err().contains("is being asked for"));
+            assert_eq!(asking.global("g"), None);
+        }
+        assert_eq!(
+            world.open(),
+            [path.clone(), "/apis/kyverno.io/v2beta1/globalcontextentries/g".to_owned()]
+        );
+        let before = world.version();
+        let old = json!({"metadata": {"name": "a", "namespace": "n"}, "data": {"old": "x"}});
+        let list =
+            json!({"kind": "ConfigMapList", "apiVersion": "v1", "items": [old, object("ConfigMap", "z")]});
+        let entry = json!({"spec": {"kubernetesResource": {"version": "v1", "resource": "configmaps", "namespace": "n"},
+            "projections": [{"name": "count", "jmesPath": "length(@)"}]}});
+        world.take([
+            (path.clone(), Ok(list)),
+            ("/apis/kyverno.io/v2beta1/globalcontextentries/g".into(), Ok(entry)),
+        ]);
+        assert!(world.open().is_empty() && world.version() != before);
+        let around = Neighbours::new(&world, &[], [&described]);
+        let pod = object("Pod", "p");
+        let asking = around.of(&pod);
+        let list = asking.get(&path).unwrap();
+        assert_eq!(names(&list), ["z", "a"]);
+        assert_eq!(list["items"][1], described);
+        assert_eq!(asking.global("g.count"), Some(json!(2)));
+    }
+
+    #[test]
+    fn given_answers_come_first() {
+        let world = World::nothing().given(json!({
+            "globalValues": {"x": 1},
+            "apiCallResponses": [{"urlPath": "/a", "response": {"body": 1}}, {"method": "POST", "url": "https://b", "response": {"statusCode": 500}}],
+            "globalContextEntries": [{"name": "g", "data": [1]}]}));
+        let around = Neighbours::new(&world, &[], []);
+        let asking = around.of(&Value::Null);
+        assert_eq!(asking.get("/a"), Ok(json!(1)));
+        assert!(asking.call("POST", "https://b", None).unwrap_err().contains("500"));
+        assert!(asking.call("GET", "https://b", None).unwrap_err().contains("not called"));
+        assert!(asking.image("a:1").unwrap_err().contains("not evaluated offline"));
+        assert_eq!(asking.global("g"), Some(json!([1])));
+        assert_eq!(around.values_for(&Value::Null).unwrap().global["x"], 1);
+    }
+}
