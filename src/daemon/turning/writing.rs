@@ -1,0 +1,106 @@
+//! Applying and pruning, and taking in the receipts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Turning;
+use super::beside::Message;
+use crate::apply::{Outcome, Receipt, Work};
+use crate::cluster::ClusterError;
+use crate::daemon::hold_up::{Sought, held_up};
+use crate::daemon::pipeline::fingerprint;
+use crate::daemon::target::absent;
+use crate::engine::{WriteEnd, Written};
+use crate::model::ObjectId;
+use crate::plan::{Action, Cause, Step};
+
+impl Turning {
+    pub(super) fn apply(&mut self, ids: &[ObjectId]) {
+        let Some(turn) = &self.turn else { return };
+        let live = self.target.live();
+        let by_id: HashMap<&ObjectId, _> = turn.plan.steps.iter().map(|step| (step.id(), step)).collect();
+        let work: Vec<Work> = ids
+            .iter()
+            .filter_map(|id| {
+                let step = (*by_id.get(id)?).clone();
+                let kind = live.served(&step.manifest.gvk)?.clone();
+                Some(Work { live: live.objects.get(id).cloned(), step, kind })
+            })
+            .collect();
+        drop(live);
+        let (applier, target) = (self.applier.clone(), self.target.watches());
+        self.beside(ids, Message::Applied, async move {
+            // What exists without being ours is not in the watch caches: it must be seen before it is written over.
+            let (new, known): (Vec<Work>, Vec<Work>) =
+                work.into_iter().partition(|work| work.step.action == Action::Create);
+            let (absent, mut receipts) = absent(&target, new).await;
+            receipts.extend(applier.apply(known.into_iter().chain(absent).collect()).await);
+            receipts
+        });
+    }
+
+    pub(super) fn prune(&mut self, ids: &[ObjectId]) {
+        let Some(turn) = &self.turn else { return };
+        let live = self.target.live();
+        let mut work = Vec::new();
+        let mut receipts = Vec::new();
+        let mut objects = Vec::new();
+        for deletion in turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id)) {
+            match live.served(&deletion.gvk) {
+                Some(kind) => work.push((deletion.clone(), kind.clone())),
+                None => {
+                    let error = ClusterError::NotServed { what: deletion.gvk.to_string() };
+                    receipts.push(Receipt::of_error(&deletion.id, None, &error));
+                }
+            }
+            if let Some(object) = live.objects.get(&deletion.id) {
+                objects.push((deletion.clone(), object.clone()));
+            }
+        }
+        let sought = Sought::of(&live);
+        let (applier, cluster) = (self.applier.clone(), self.cluster.clone());
+        self.beside(ids, Message::Pruned, async move {
+            receipts.extend(held_up(&cluster, &objects, &sought).await);
+            work.retain(|(deletion, _)| receipts.iter().all(|receipt| receipt.id != deletion.id));
+            receipts.extend(applier.prune(work).await);
+            receipts
+        });
+    }
+
+    /// Remember what was applied, so that the next plan sees it whether or not the watch has told of it.
+    pub(super) fn take_in(&mut self, receipts: Vec<Receipt>) -> Vec<Written> {
+        let turn = self.turn.as_ref();
+        let steps: HashMap<&ObjectId, &Arc<Step>> =
+            turn.iter().flat_map(|turn| &turn.plan.steps).map(|step| (step.id(), step)).collect();
+        receipts
+            .into_iter()
+            .map(|Receipt { id, desired, outcome }| {
+                let step = steps.get(&id);
+                let fingerprint = step.map(|step| fingerprint(&step.manifest)).unwrap_or_default();
+                let drift = step.is_some_and(|step| matches!(step.action, Action::Update(Cause::Drift(_))));
+                let end = match outcome {
+                    Outcome::Written(object) | Outcome::AlreadySo(object) if desired.is_some() => {
+                        self.probes.metrics.written.inc();
+                        if drift {
+                            self.probes.metrics.repaired.inc();
+                        }
+                        if let Some(desired) = desired {
+                            self.pipeline.accepted.remember(&id, &desired, object.resource_version());
+                            self.pipeline.record(&id, desired);
+                        }
+                        self.target.take_in(&id, Some(object));
+                        WriteEnd::Done
+                    }
+                    Outcome::Written(_) | Outcome::AlreadySo(_) => WriteEnd::Done,
+                    Outcome::Deleted(left) => {
+                        self.target.take_in(&id, left);
+                        WriteEnd::Done
+                    }
+                    Outcome::Refused(finding) => WriteEnd::Refused(Box::new(finding)),
+                    Outcome::Failed(finding, after) => WriteEnd::Failed(Box::new(finding), after),
+                };
+                Written { id, fingerprint, end }
+            })
+            .collect()
+    }
+}
