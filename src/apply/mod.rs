@@ -3,8 +3,8 @@
 //! Input: steps that the engine has chosen, of a plan made from admitted objects. Output: a [`Receipt`] each. A write is
 //! sent once; whether and when to try again is the engine's business. Guarantees: a change carries the uid of the
 //! object that was planned on, and its resourceVersion where it takes fields of others; a change that no commit
-//! explains is asked as a dry run first; a deletion carries the uid; nothing is sent while the [`Fence`] is closed. Where
-//! peers write as well, changes and deletions carry the resourceVersion too, and a creation changes nothing that is there.
+//! explains is asked as a dry run first; a deletion carries uid and resourceVersion; nothing is sent while the [`Fence`] is
+//! closed. Where peers write as well, changes carry the resourceVersion too, and a creation changes nothing that is there.
 
 mod fence;
 mod fight;
@@ -124,8 +124,8 @@ impl Applier {
         for (deletion, kind) in deletions {
             let preconditions = Preconditions {
                 uid: Some(deletion.uid.clone()),
-                // One that is long under way must not find what a newer commit wants.
-                resource_version: Some(deletion.version.clone()).filter(|it| self.shared && !it.is_empty()),
+                // One that is long under way must not find what a newer commit wants, or what somebody took over.
+                resource_version: Some(deletion.version.clone()).filter(|it| !it.is_empty()),
             };
             let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
             if !self.fence.is_open() {

@@ -40,7 +40,7 @@ pub struct ApproveArgs {
     /// Why, for those who read it later.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The revision that an approval of an object is for; else the one that the daemon is at.
+    /// The revision that an approval of an object or a management cluster is for; else the one that the daemon is at.
     #[arg(long, value_name = "COMMIT")]
     revision: Option<String>,
     /// Show what would be allowed, and write nothing.
@@ -175,16 +175,16 @@ async fn approve(args: &ApproveArgs, action: ApprovalAction, operated: &mut Oper
     match action.needs() {
         "object" => {
             entry["object"] = object_of(action, &subject, operated).await?.full().into();
-            let current = operated.live.body["status"]["revision"].as_str();
-            if let Some(revision) = args.revision.as_deref().or(current) {
-                entry["revision"] = revision.into();
-            }
+            entry["revision"] = revision_for(args.revision.as_deref(), &operated.live.body)?.into();
         }
         "revision" => {
             is_revision(&subject)?;
             entry["revision"] = subject.as_str().into();
         }
-        field => entry[field] = subject.as_str().into(),
+        field => {
+            entry[field] = subject.as_str().into();
+            entry["revision"] = revision_for(args.revision.as_deref(), &operated.live.body)?.into();
+        }
     }
     if let Some(reason) = &args.reason {
         entry["reason"] = reason.as_str().into();
@@ -203,6 +203,13 @@ async fn approve(args: &ApproveArgs, action: ApprovalAction, operated: &mut Oper
     operated.edit("approvals", MANAGER, edit).await?;
     output::words("approved\n")?;
     Ok(0)
+}
+
+/// The revision that an approval ends with: without one it would hold for ever.
+fn revision_for<'a>(named: Option<&'a str>, body: &'a Value) -> Result<&'a str, BoxError> {
+    named.or(body["status"]["revision"].as_str()).ok_or_else(|| {
+        "the daemon records no revision yet, so say for which one this is approved: --revision COMMIT".into()
+    })
 }
 
 /// The subject of the only request for this action.
@@ -319,7 +326,13 @@ mod tests {
         assert!(!is_past(&entry("delete", "3f2c1d9"), &body) && !is_past(&entry("delete", "1111111"), &body));
         assert!(is_past(&entry("delete", "4444444"), &body));
         assert!(!is_past(&entry("revision", "4444444"), &body));
+        let rebuild = json!({"action": "rebuild", "cluster": "mgmt2", "revision": "4444444"});
+        assert!(is_past(&rebuild, &body));
+        // Written by hand, without a revision.
         assert!(!is_past(&json!({"action": "rebuild", "cluster": "mgmt2"}), &body));
+        assert_eq!(revision_for(None, &body).unwrap(), "3f2c1d9aaa");
+        assert_eq!(revision_for(Some("4444444"), &body).unwrap(), "4444444");
+        assert!(revision_for(None, &json!({})).unwrap_err().to_string().contains("--revision"));
     }
 
     #[test]

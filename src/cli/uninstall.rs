@@ -213,10 +213,12 @@ async fn marked_objects(cluster: &Cluster, kinds: &Kinds) -> Result<Vec<Found>, 
             }
             Err(error) if error.is_retryable() => return Err(error.into()),
             // Kinds that cannot be listed (reviews) hold nothing.
-            Err(ClusterError::Refused { status: 403, message, .. }) => {
-                output::words(&format!("not looked at: {message}\n"))?;
-            }
-            Err(_) => {}
+            Err(
+                ClusterError::NotServed { .. }
+                | ClusterError::NotFound { .. }
+                | ClusterError::Refused { status: 405, .. },
+            ) => {}
+            Err(error) => output::words(&format!("not looked at: {}: {error}\n", kind.plural))?,
         }
     }
     found.sort_by(|a, b| a.1.cmp(&b.1));

@@ -31,11 +31,11 @@ impl<T: Serialize + DeserializeOwned + Default> Notes<T> {
     /// What is kept; nothing before the first time.
     ///
     /// # Errors
-    /// [`ClusterError`].
+    /// [`ClusterError`]; also when what is kept is not understood.
     pub(super) async fn recall(&self) -> Result<T, ClusterError> {
         let id = ObjectId::new("", "ConfigMap", Some(SYSTEM_NAMESPACE), &self.name);
         let found = self.cluster.get(&kind(), &id).await?;
-        Ok(found.map(|found| self.read(&found.body)).unwrap_or_default())
+        found.map_or_else(|| Ok(T::default()), |found| self.read(&found.body))
     }
 
     /// Keep this.
@@ -57,10 +57,17 @@ impl<T: Serialize + DeserializeOwned + Default> Notes<T> {
             "metadata": {"namespace": SYSTEM_NAMESPACE, "name": self.name}, "data": {self.key: text}})
     }
 
-    /// What is not understood was written by a later version, or by hand: it is as if nothing was kept.
-    fn read(&self, body: &Value) -> T {
-        let text = body["data"][self.key].as_str().unwrap_or_default();
-        serde_json::from_str(text).unwrap_or_default()
+    /// What is not understood was written by a later version, or by hand. It guards against a second cluster, so nobody
+    /// may go on as if nothing was kept.
+    fn read(&self, body: &Value) -> Result<T, ClusterError> {
+        let Some(text) = body["data"][self.key].as_str() else { return Ok(T::default()) };
+        serde_json::from_str(text).map_err(|_| ClusterError::Config {
+            reason: format!(
+                "{} in the ConfigMap {SYSTEM_NAMESPACE}/{} is not understood: repair it, or delete the ConfigMap if nothing \
+                 of it counts any more",
+                self.key, self.name
+            ),
+        })
     }
 }
 
@@ -118,13 +125,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_broken_is_as_if_nothing_was_kept() {
+    async fn what_is_broken_is_not_taken_for_nothing() {
         let cluster = Cluster::from_client(kube::Client::new(axum::Router::new(), "default"));
         let notes: Notes<Vec<String>> = Notes::new(&cluster, "moin-x".into(), "x.json");
         let kept = vec!["a".to_owned()];
-        assert_eq!(notes.read(&notes.body(&kept)), kept);
-        for broken in [json!({"data": {"x.json": "["}}), json!({"data": {"x.json": 7}}), Value::Null] {
-            assert!(notes.read(&broken).is_empty());
+        assert_eq!(notes.read(&notes.body(&kept)).unwrap(), kept);
+        for nothing in [json!({"data": {"other": "["}}), json!({}), Value::Null] {
+            assert!(notes.read(&nothing).unwrap().is_empty());
+        }
+        for broken in ["[", "", "{\"a\": 1}"] {
+            let error = notes.read(&json!({"data": {"x.json": broken}})).unwrap_err();
+            assert!(error.to_string().contains("moin-system/moin-x"), "{error}");
         }
     }
 }

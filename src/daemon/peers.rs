@@ -184,6 +184,7 @@ impl Peers {
         }
         let known = |name: &String| names.contains(name);
         self.board.findings.lock().retain(|name, _| known(name));
+        self.board.never_met.lock().retain(known);
         for (name, secret) in wanted {
             if !self.running.contains_key(&name) {
                 let running = self.begin(&name, secret);

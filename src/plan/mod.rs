@@ -27,7 +27,7 @@ use serde_json::Value;
 pub use guard::{Homes, MovedClusters, Provisioned, provisioned};
 pub use mask::{MASK, mask_secret};
 pub use offline::{live_state_of, served_kinds};
-pub use prune::{Deletion, Deletions, Waiting, refers_to, uses_stack};
+pub use prune::{Deletion, Deletions, Waiting, may_still_go, refers_to, uses_stack};
 pub use recognise::{Holds, Recognition, Sighting};
 pub use wave::Wave;
 pub use way_back::no_way_back;

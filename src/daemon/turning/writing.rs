@@ -11,8 +11,27 @@ use crate::daemon::hold_up::{Sought, held_up};
 use crate::daemon::pipeline::fingerprint;
 use crate::daemon::target::absent;
 use crate::engine::{WriteEnd, Written};
-use crate::model::ObjectId;
-use crate::plan::{Action, Cause, Step};
+use crate::model::{LiveObject, ObjectId};
+use crate::plan::{Action, Cause, Deletion, Step, may_still_go};
+
+/// A deletion of an object as it lives by now, which may be later than it was planned on; or why none is sent.
+fn as_it_lives(
+    deletion: &Deletion,
+    object: Option<&LiveObject>,
+    owner: &str,
+    recreates: bool,
+) -> Result<Deletion, Box<Receipt>> {
+    let id = deletion.id.clone();
+    // The watches know what bears our label: it is gone, or somebody took it over. Either way nothing is left to delete.
+    let Some(object) = object else {
+        return Err(Box::new(Receipt { id, desired: None, outcome: Outcome::Deleted(None) }));
+    };
+    if object.uid() != deletion.uid || !(recreates || may_still_go(object, owner)) {
+        let error = ClusterError::Stale { message: "it is not what was to be deleted any more".to_owned() };
+        return Err(Box::new(Receipt::of_error(&id, None, &error)));
+    }
+    Ok(Deletion { version: object.resource_version().to_owned(), ..deletion.clone() })
+}
 
 impl Turning {
     pub(super) fn apply(&mut self, ids: &[ObjectId]) {
@@ -46,11 +65,18 @@ impl Turning {
         let mut receipts = Vec::new();
         let mut objects = Vec::new();
         for deletion in turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id)) {
-            match live.served(&deletion.gvk) {
-                Some(kind) => work.push((deletion.clone(), kind.clone())),
-                None => {
+            let recreates = turn.plan.steps.iter().any(|step| *step.id() == deletion.id);
+            let current = as_it_lives(deletion, live.objects.get(&deletion.id), self.target.owner(), recreates);
+            match (current, live.served(&deletion.gvk)) {
+                (Ok(current), Some(kind)) => work.push((current, kind.clone())),
+                (Ok(_), None) => {
                     let error = ClusterError::NotServed { what: deletion.gvk.to_string() };
                     receipts.push(Receipt::of_error(&deletion.id, None, &error));
+                    continue;
+                }
+                (Err(receipt), _) => {
+                    receipts.push(*receipt);
+                    continue;
                 }
             }
             if let Some(object) = live.objects.get(&deletion.id) {
@@ -102,5 +128,42 @@ impl Turning {
                 Written { id, fingerprint, end }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FIELD_MANAGER, Gvk, OWNER_LABEL};
+    use serde_json::json;
+
+    #[test]
+    fn a_deletion_is_of_the_object_as_it_lives_by_now() {
+        let deletion = Deletion {
+            id: ObjectId::new("", "ConfigMap", Some("a"), "x"),
+            gvk: Gvk::new("v1", "ConfigMap"),
+            uid: "1".into(),
+            version: "7".into(),
+            reason: String::new(),
+            at_once: false,
+            forced: false,
+            tenant: None,
+        };
+        let ours = json!({"metadata": {"uid": "1", "resourceVersion": "8", "labels": {OWNER_LABEL: "moin"},
+            "managedFields": [{"manager": FIELD_MANAGER, "operation": "Apply"}]}});
+        let with = |more: serde_json::Value| {
+            let mut body = ours.clone();
+            json_patch::merge(&mut body, &more);
+            LiveObject::new(body)
+        };
+        let end = |object: Option<&LiveObject>, recreates| as_it_lives(&deletion, object, "moin", recreates);
+        assert_eq!(end(Some(&with(json!({}))), false).unwrap().version, "8");
+        assert!(matches!(end(None, false).unwrap_err().outcome, Outcome::Deleted(None)));
+        let never = json!({"metadata": {"annotations": {"moin.scs.community/prune": "never"}}});
+        let taken = json!({"metadata": {"labels": {OWNER_LABEL: null}}});
+        for more in [never, taken.clone(), json!({"metadata": {"uid": "2"}})] {
+            assert!(matches!(end(Some(&with(more)), false).unwrap_err().outcome, Outcome::Failed(..)));
+        }
+        assert!(end(Some(&with(taken)), true).is_ok(), "somebody approved it");
     }
 }

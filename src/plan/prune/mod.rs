@@ -136,7 +136,9 @@ fn sorted_out(leaving: &[Leaving<'_>], standings: Vec<Standing>, after: &[BTreeS
     let held_by = |n: usize| after[n].iter().filter(stays).copied().collect::<Vec<&ObjectId>>();
     let moves =
         |n: usize| !matches!(standings[n], Standing::May(_)) || after[n].is_empty() || !held_by(n).is_empty();
-    let released = in_circles((0..leaving.len()).map(moves).collect(), &waiters);
+    let number = |id: &&ObjectId| numbers.get(*id).copied();
+    let blockers: Vec<Vec<usize>> = after.iter().map(|ids| ids.iter().filter_map(number).collect()).collect();
+    let released = in_circles((0..leaving.len()).map(moves).collect(), &waiters, &blockers);
     let mut result = Deletions::default();
     for (n, standing) in standings.into_iter().enumerate() {
         let (id, object) = leaving[n];
@@ -163,8 +165,8 @@ fn sorted_out(leaving: &[Leaving<'_>], standings: Vec<Standing>, after: &[BTreeS
 }
 
 /// Objects that name each other in a circle would wait for ever: the first of one is let go. Whatever waits, however
-/// indirectly, for something that moves (or for a person) is in no such circle.
-fn in_circles(mut moves: Vec<bool>, waiters: &[Vec<usize>]) -> Option<usize> {
+/// indirectly, for something that moves (or for a person) is in no such circle; what a circle merely needs goes on waiting.
+fn in_circles(mut moves: Vec<bool>, waiters: &[Vec<usize>], blockers: &[Vec<usize>]) -> Option<usize> {
     let mut work: Vec<usize> = (0..moves.len()).filter(|n| moves[*n]).collect();
     while let Some(n) = work.pop() {
         for waiter in &waiters[n] {
@@ -173,7 +175,16 @@ fn in_circles(mut moves: Vec<bool>, waiters: &[Vec<usize>]) -> Option<usize> {
             }
         }
     }
-    moves.iter().position(|moves| !moves)
+    // What does not move waits for something that does not move either: following that leads into a circle.
+    let mut next = moves.iter().position(|moves| !moves)?;
+    let mut way = Vec::new();
+    loop {
+        if let Some(begin) = way.iter().position(|n| *n == next) {
+            return way[begin..].iter().copied().min();
+        }
+        way.push(next);
+        next = blockers[next].iter().copied().find(|n| !moves[*n])?;
+    }
 }
 
 fn still_in_use(id: &ObjectId, staying: &[&ObjectId]) -> Finding {
@@ -219,6 +230,12 @@ pub(super) fn recreations<'a>(
 fn tenant(object: &LiveObject, context: &Context<'_>) -> Option<Tenant> {
     let rule = context.rules.impersonation.as_ref()?;
     object.annotation(TENANT).map(|name| rule.tenant(name))
+}
+
+/// Whether what the repository renders no more may still be deleted, as it lives by now: nobody took it over, or asked that
+/// it be kept.
+pub fn may_still_go(object: &LiveObject, owner: &str) -> bool {
+    is_proven_ours(object, owner) && object.annotation(PRUNE) != Some("never")
 }
 
 /// Owner label and an entry of our manager among the managed fields: a copied label alone proves nothing.

@@ -206,6 +206,22 @@ fn a_definition_outlives_its_objects_and_circles_do_not_hang() {
 }
 
 #[test]
+fn what_a_circle_needs_is_not_let_go_for_it() {
+    let names = |names: &[&str]| {
+        let refs: Vec<Value> = names.iter().map(|name| json!({"kind": "Widget", "name": name})).collect();
+        json!({"spec": {"one": {"peerRef": refs[0]}, "two": {"peerRef": refs.get(1)}}})
+    };
+    // It comes first in order, and both of the circle need it.
+    let mut world = World::default()
+        .object("Widget.example.org/a/a", json!({}))
+        .object("Widget.example.org/a/b", names(&["c", "a"]))
+        .object("Widget.example.org/a/c", names(&["b", "a"]));
+    assert_eq!(world.wave(), ["Widget/a/b"]);
+    assert_eq!(world.wave(), ["Widget/a/c"]);
+    assert_eq!(world.wave(), ["Widget/a/a"]);
+}
+
+#[test]
 fn force_counts_as_an_approval_and_is_handed_on() {
     let world = World::default().object(CLUSTER, json!({})).approved(ApprovalAction::ForceDelete, &[CLUSTER]);
     assert!(world.deletions().allowed[0].forced);

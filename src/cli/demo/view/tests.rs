@@ -12,7 +12,7 @@ fn state() -> State {
     let seat = |name: &str, url: &str| Seat { name: name.into(), url: url.into(), ..Seat::default() };
     State {
         seats: vec![seat("mgmt1", "https://127.0.0.1:7001"), seat("mgmt2", "https://127.0.0.1:7002")],
-        repository: "/tmp/demo/moin-cluster-config".into(),
+        repository: "demo/moin-cluster-config".into(),
         news: VecDeque::new(),
     }
 }
@@ -92,7 +92,7 @@ fn busy() -> State {
 #[test]
 fn the_picture() {
     assert_snapshot!(draw(&busy(), ROOM).join("\n"), @r"
-    moin demo  /tmp/demo/moin-cluster-config
+    moin demo  demo/moin-cluster-config
 
     mgmt1   https://127.0.0.1:7001  applied 3f2c1d9  lease mgmt1  65 of 65 objects as in 3f2c1d9
       stages  kinds foundations tenants
@@ -122,7 +122,7 @@ fn the_picture() {
 #[test]
 fn before_anything_is_known() {
     assert_snapshot!(draw(&state(), ROOM).join("\n"), @r"
-    moin demo  /tmp/demo/moin-cluster-config
+    moin demo  demo/moin-cluster-config
 
     mgmt1   https://127.0.0.1:7001  applied nothing  lease nobody  empty
 
