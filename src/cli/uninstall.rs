@@ -1,5 +1,6 @@
 //! `moin uninstall`: moin goes, everything that it applied stays.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -29,6 +30,8 @@ const CERTIFICATE: &str = "moin-webhook";
 const MANAGER: &str = "moin-uninstall";
 /// How many seconds a daemon may take to give its lease back, and what is deleted to be gone.
 const PATIENCE: u32 = 30;
+/// Within how many seconds a peer takes a lease that nobody holds.
+const TAKEN_WITHIN: u32 = 18;
 /// How often a look is taken whether it is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a write is tried again that another one overtook.
@@ -71,7 +74,7 @@ pub struct UninstallArgs {
     /// Take moin's label, annotations and field ownership off the objects that it applied; they stay.
     #[arg(long)]
     marks: bool,
-    /// Although an instance outside of this cluster holds the lease.
+    /// Although an instance outside of this cluster holds the lease, or takes it.
     #[arg(long)]
     anyway: bool,
     #[command(flatten)]
@@ -111,7 +114,14 @@ pub fn run(args: &UninstallArgs) -> Outcome {
         for (kind, id, object) in &own {
             delete(&cluster, kind, id, object).await?;
             if id.kind() == "Deployment" {
-                until_stopped(&cluster, &own).await?;
+                let alive = until_stopped(&cluster, &own, (kind, id)).await?;
+                if let Some(holder) = alive.filter(|_| !args.anyway) {
+                    return Err(format!(
+                        "{holder} holds the lease and goes on: it stands in for the daemon that was stopped. Take `peers` out of \
+                         moin.yaml first (or say --anyway)"
+                    )
+                    .into());
+                }
             }
         }
         until_gone(&cluster, &own).await?;
@@ -227,8 +237,11 @@ async fn marked_objects(cluster: &Cluster, kinds: &Kinds) -> Result<Vec<Found>, 
 
 fn holder(own: &[Found]) -> Option<String> {
     let leases = own.iter().filter(|(_, id, _)| id.kind() == "Lease");
-    let holders = leases.filter_map(|(.., lease)| lease.body["spec"]["holderIdentity"].as_str());
-    holders.filter(|holder| !holder.is_empty()).map(str::to_owned).next()
+    leases.filter_map(|(.., lease)| holder_of(lease)).map(str::to_owned).next()
+}
+
+fn holder_of(lease: &LiveObject) -> Option<&str> {
+    lease.body["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
 }
 
 async fn delete(
@@ -255,23 +268,41 @@ async fn delete(
     }
 }
 
-/// Waits until the daemon has given its leases back.
-async fn until_stopped(cluster: &Cluster, own: &[Found]) -> Result<(), BoxError> {
+/// Waits until the daemon has given its leases back. Answers who renews one although the Deployment and its pods are gone.
+async fn until_stopped(
+    cluster: &Cluster,
+    own: &[Found],
+    deployment: (&ServedKind, &ObjectId),
+) -> Result<Option<String>, BoxError> {
     let leases: Vec<&Found> = own.iter().filter(|(_, id, _)| id.kind() == "Lease").collect();
-    for _ in 0..PATIENCE {
-        let mut held = false;
+    // A peer takes what is given back, within the time of a lease.
+    let has_peers = own.iter().any(|(.., object)| object.body["data"]["peer.json"].is_string());
+    let mut renewals: HashMap<&ObjectId, Value> = HashMap::new();
+    let mut held = false;
+    for second in 0..PATIENCE {
+        held = false;
+        let stopped = cluster.get(deployment.0, deployment.1).await?.is_none();
         for (kind, id, _) in &leases {
-            let lease = cluster.get(kind, id).await?;
-            held |= lease.is_some_and(|lease| {
-                lease.body["spec"]["holderIdentity"].as_str().is_some_and(|it| !it.is_empty())
-            });
+            let Some(lease) = cluster.get(kind, id).await? else { continue };
+            let Some(holder) = holder_of(&lease) else { continue };
+            held = true;
+            let renewed = &lease.body["spec"]["renewTime"];
+            if stopped && renewals.get(id).is_some_and(|before| before != renewed) {
+                return Ok(Some(holder.to_owned()));
+            }
+            if stopped {
+                renewals.insert(id, renewed.clone());
+            }
         }
-        if !held {
-            return Ok(());
+        if !held && (!has_peers || second > TAKEN_WITHIN) {
+            return Ok(None);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Ok(output::words("the lease was not given back in time; its holder is taken for gone\n")?)
+    if held {
+        output::words("the lease was not given back in time; its holder is taken for gone\n")?;
+    }
+    Ok(None)
 }
 
 /// Waits until nothing of it is there any more: a definition stays until the API server has cleared away its objects.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::bootstrap::{self, reconciliation_kind};
@@ -28,10 +28,17 @@ const PASSING: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
 
 pub(super) struct Reporter {
-    reports: watch::Sender<Option<Report>>,
+    reports: watch::Sender<Inbox>,
     standing: Arc<Mutex<Standing>>,
-    hushed: Arc<Notify>,
     task: JoinHandle<()>,
+}
+
+/// What is to be told.
+#[derive(Default)]
+struct Inbox {
+    report: Option<Report>,
+    /// How often it was hushed: what was to be told before is not told after.
+    hushes: u64,
 }
 
 /// What is known to be written.
@@ -56,7 +63,6 @@ impl Standing {
 struct Writer {
     cluster: Cluster,
     standing: Arc<Mutex<Standing>>,
-    hushed: Arc<Notify>,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -67,20 +73,22 @@ impl Reporter {
         live: Option<LiveObject>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Reporter {
-        let (reports, mut inbox) = watch::channel(None);
+        let (reports, mut inbox) = watch::channel(Inbox::default());
         let standing = Arc::new(Mutex::new(Standing::of(live)));
-        let hushed = Arc::new(Notify::new());
-        let writer = Writer { cluster, standing: standing.clone(), hushed: hushed.clone(), events };
+        let writer = Writer { cluster, standing: standing.clone(), events };
         let task = tokio::spawn(async move {
             while inbox.changed().await.is_ok() {
-                let news = |report: &Option<Report>| report.as_ref().is_some_and(|r| writer.is_news(r));
+                let news = |inbox: &Inbox| inbox.report.as_ref().is_some_and(|r| writer.is_news(r));
                 // Whatever comes of it, or when nobody will report any more: then the newest is written.
                 let _ = tokio::time::timeout(PASSING, inbox.wait_for(news)).await;
-                let report: Option<Report> = inbox.borrow_and_update().clone();
+                let (report, hushes) = {
+                    let newest = inbox.borrow_and_update();
+                    (newest.report.clone(), newest.hushes)
+                };
                 let Some(report) = report else { continue };
                 let mut backoff = Backoff::default();
                 // What could not be written is written later, even if nothing newer comes: a restart goes by it.
-                while !writer.write_unless_hushed(&report).await {
+                while !writer.write_unless_hushed(&report, &inbox, hushes).await {
                     tokio::select! {
                         () = tokio::time::sleep(backoff.next(0)) => {}
                         news = inbox.changed() => {
@@ -100,12 +108,12 @@ impl Reporter {
                 }
             }
         });
-        Reporter { reports, standing, hushed, task }
+        Reporter { reports, standing, task }
     }
 
     /// This is how it stands now, and it is to be written whatever became of the same report before.
     pub(super) fn insist(&self, report: &Report) {
-        self.reports.send_replace(Some(report.clone()));
+        self.reports.send_modify(|inbox| inbox.report = Some(report.clone()));
     }
 
     /// The Reconciliation was read anew.
@@ -116,8 +124,7 @@ impl Reporter {
 
     /// Nothing is ours to tell any more, nor what was to be told.
     pub(super) fn hush(&self) {
-        self.reports.send_replace(None);
-        self.hushed.notify_waiters();
+        self.reports.send_modify(|inbox| *inbox = Inbox { report: None, hushes: inbox.hushes + 1 });
     }
 
     /// Whether this revision is recorded already.
@@ -127,10 +134,10 @@ impl Reporter {
 
     /// This is how it stands now.
     pub(super) fn report(&self, report: &Report) {
-        self.reports.send_if_modified(|last| {
-            let differs = last.as_ref() != Some(report);
+        self.reports.send_if_modified(|inbox| {
+            let differs = inbox.report.as_ref() != Some(report);
             if differs {
-                *last = Some(report.clone());
+                inbox.report = Some(report.clone());
             }
             differs
         });
@@ -145,7 +152,7 @@ impl Reporter {
     }
 }
 
-async fn closed(inbox: &watch::Receiver<Option<Report>>) {
+async fn closed(inbox: &watch::Receiver<Inbox>) {
     let mut inbox = inbox.clone();
     while inbox.changed().await.is_ok() {}
 }
@@ -158,10 +165,24 @@ impl Writer {
     }
 
     /// A request that hangs must not hold up what is to be told when the lease is ours again.
-    async fn write_unless_hushed(&self, report: &Report) -> bool {
+    /// `hushes` belongs to the report.
+    async fn write_unless_hushed(
+        &self,
+        report: &Report,
+        inbox: &watch::Receiver<Inbox>,
+        hushes: u64,
+    ) -> bool {
+        let mut inbox = inbox.clone();
+        let hushed = async {
+            if inbox.wait_for(|inbox| inbox.hushes != hushes).await.is_err() {
+                // Nobody reports any more: this is the last one.
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
+            biased;
+            () = hushed => true,
             done = self.write(report) => done,
-            () = self.hushed.notified() => true,
         }
     }
 
@@ -287,6 +308,7 @@ impl Writer {
 mod tests {
     use super::*;
     use serde_json::Value;
+    use tokio::sync::Notify;
 
     /// A server that refuses the first writes of a status.
     fn server(refusals: u32) -> (Cluster, Arc<Mutex<Vec<Value>>>) {

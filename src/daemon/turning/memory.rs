@@ -2,9 +2,12 @@
 
 use super::Turning;
 use super::beside::Message;
+use crate::config::Repository;
 use crate::daemon::peer_record::{OwnRecord, gone, not_back};
 use crate::engine::Event;
+use crate::finding::Code;
 use crate::model::{GroupKind, LiveState, ObjectId};
+use crate::render::Manifests;
 
 impl Turning {
     /// What the peer would lose with its cluster is remembered at home.
@@ -36,12 +39,50 @@ impl Turning {
     }
 
     /// What whoever reconciles the target next must know is kept in it.
-    pub(super) fn remember_itself(&mut self, live: &LiveState) {
+    pub(super) fn remember_itself(&mut self, live: &LiveState, manifests: &Manifests) {
         let lost = not_back(&self.own.lost, live);
-        let own = OwnRecord { lost, moved: self.pipeline.moved(), standing: self.own.standing.clone() };
+        let mut standing = self.own.standing.clone();
+        // A stand-in is told nothing of the others; and of settings with mistakes nobody knows what they say.
+        let is_clear = manifests.findings.iter().all(|finding| finding.code != Code::BadSettings);
+        if let Some(here) = self.candidate.cluster.as_deref().filter(|_| self.stand_in.is_none() && is_clear)
+        {
+            standing.retain(|name| are_peers(&manifests.repository, here, name));
+        }
+        let own = OwnRecord { lost, moved: self.pipeline.moved(), standing };
         if own != self.own && self.may_tell {
             self.own_scribe.keep(&own);
             self.own = own;
         }
+    }
+}
+
+/// Whether one of two management clusters stands in for the other: what is no peer any more may be made again.
+fn are_peers(repository: &Repository, one: &str, other: &str) -> bool {
+    let names = |of: &str, peer: &str| {
+        repository.clusters.get(of).is_some_and(|cluster| cluster.peers.iter().any(|name| name == peer))
+    };
+    names(one, other) || names(other, one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ManagementCluster, Rebuild};
+
+    #[test]
+    fn peers_are_whom_either_of_them_names() {
+        let mut repository = Repository::default();
+        let cluster = ManagementCluster {
+            use_case: None,
+            folders: Vec::new(),
+            kubeconfig: None,
+            peers: vec!["a".into()],
+            rebuild: Rebuild::Approve,
+            line: 0,
+        };
+        repository.clusters.insert("b".into(), cluster);
+        assert!(are_peers(&repository, "a", "b") && are_peers(&repository, "b", "a"));
+        repository.clusters.clear();
+        assert!(!are_peers(&repository, "a", "b"));
     }
 }

@@ -61,7 +61,7 @@ impl Turning {
             self.raise_fence();
         }
         self.remember(&live);
-        self.remember_itself(&live);
+        self.remember_itself(&live, &turn.manifests);
         self.target.follow(&turn);
         self.probes.metrics.planned_in(began.elapsed());
         self.probes.set_ready(true);

@@ -66,7 +66,8 @@ impl Turning {
         let mut objects = Vec::new();
         for deletion in turn.plan.deletions.allowed.iter().filter(|deletion| ids.contains(&deletion.id)) {
             let recreates = turn.plan.steps.iter().any(|step| *step.id() == deletion.id);
-            let current = as_it_lives(deletion, live.objects.get(&deletion.id), self.target.owner(), recreates);
+            let current =
+                as_it_lives(deletion, live.objects.get(&deletion.id), self.target.owner(), recreates);
             match (current, live.served(&deletion.gvk)) {
                 (Ok(current), Some(kind)) => work.push((current, kind.clone())),
                 (Ok(_), None) => {
