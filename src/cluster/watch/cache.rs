@@ -1,25 +1,31 @@
 //! The shared state, and the rules by which an older message never overwrites a newer one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Change, ChangeKind};
 use crate::model::{GroupKind, LiveObject, LiveState, ObjectId};
+
+/// Of how many objects it is remembered that they are gone. It matters until the answer to a request that was under way
+/// has come.
+const GONE: usize = 4096;
 
 pub(super) struct Cache {
     pub state: Arc<RwLock<LiveState>>,
     changes: UnboundedSender<Change>,
     /// Written by our own requests since the last list of their kind: a list that began before does not know them.
     fed: Mutex<HashSet<ObjectId>>,
+    /// What a watch has said to be gone, by uid and version: an answer that was overtaken by it brings nothing back.
+    gone: Mutex<HashMap<ObjectId, LiveObject>>,
 }
 
 impl Cache {
     pub fn new(changes: UnboundedSender<Change>) -> Cache {
-        Cache { state: Arc::default(), changes, fed: Mutex::default() }
+        Cache { state: Arc::default(), changes, fed: Mutex::default(), gone: Mutex::default() }
     }
 
     pub fn tell(&self, change: Change) {
@@ -40,7 +46,11 @@ impl Cache {
         let Ok(id) = ObjectId::of(&object.body) else { return };
         // Before the state, so that no list that ends in between drops the object.
         self.fed.lock().insert(id.clone());
-        insert(&mut self.state.write(), &id, object.clone());
+        let mut state = self.state.write();
+        let is_gone = |gone: &LiveObject| gone.uid() == object.uid() && is_older(object, gone);
+        if !self.gone.lock().get(&id).is_some_and(is_gone) {
+            insert(&mut state, &id, object.clone());
+        }
     }
 
     /// Takes note that an object is gone.
@@ -55,9 +65,10 @@ impl Cache {
     /// Takes note that a watch says that this very object is gone (or has no longer what the watch selects).
     pub fn removed(&self, body: &Value) {
         let Ok(id) = ObjectId::of(body) else { return };
+        let gone = LiveObject::new(body.clone());
+        self.remember_gone(&id, &gone);
         {
             let state = self.state.read();
-            let gone = LiveObject::new(body.clone());
             let Some(held) = state.objects.get(&id) else { return };
             // Another object of the same name came in the meantime.
             if held.uid() != gone.uid() && !is_older(held, &gone) {
@@ -67,6 +78,15 @@ impl Cache {
         if self.remove(&id) {
             self.tell(Change::Object { id, what: ChangeKind::Deleted });
         }
+    }
+
+    fn remember_gone(&self, id: &ObjectId, object: &LiveObject) {
+        let metadata = json!({"uid": object.uid(), "resourceVersion": object.resource_version()});
+        let mut gone = self.gone.lock();
+        if gone.len() >= GONE {
+            gone.clear();
+        }
+        gone.insert(id.clone(), LiveObject::new(json!({ "metadata": metadata })));
     }
 
     /// A list of a kind begins.
@@ -123,7 +143,6 @@ fn is_older(a: &LiveObject, b: &LiveObject) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
     use tokio::sync::mpsc::unbounded_channel;
 
     fn body(name: &str, uid: &str, version: &str) -> Arc<Value> {
@@ -151,6 +170,10 @@ mod tests {
         cache.removed(&body("a", "2", "13"));
         assert_eq!(version(), None);
         assert_eq!(changes.try_recv().unwrap(), told(ChangeKind::Deleted));
+        cache.feed(&LiveObject { body: body("a", "2", "12") });
+        assert_eq!(version(), None, "the answer to a deletion came after its end was seen");
+        cache.feed(&LiveObject { body: body("a", "2", "14") });
+        assert_eq!(version().as_deref(), Some("14"), "it came back into what the watch selects");
     }
 
     #[test]
