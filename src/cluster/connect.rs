@@ -38,19 +38,29 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Config`] when it cannot be read or names a program or file.
     pub async fn connect_with_text(kubeconfig: &str, context: Option<&str>) -> Result<Cluster, ClusterError> {
-        let file = Kubeconfig::from_yaml(kubeconfig).map_err(|e| bad_config(&e))?;
+        // What the readers say may quote the text, and with it the credentials.
+        let unusable = |what: &str| ClusterError::Config { reason: what.to_owned() };
+        let file = Kubeconfig::from_yaml(kubeconfig).map_err(|_| unusable("it is no valid kubeconfig"))?;
         if let Some(what) = reaches_out(&file) {
             let reason = format!("the kubeconfig names {what}, which is not allowed in one from a cluster");
             return Err(ClusterError::Config { reason });
         }
         let options =
             KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        Cluster::of_config(Config::from_custom_kubeconfig(file, &options).await.map_err(|e| bad_config(&e))?)
+        let config = Config::from_custom_kubeconfig(file, &options).await;
+        let config = config.map_err(|_| unusable("its context leads to no usable cluster and user"))?;
+        Cluster::of_config(config).map_err(|_| unusable("its certificates, key or token cannot be used"))
     }
 
     /// With a client that is there already: a test's, or that of the embedded API server.
     pub fn from_client(client: Client) -> Cluster {
-        Cluster { client, url: "in-process".into(), timeout: REQUEST_TIMEOUT, acting: None }
+        Cluster {
+            client,
+            url: "in-process".into(),
+            timeout: REQUEST_TIMEOUT,
+            most_bytes: usize::MAX,
+            acting: None,
+        }
     }
 
     /// The same, each request with another time-out.
@@ -60,13 +70,20 @@ impl Cluster {
         self
     }
 
+    /// The same, no answer longer than this: for a server that is not ours, or a path that we did not choose.
+    #[must_use]
+    pub(super) fn with_most_bytes(mut self, most: usize) -> Cluster {
+        self.most_bytes = most;
+        self
+    }
+
     fn of_config(mut config: Config) -> Result<Cluster, ClusterError> {
         // The client would repeat a request for minutes inside one call. When to try again is decided elsewhere.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(10));
         let url = config.cluster_url.to_string().into();
         let client = Client::try_from(config).map_err(|e| ClusterError::of_client(&e))?;
-        Ok(Cluster { client, url, timeout: REQUEST_TIMEOUT, acting: None })
+        Ok(Cluster { client, url, timeout: REQUEST_TIMEOUT, most_bytes: usize::MAX, acting: None })
     }
 }
 
@@ -117,6 +134,24 @@ users: [{name: a, user: {USER}}]
         }
         assert!(Cluster::connect_with_text(&with("token: x"), Some("b")).await.is_err());
         assert!(Cluster::connect_with_text("{", None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_part_of_a_kubeconfig_is_in_an_error() {
+        let parts = ["s3cret", "elsewhere"];
+        for bad in [
+            "apiVersion: v1\nusers: [{name: a, user: {token: s3cret}\n",
+            "users: {token: s3cret}",
+            "s3cret: [elsewhere",
+            &KUBECONFIG
+                .replace("current-context: a", "current-context: s3cret")
+                .replace("USER", "token: s3cret"),
+            &KUBECONFIG.replace("http://127.0.0.1:1", "s3cret elsewhere").replace("USER", ""),
+            &KUBECONFIG.replace("USER", "client-certificate-data: s3cret, client-key-data: elsewhere"),
+        ] {
+            let error = Cluster::connect_with_text(bad, None).await.err().unwrap().to_string();
+            assert!(parts.iter().all(|part| !error.contains(part)), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -43,6 +43,8 @@ pub struct Cluster {
     client: kube::Client,
     url: Arc<str>,
     timeout: Duration,
+    /// The longest answer to a request that is read.
+    most_bytes: usize,
     /// Whom writes are made as, if not as ourselves.
     acting: Option<Arc<acting::Acting>>,
 }

@@ -12,7 +12,7 @@ const MERGE: &str = "application/merge-patch+json";
 /// The API server reads it as YAML, of which JSON is a part.
 const APPLY: &str = "application/apply-patch+yaml";
 /// Objects per page of a list.
-const PAGE: &str = "250";
+pub(super) const PAGE: usize = 250;
 
 /// Which object is meant: a write to any other, or to a later state of it, is refused as stale.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,12 +111,26 @@ impl Cluster {
         kind: &ServedKind,
         options: &ListOptions,
     ) -> Result<Vec<LiveObject>, ClusterError> {
+        Ok(self.list_pages(kind, options, usize::MAX).await?.0)
+    }
+
+    /// The objects on this many pages, and whether that is all: for a server that might never come to an end.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub(super) async fn list_pages(
+        &self,
+        kind: &ServedKind,
+        options: &ListOptions,
+        most_pages: usize,
+    ) -> Result<(Vec<LiveObject>, bool), ClusterError> {
         let mut found = Vec::new();
         let mut next: Option<String> = None;
         let mut restarted = false;
+        let mut pages = 0;
         loop {
             let url = Url::of_kind(kind, options.namespace.as_deref())
-                .query("limit", PAGE)
+                .query("limit", &PAGE.to_string())
                 .query_if(options.labels.is_some(), "labelSelector", options.labels.as_deref().unwrap_or(""))
                 .query_if(options.fields.is_some(), "fieldSelector", options.fields.as_deref().unwrap_or(""))
                 .query_if(next.is_some(), "continue", next.as_deref().unwrap_or(""));
@@ -132,9 +146,11 @@ impl Cluster {
                 found.extend(items.into_iter().map(|item| LiveObject::new(typed(item, kind))));
             }
             match page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) {
+                Some(_) if pages + 1 == most_pages => return Ok((found, false)),
                 Some(token) => next = Some(token.to_owned()),
-                None => return Ok(found),
+                None => return Ok((found, true)),
             }
+            pages += 1;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, Request, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use serde_json::Value;
 
@@ -112,11 +112,15 @@ impl Cluster {
     async fn exchange(&self, request: Request<Body>, url: &Url) -> Result<Value, ClusterError> {
         let response = self.client.send(request).await.map_err(|e| ClusterError::of_client(&e))?;
         let (parts, body) = response.into_parts();
-        let bytes = body
-            .collect()
-            .await
-            .map_err(|e| ClusterError::Unreachable { reason: format!("the answer broke off: {e}") })?
-            .to_bytes();
+        let bytes = match Limited::new(body, self.most_bytes).collect().await {
+            Ok(read) => read.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(refused(format!("the answer has more than {} bytes", self.most_bytes)));
+            }
+            Err(error) => {
+                return Err(ClusterError::Unreachable { reason: format!("the answer broke off: {error}") });
+            }
+        };
         for warning in parts.headers.get_all(header::WARNING) {
             tracing::debug!(path = url.path, warning = ?warning, "the API server warns");
         }

@@ -149,3 +149,13 @@ async fn an_event_lies_where_people_look_for_it() {
     assert_eq!(asked.body["regarding"]["uid"], "u");
     assert!(asked.body["note"].as_str().unwrap().len() <= 1024);
 }
+
+#[tokio::test]
+async fn a_question_is_asked_of_this_server_only() {
+    let server = Server::new();
+    server.answer("GET /version", 200, json!({"major": "1"}));
+    let paths = ["version", "@192.0.2.7/version", "/version"].map(str::to_owned).to_vec();
+    let answers = server.cluster().answers(paths, Duration::from_secs(10)).await;
+    assert_eq!(answers.iter().filter(|(_, answer)| answer.is_ok()).count(), 1);
+    assert_eq!(server.asked.lock().len(), 1, "what has no slash is not sent");
+}

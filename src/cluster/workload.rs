@@ -1,16 +1,22 @@
 //! Workload clusters, as far as their end concerns the management cluster: the way in, and what they made in the cloud
 //! that nobody takes down with them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::Value;
 
+use super::objects::PAGE;
 use super::{Cluster, ClusterError, KUBECONFIG_KEY, ListOptions};
 use crate::model::{Gvk, LiveObject, ObjectId, ServedKind};
 
-/// A workload cluster that does not answer in this time is not waited for.
+/// A workload cluster that does not tell all in this time is not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// How many pages of a kind are read.
+const MOST_PAGES: usize = 8;
 /// Where the OpenStack cloud provider is told to leave the address of a load balancer behind.
 const KEEP_ADDRESS: &str = "loadbalancer.openstack.org/keep-floatingip";
 
@@ -42,22 +48,88 @@ impl Cluster {
         let text = base64::engine::general_purpose::STANDARD.decode(value).ok();
         let text =
             text.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| bad("holds no text"))?;
-        Ok(Some(Cluster::connect_with_text(&text, None).await?.with_timeout(PATIENCE)))
+        let workload = match Cluster::connect_with_text(&text, None).await {
+            Err(ClusterError::Config { reason }) => return Err(bad(&format!("cannot be used: {reason}"))),
+            answer => answer?,
+        };
+        match unfit(workload.url()) {
+            Some(what) => Err(bad(&format!("leads to {what}"))),
+            None => Ok(Some(workload.with_timeout(PATIENCE).with_most_bytes(MOST_BYTES))),
+        }
     }
 
     /// What in this cluster keeps networks, addresses or disks in the cloud: Services of type LoadBalancer, and
-    /// volumes that are to be deleted or are in use.
+    /// volumes that are to be deleted or are in use. All of it within the time-out of one request.
     ///
     /// # Errors
-    /// [`ClusterError`] when the cluster does not answer or does not let us look.
-    pub async fn leftovers(&self) -> Result<Vec<Leftover>, ClusterError> {
-        let all = ListOptions::default();
-        let services = self.list(&kind("Service", "services", true), &all).await?;
-        let volumes = self.list(&kind("PersistentVolume", "persistentvolumes", false), &all).await?;
-        let mut found: Vec<Leftover> = services.iter().filter_map(of_service).collect();
-        found.extend(volumes.iter().filter_map(of_volume));
+    /// Why the cluster does not tell, without any text of its own: a tenant is its master.
+    pub async fn leftovers(&self) -> Result<Vec<Leftover>, String> {
+        match tokio::time::timeout(self.timeout, self.look()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(plainly(&ClusterError::Timeout { after: self.timeout })),
+        }
+    }
+
+    async fn look(&self) -> Result<Vec<Leftover>, String> {
+        let mut found = Vec::new();
+        let services = kind("Service", "services", true);
+        let volumes = kind("PersistentVolume", "persistentvolumes", false);
+        let kinds: [(&ServedKind, fn(&LiveObject) -> Option<Leftover>); 2] =
+            [(&services, of_service), (&volumes, of_volume)];
+        let mut unseen = None;
+        for (kind, leftover) in kinds {
+            let pages = self.list_pages(kind, &ListOptions::default(), MOST_PAGES).await;
+            let (objects, is_all) = pages.map_err(|error| plainly(&error))?;
+            found.extend(objects.iter().filter_map(leftover));
+            if !is_all {
+                unseen = Some(kind);
+            }
+        }
         found.sort();
-        Ok(found)
+        match unseen {
+            Some(kind) if found.is_empty() => {
+                Err(format!("it has more than {} {}", MOST_PAGES * PAGE, kind.plural))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+/// What makes a server none that a kubeconfig from a cluster may lead to: a kubeconfig that somebody else had a hand in
+/// must not send us to the services of the machine or the cloud that we run in.
+fn unfit(url: &str) -> Option<&'static str> {
+    let uri: http::Uri = url.parse().unwrap_or_default();
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let is_local = address.is_some_and(|address| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    });
+    if is_local {
+        return Some("a link-local address");
+    }
+    let is_here = address.is_some_and(|address| address.is_loopback());
+    let is_fit = uri.scheme_str() == Some("https") || is_here;
+    (!is_fit).then_some("a server without https")
+}
+
+/// An error in our own words: of what a foreign server says there remain status and reason.
+fn plainly(error: &ClusterError) -> String {
+    match error {
+        ClusterError::Refused { status: 0, message, .. } => message.clone(),
+        ClusterError::Refused { status, reason, .. } => {
+            let is_word = (1..=40).contains(&reason.len()) && reason.bytes().all(|b| b.is_ascii_alphabetic());
+            if is_word { format!("HTTP status {status} ({reason})") } else { format!("HTTP status {status}") }
+        }
+        ClusterError::Retry { .. } => "it asks to try again".to_owned(),
+        ClusterError::Unreachable { .. } => "it cannot be reached".to_owned(),
+        ClusterError::NotServed { .. } | ClusterError::Timeout { .. } => error.to_string(),
+        ClusterError::Conflict { .. }
+        | ClusterError::Stale { .. }
+        | ClusterError::AlreadyExists { .. }
+        | ClusterError::NotHolder { .. }
+        | ClusterError::NotFound { .. }
+        | ClusterError::Config { .. } => "its answer is none to a list".to_owned(),
     }
 }
 
@@ -123,8 +195,70 @@ fn word(value: &Value) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Server;
     use super::*;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn a_cluster_without_end_is_not_read_for_ever() {
+        let server = Server::new();
+        let endless = |items: Value| json!({"metadata": {"continue": "more"}, "items": items});
+        let none = json!({"metadata": {}, "items": []});
+        server.answer("GET /api/v1/services", 200, endless(json!([])));
+        server.answer("GET /api/v1/persistentvolumes", 200, none.clone());
+        assert_eq!(server.cluster().leftovers().await.unwrap_err(), "it has more than 2000 services");
+        assert_eq!(server.asked.lock().len(), MOST_PAGES + 1);
+        let balancer = service("LoadBalancer", json!({})).body;
+        server.answer("GET /api/v1/services", 200, endless(json!([balancer])));
+        assert_eq!(server.cluster().leftovers().await.unwrap().len(), MOST_PAGES);
+        server.answer("GET /api/v1/services", 200, json!({"items": [], "more": "x".repeat(2000)}));
+        let small = server.cluster().with_most_bytes(1000);
+        assert_eq!(small.leftovers().await.unwrap_err(), "the answer has more than 1000 bytes");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_has_all_in_all_one_timeout() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>().await
+        });
+        let cluster = Cluster::from_client(kube::Client::new(service, "default"));
+        let error = cluster.with_timeout(Duration::from_millis(20)).leftovers().await.unwrap_err();
+        assert!(error.contains("no answer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_that_a_cluster_says_is_in_an_error() {
+        let server = Server::new();
+        for (status, reason, told) in [
+            (403, "Forbidden", "HTTP status 403 (Forbidden)"),
+            (403, "click here", "HTTP status 403"),
+            (404, "NotFound", "its answer is none to a list"),
+            (503, "click", "it asks to try again"),
+        ] {
+            let says = json!({"kind": "Status", "reason": reason, "message": "click here", "details": {"name": "x"}});
+            server.answer("GET /api/v1/services", status, says);
+            assert_eq!(server.cluster().leftovers().await.unwrap_err(), told);
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_does_not_lead_into_the_cloud_we_run_in() {
+        for fit in
+            ["https://192.0.2.7:6443/", "https://api.example.org", "http://127.0.0.1:1/", "http://[::1]:1/"]
+        {
+            assert_eq!(unfit(fit), None, "{fit}");
+        }
+        for bad in [
+            "http://192.0.2.7/",
+            "http://api.example.org",
+            "https://169.254.169.254/",
+            "https://[fe80::1]/",
+            "https://[::ffff:169.254.169.254]/",
+            "",
+        ] {
+            assert!(unfit(bad).is_some(), "{bad}");
+        }
+    }
 
     fn service(kind: &str, more: Value) -> LiveObject {
         let mut body = json!({"metadata": {"namespace": "web", "name": "x"}, "spec": {"type": kind}});

@@ -5,21 +5,27 @@
 //! they are gone.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::apply::{Outcome, Receipt};
 use crate::cluster::{Cluster, ClusterError, Leftover, ListOptions};
 use crate::config::ApprovalAction;
 use crate::finding::{ApprovalRequest, Code, Finding};
-use crate::model::{GroupKind, LiveObject, LiveState, ObjectId, ServedKind};
+use crate::model::{GroupKind, Gvk, LiveObject, LiveState, ObjectId, ServedKind};
 use crate::plan::{self, Deletion};
 
 /// When to look again whether a deletion is still held up.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How many of the things that hold up a deletion are named: what a cluster says of itself must not fill the report.
 const MOST_NAMED: usize = 20;
+/// How many Clusters are looked into at once.
+const AT_ONCE: usize = 8;
+/// The definition of Cluster API's Cluster.
+const CLUSTERS: &str = "clusters.cluster.x-k8s.io";
 /// Cluster API's label on what belongs to a Cluster.
 const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 
@@ -48,35 +54,77 @@ pub(super) async fn held_up(
     deletions: &[(Deletion, LiveObject)],
     sought: &Sought,
 ) -> Vec<Receipt> {
-    // Without the kind there is no Cluster that could need anything, or be deleted.
-    let Some(kind) = &sought.clusters else { return Vec::new() };
-    let mut neighbours: HashMap<String, Result<Vec<LiveObject>, ClusterError>> = HashMap::new();
+    if deletions.is_empty() {
+        return Vec::new();
+    }
+    let Some(kind) = &sought.clusters else {
+        let Some(why) = unseen(cluster).await else { return Vec::new() };
+        return deletions.iter().map(|(deletion, _)| waits(&deletion.id, nobody_can_tell(&why))).collect();
+    };
+    // Each may take its time, and must not take that of the others.
+    let ending: Vec<_> = deletions
+        .iter()
+        .filter(|(deletion, _)| is_cluster(&deletion.id) && !deletion.forced)
+        .map(|(deletion, object)| left_behind(cluster, &deletion.id, object, sought))
+        .collect();
+    let mut ending = stream::iter(ending).buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter();
+    let mut neighbours: HashMap<Option<&str>, Result<Vec<LiveObject>, ClusterError>> = HashMap::new();
     let mut receipts = Vec::new();
     for (deletion, object) in deletions {
         let id = &deletion.id;
-        let finding = match (id.group(), id.kind()) {
-            ("cluster.x-k8s.io", "Cluster") if deletion.forced => None,
-            ("cluster.x-k8s.io", "Cluster") => left_behind(cluster, id, object, sought).await,
-            _ => {
-                let namespace = match id.kind() {
-                    "Namespace" if id.group().is_empty() => Some(id.name()),
-                    _ => id.namespace(),
-                };
-                let Some(namespace) = namespace else { continue };
-                if !neighbours.contains_key(namespace) {
-                    let options =
-                        ListOptions { namespace: Some(namespace.to_owned()), ..ListOptions::default() };
-                    neighbours.insert(namespace.to_owned(), cluster.list(kind, &options).await);
-                }
-                needed(id, object, &neighbours[namespace])
+        let finding = if is_cluster(id) {
+            if deletion.forced { None } else { ending.next().flatten() }
+        } else {
+            let namespace = if is_namespace(id) { Some(id.name()) } else { id.namespace() };
+            if let Entry::Vacant(entry) = neighbours.entry(namespace) {
+                let options =
+                    ListOptions { namespace: namespace.map(str::to_owned), ..ListOptions::default() };
+                entry.insert(cluster.list(kind, &options).await);
             }
+            needed(id, object, &neighbours[&namespace])
         };
-        if let Some(finding) = finding {
-            let outcome = Outcome::Failed(finding.about(id), Some(AGAIN));
-            receipts.push(Receipt { id: id.clone(), desired: None, outcome });
-        }
+        receipts.extend(finding.map(|finding| waits(id, finding)));
     }
     receipts
+}
+
+fn waits(id: &ObjectId, finding: Finding) -> Receipt {
+    Receipt { id: id.clone(), desired: None, outcome: Outcome::Failed(finding.about(id), Some(AGAIN)) }
+}
+
+fn is_cluster(id: &ObjectId) -> bool {
+    (id.group(), id.kind()) == ("cluster.x-k8s.io", "Cluster")
+}
+
+fn is_namespace(id: &ObjectId) -> bool {
+    (id.group(), id.kind()) == ("", "Namespace")
+}
+
+/// Why there may be Clusters although discovery knows no such kind; `None` when there is none that could need anything.
+async fn unseen(cluster: &Cluster) -> Option<String> {
+    let id = ObjectId::new("apiextensions.k8s.io", "CustomResourceDefinition", None, CLUSTERS);
+    let definitions = ServedKind {
+        gvk: Gvk::new("apiextensions.k8s.io/v1", id.kind()),
+        plural: "customresourcedefinitions".into(),
+        namespaced: false,
+    };
+    match cluster.get(&definitions, &id).await {
+        Ok(found) => {
+            let body = found?.body;
+            let conditions = body["status"]["conditions"].as_array().into_iter().flatten();
+            let is_established =
+                conditions.into_iter().any(|it| it["type"] == "Established" && it["status"] == "True");
+            let stays = body["metadata"]["deletionTimestamp"].is_null();
+            (is_established && stays).then(|| format!("{CLUSTERS} is defined, but not served at the moment"))
+        }
+        Err(error) if error.is_retryable() => Some(error.to_string()),
+        // Who may not read definitions never could tell.
+        Err(_) => None,
+    }
+}
+
+fn nobody_can_tell(why: &dyn std::fmt::Display) -> Finding {
+    Finding::warning(Code::StillInUse, format!("nobody can tell whether a Cluster needs it: {why}"))
 }
 
 /// Why an object must stay for the Clusters of its namespace, whoever made them: the watches know our own only.
@@ -88,10 +136,7 @@ fn needed(
     let found = match clusters {
         Ok(found) => found,
         Err(ClusterError::NotServed { .. }) => return None,
-        Err(error) => {
-            let message = format!("nobody can tell whether a Cluster needs it: {error}");
-            return Some(Finding::warning(Code::StillInUse, message));
-        }
+        Err(error) => return Some(nobody_can_tell(error)),
     };
     let needs = |cluster: &&LiveObject| match (id.group(), id.kind()) {
         ("", "Namespace") => true,
@@ -154,7 +199,8 @@ async fn left_behind(
 
 fn waits_for_force(id: &ObjectId, message: String, remedy: &str) -> Finding {
     let request = ApprovalRequest::object(ApprovalAction::ForceDelete.word(), id);
-    let help = format!("{remedy}; or let it go all the same: `{request}`");
+    // A status cuts a long help, and the remedies may be many.
+    let help = format!("`{request}` lets it go all the same; to lose nothing: {remedy}");
     Finding::warning(Code::DeletionHeldUp, message).help(help).asks(request)
 }
 
@@ -170,7 +216,7 @@ async fn look_into(
     }
     let workload = cluster.workload(namespace, name).await.map_err(|error| error.to_string())?;
     let workload = workload.ok_or_else(|| format!("there is no Secret {namespace}/{name}-kubeconfig"))?;
-    workload.leftovers().await.map_err(|error| format!("the workload cluster does not tell: {error}"))
+    workload.leftovers().await.map_err(|why| format!("the workload cluster does not tell: {why}"))
 }
 
 /// Whether the control plane of a Cluster was ever up, in the words of either API version.
@@ -190,7 +236,6 @@ fn name(object: &LiveObject) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gvk;
     use base64::Engine as _;
     use serde_json::json;
 
@@ -270,6 +315,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_belongs_to_no_namespace_is_asked_about_everywhere() {
+        let clusters = json!({"kind": "ClusterList", "metadata": {}, "items": [
+            {"metadata": {"name": "web", "namespace": "a"}, "spec": {"paused": false,
+                "infrastructureRef": {"kind": "Cloud", "apiVersion": "example.org/v1", "name": "big"}}}]});
+        let cluster = server(vec![("/apis/cluster.x-k8s.io/v1beta1/clusters", clusters)]);
+        let deletions =
+            [deletion("Cloud.example.org/big", json!({})), deletion("Cloud.example.org/small", json!({}))];
+        let receipts = held_up(&cluster, &deletions, &served()).await;
+        assert_eq!(receipts.len(), 1);
+        assert_eq!(message(&receipts[0]).0, "Cloud/big");
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_discovery_forgot_is_not_one_that_nobody_has() {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusters.cluster.x-k8s.io";
+        let nobody = Sought { clusters: None, floating_ips: None };
+        let deletions = [deletion("Secret/a/cloud", json!({}))];
+        for (status, held) in [("True", 1), ("False", 0)] {
+            let definition = json!({"status": {"conditions": [{"type": "Established", "status": status}]}});
+            let receipts = held_up(&server(vec![(path, definition)]), &deletions, &nobody).await;
+            assert_eq!(receipts.len(), held);
+        }
+    }
+
+    #[tokio::test]
     async fn a_cluster_that_cannot_be_looked_into_waits_for_force() {
         let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
             clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
@@ -293,7 +363,7 @@ mod tests {
         let (id, finding) = message(&receipts[0]);
         assert_eq!((id.as_str(), finding.code), ("Cluster/a/web", Code::DeletionHeldUp));
         assert!(finding.message.contains("does not tell"), "{finding:?}");
-        assert!(finding.help.as_ref().unwrap().contains("moin approve force-delete Cluster/a/web"));
+        assert!(finding.help.as_ref().unwrap().starts_with("`moin approve force-delete Cluster/a/web"));
         assert!(message(&receipts[1]).1.message.contains("no Secret a/db-kubeconfig"));
     }
 }
