@@ -74,13 +74,16 @@ impl Cluster {
         let mut found = Vec::new();
         let services = kind("Service", "services", true);
         let volumes = kind("PersistentVolume", "persistentvolumes", false);
-        let kinds: [(&ServedKind, fn(&LiveObject) -> Option<Leftover>); 2] =
-            [(&services, of_service), (&volumes, of_volume)];
         let mut unseen = None;
-        for (kind, leftover) in kinds {
+        for kind in [&services, &volumes] {
             let pages = self.list_pages(kind, &ListOptions::default(), MOST_PAGES).await;
             let (objects, is_all) = pages.map_err(|error| plainly(&error))?;
-            found.extend(objects.iter().filter_map(leftover));
+            let is_service = kind.plural == services.plural;
+            found.extend(
+                objects
+                    .iter()
+                    .filter_map(|object| if is_service { of_service(object) } else { of_volume(object) }),
+            );
             if !is_all {
                 unseen = Some(kind);
             }

@@ -58,8 +58,13 @@ pub(super) async fn held_up(
         return Vec::new();
     }
     let Some(kind) = &sought.clusters else {
-        let Some(why) = unseen(cluster).await else { return Vec::new() };
-        return deletions.iter().map(|(deletion, _)| waits(&deletion.id, nobody_can_tell(&why))).collect();
+        let unseen = unseen(cluster).await;
+        let ids = deletions.iter().map(|(deletion, _)| &deletion.id);
+        return match unseen {
+            Ok(None) => Vec::new(),
+            Ok(Some(why)) => ids.map(|id| waits(id, nobody_can_tell(&why))).collect(),
+            Err(error) => ids.map(|id| Receipt::of_error(id, None, &error)).collect(),
+        };
     };
     // Each may take its time, and must not take that of the others.
     let ending: Vec<_> = deletions
@@ -101,7 +106,7 @@ fn is_namespace(id: &ObjectId) -> bool {
 }
 
 /// Why there may be Clusters although discovery knows no such kind; `None` when there is none that could need anything.
-async fn unseen(cluster: &Cluster) -> Option<String> {
+async fn unseen(cluster: &Cluster) -> Result<Option<String>, ClusterError> {
     let id = ObjectId::new("apiextensions.k8s.io", "CustomResourceDefinition", None, CLUSTERS);
     let definitions = ServedKind {
         gvk: Gvk::new("apiextensions.k8s.io/v1", id.kind()),
@@ -109,17 +114,18 @@ async fn unseen(cluster: &Cluster) -> Option<String> {
         namespaced: false,
     };
     match cluster.get(&definitions, &id).await {
-        Ok(found) => {
-            let body = found?.body;
+        Ok(None) => Ok(None),
+        Ok(Some(LiveObject { body, .. })) => {
             let conditions = body["status"]["conditions"].as_array().into_iter().flatten();
             let is_established =
                 conditions.into_iter().any(|it| it["type"] == "Established" && it["status"] == "True");
             let stays = body["metadata"]["deletionTimestamp"].is_null();
-            (is_established && stays).then(|| format!("{CLUSTERS} is defined, but not served at the moment"))
+            Ok((is_established && stays)
+                .then(|| format!("{CLUSTERS} is defined, but not served at the moment")))
         }
-        Err(error) if error.is_retryable() => Some(error.to_string()),
+        Err(error) if error.is_retryable() => Err(error),
         // Who may not read definitions never could tell.
-        Err(_) => None,
+        Err(_) => Ok(None),
     }
 }
 
