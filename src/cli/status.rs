@@ -48,12 +48,16 @@ pub fn run(args: StatusArgs) -> Outcome {
     })?;
     let ready = !found.is_empty() && found.iter().all(|live| condition(live, "Ready")["status"] == "True");
     let bodies: Vec<&Value> = found.iter().map(|live| &*live.body).collect();
-    output::result(&match args.output {
-        Format::Json => serde_json::to_string_pretty(&bodies)? + "\n",
-        Format::Yaml => bodies.iter().map(|body| format!("---\n{}", yaml::write(body))).collect(),
-        Format::Text if found.is_empty() => format!("{NOBODY}\n"),
-        Format::Text => found.iter().map(text).collect(),
-    })?;
+    match args.output {
+        Format::Json => output::result(&(serde_json::to_string_pretty(&bodies)? + "\n"))?,
+        Format::Yaml => {
+            let documents = bodies.iter().map(|body| format!("---\n{}", yaml::write(body)));
+            output::result(&documents.collect::<String>())?;
+        }
+        Format::Text if found.is_empty() => output::result(&format!("{NOBODY}\n"))?,
+        // Reasons and messages are the words of others.
+        Format::Text => output::words(&found.iter().map(text).collect::<String>())?,
+    }
     Ok(u8::from(!ready))
 }
 
