@@ -47,4 +47,18 @@ pub trait Outside: Debug + Sync {
     fn objects(&self, _api_version: &str, _kind: &str) -> Vec<&Value> {
         Vec::new()
     }
+
+    /// The objects of a list that nobody describes and that live in a cluster. `enough` says that what is described will
+    /// do where no cluster can be asked.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    fn living(&self, path: &str, _enough: bool) -> Result<Vec<Value>, String> {
+        Err(format!("{path} is not looked up here"))
+    }
+
+    /// Whether an error in place of an answer is itself what somebody answered, and not a question that is still open.
+    fn has_answered(&self, _method: &str, _target: &str) -> bool {
+        true
+    }
 }

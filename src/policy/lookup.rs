@@ -145,12 +145,15 @@ impl Kind {
                 Ok(Some(Value::Object(parts.into_iter().filter(|(_, value)| !value.is_null()).collect())))
             }
             Kind::Api { call, body, posts, default } => {
-                let answer = match outside {
-                    None => Err(unknown("apiCall")),
-                    Some(outside) => request(call, body, *posts, context, outside),
+                let (answer, is_open) = match outside {
+                    None => (Err(unknown("apiCall")), false),
+                    Some(outside) => {
+                        request(call, body, *posts, context, outside).unwrap_or_else(|why| (Err(why), false))
+                    }
                 };
                 match answer {
-                    Err(_) if default.is_some() => Ok(None),
+                    // A question that nobody answered is not decided by what stands for a failed call.
+                    Err(_) if default.is_some() && !is_open => Ok(None),
                     answer => answer.map(Some),
                 }
             }
@@ -176,27 +179,30 @@ impl Kind {
     }
 }
 
+/// The answer to a call, and whether nobody gave one.
 fn request(
     call: &Call,
     body: &[(String, Template)],
     posts: bool,
     context: &Context<'_>,
     outside: &dyn Outside,
-) -> Answer {
+) -> std::result::Result<(Answer, bool), String> {
     let mut data = Map::new();
     for (key, value) in body {
         let value = value.resolve(context).map_err(|e| e.to_string())?;
         data.insert(key.clone(), value.into_owned());
     }
     let data = Value::Object(data);
-    match call {
-        Call::Path(path) if posts => outside.post(&text(path, context)?, &data),
-        Call::Path(path) => outside.get(&text(path, context)?),
-        Call::Service(url) => {
-            let (method, body) = if posts { ("POST", Some(&data)) } else { ("GET", None) };
-            outside.call(method, &text(url, context)?, body)
-        }
-    }
+    let method = if posts { "POST" } else { "GET" };
+    let (Call::Path(target) | Call::Service(target)) = call;
+    let target = text(target, context)?;
+    let answer = match call {
+        Call::Path(_) if posts => outside.post(&target, &data),
+        Call::Path(_) => outside.get(&target),
+        Call::Service(_) => outside.call(method, &target, posts.then_some(&data)),
+    };
+    let is_open = answer.is_err() && !outside.has_answered(method, &target);
+    Ok((answer, is_open))
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::model::Manifest;
 /// More paths than this are not asked for: a policy that asks for something else with each object is not answered.
 const MOST_QUESTIONS: usize = 2000;
 
+/// What is said of a path beyond these.
+const TOO_MANY: &str = "is not asked for: policies ask for more than 2000 paths";
+
 /// Answers from outside of the repository.
 #[derive(Debug, Default)]
 pub struct World {
@@ -31,6 +34,8 @@ pub struct World {
     has_cluster: bool,
     /// Paths that were asked for and are not answered.
     open: Mutex<BTreeSet<String>>,
+    /// Paths whose answers were of use since something last became known.
+    used: Mutex<BTreeSet<String>>,
     version: u64,
 }
 
@@ -42,6 +47,7 @@ impl World {
             fetched: BTreeMap::new(),
             has_cluster: false,
             open: Mutex::new(BTreeSet::new()),
+            used: Mutex::new(BTreeSet::new()),
             version: 0,
         }
     }
@@ -63,10 +69,12 @@ impl World {
         self
     }
 
-    /// Takes what a cluster answered to a path.
+    /// Takes what a cluster answered to a path, if anybody still wants to know.
     pub fn take(&mut self, answers: impl IntoIterator<Item = (String, Result<Value, String>)>) {
         for (path, answer) in answers {
-            self.open.get_mut().remove(&path);
+            if !self.open.get_mut().remove(&path) && !self.fetched.contains_key(&path) {
+                continue;
+            }
             if self.fetched.get(&path) != Some(&answer) {
                 self.fetched.insert(path, answer);
                 self.changed();
@@ -79,6 +87,17 @@ impl World {
         self.open.lock().iter().cloned().collect()
     }
 
+    /// Paths that a cluster has answered.
+    pub fn answered(&self) -> Vec<String> {
+        self.fetched.keys().cloned().collect()
+    }
+
+    /// Everything was evaluated by what is known: answers that were of no use are forgotten.
+    pub fn settle(&mut self) {
+        let used = self.used.get_mut();
+        self.fetched.retain(|path, _| used.contains(path));
+    }
+
     /// No two states of what is known have the same.
     pub fn version(&self) -> u64 {
         self.version
@@ -86,6 +105,7 @@ impl World {
 
     fn changed(&mut self) {
         static VERSIONS: AtomicU64 = AtomicU64::new(1);
+        self.used.get_mut().clear();
         self.version = VERSIONS.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -151,13 +171,23 @@ impl<'a> Neighbours<'a> {
     /// What a cluster answers to a path; without an answer the question is noted.
     fn fetched(&self, path: &str) -> Option<Result<Value, String>> {
         let answer = self.world.fetched.get(path).cloned();
-        if answer.is_none() {
+        if answer.is_some() {
+            let mut used = self.world.used.lock();
+            if !used.contains(path) {
+                used.insert(path.to_owned());
+            }
+        } else {
             let mut open = self.world.open.lock();
             if open.len() + self.world.fetched.len() < MOST_QUESTIONS {
                 open.insert(path.to_owned());
             }
         }
         answer
+    }
+
+    /// Whether a path is one too many to be asked for.
+    fn is_too_much(&self, path: &str) -> bool {
+        !self.world.open.lock().contains(path) && !self.world.fetched.contains_key(path)
     }
 }
 
@@ -184,7 +214,9 @@ impl Asking<'_, '_> {
             return;
         }
         finding.code = Code::ContextMissing;
-        let how = if self.around.world.has_cluster {
+        let how = if finding.message.contains(TOO_MANY) {
+            "have policies ask for a list in place of one object after the other"
+        } else if self.around.world.has_cluster {
             "it is asked for; until it answers, the object waits"
         } else {
             "describe it in the repository, give it with --values FILE, or ask a cluster: moin diff --live"
@@ -204,6 +236,7 @@ impl Asking<'_, '_> {
 
     fn unanswered(&self, path: &str) -> String {
         match self.around.world.has_cluster {
+            true if self.around.is_too_much(path) => self.missing(path, TOO_MANY),
             true => self.missing(path, "is being asked for"),
             false => self.missing(path, "is not described by the repository, and no cluster is asked"),
         }
@@ -222,6 +255,22 @@ impl Asking<'_, '_> {
             && object["kind"] == self.judged["kind"]
     }
 
+    /// The items of a list that a cluster holds.
+    fn held(&self, path: &str) -> Result<Vec<Value>, String> {
+        let list = self.answer(path)?;
+        let kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
+        let whole = |item: &Value| {
+            let mut item = item.clone();
+            for (field, value) in [("kind", kind.into()), ("apiVersion", list["apiVersion"].clone())] {
+                if item[field].is_null() {
+                    item[field] = value;
+                }
+            }
+            item
+        };
+        Ok(list["items"].as_array().into_iter().flatten().map(whole).collect())
+    }
+
     /// A list as it will be: what a cluster holds, with what the repository describes over it, but for the object that
     /// is judged, which is not there yet.
     fn list(&self, wanted: &Wanted<'_>, path: &str) -> Result<Value, String> {
@@ -229,22 +278,13 @@ impl Asking<'_, '_> {
         let described: Vec<&Value> = known.wanted(wanted).collect();
         let mut items: Vec<Value> = Vec::new();
         if self.around.world.has_cluster {
-            let list = self.answer(path)?;
             let same = |a: &Value, b: &Value| {
                 ["namespace", "name"].iter().all(|field| a["metadata"][field] == b["metadata"][field])
             };
-            let kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
-            for item in list["items"].as_array().into_iter().flatten() {
-                let mut item = item.clone();
-                for (field, value) in [("kind", kind.into()), ("apiVersion", list["apiVersion"].clone())] {
-                    if item[field].is_null() {
-                        item[field] = value;
-                    }
-                }
-                if !described.iter().any(|described| same(described, &item)) && !self.is_judged(&item) {
-                    items.push(item);
-                }
-            }
+            let others = self.held(path)?.into_iter().filter(|item| {
+                !described.iter().any(|described| same(described, item)) && !self.is_judged(item)
+            });
+            items.extend(others);
         }
         items.extend(described.into_iter().filter(|object| !self.is_judged(object)).cloned());
         Ok(json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items}))
@@ -338,6 +378,19 @@ impl Outside for Asking<'_, '_> {
         self.world();
         self.around.known().objects(api_version, kind)
     }
+
+    fn living(&self, path: &str, enough: bool) -> Result<Vec<Value>, String> {
+        match enough && !self.world().has_cluster {
+            true => Ok(Vec::new()),
+            false => self.held(path),
+        }
+    }
+
+    fn has_answered(&self, method: &str, target: &str) -> bool {
+        let world = self.world();
+        world.response(method, target).is_some()
+            || (method == "GET" && world.has_cluster && world.fetched.contains_key(target))
+    }
 }
 
 #[cfg(test)]
@@ -418,6 +471,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_no_use_is_forgotten_and_what_is_too_much_says_so() {
+        let mut world = World::nothing().with_cluster();
+        let judged = object("Pod", "p");
+        let ask = |world: &World, path: &str| Neighbours::new(world, &[], []).of(&judged).get(path);
+        for at in 0..MOST_QUESTIONS {
+            assert!(ask(&world, &format!("/{at}")).unwrap_err().contains("is being asked for"));
+        }
+        assert!(ask(&world, "/more").unwrap_err().contains("more than 2000 paths"));
+        let open = world.open();
+        world.take(open.into_iter().map(|path| (path, Ok(Value::Null))));
+        assert_eq!(ask(&world, "/7"), Ok(Value::Null));
+        world.settle();
+        assert_eq!(world.answered(), ["/7"]);
+        assert!(ask(&world, "/more").unwrap_err().contains("is being asked for"));
+        world.take([("/8".to_owned(), Ok(Value::Null))]);
+        assert_eq!(world.answered(), ["/7"], "nobody wants to know");
+    }
+
+    #[test]
     fn given_answers_come_first() {
         let world = World::nothing().given(json!({
             "globalValues": {"x": 1},
@@ -428,6 +500,8 @@ mod tests {
         assert_eq!(asking.get("/a"), Ok(json!(1)));
         assert!(asking.call("POST", "https://b", None).unwrap_err().contains("500"));
         assert!(asking.call("GET", "https://b", None).unwrap_err().contains("not called"));
+        assert!(asking.has_answered("POST", "https://b") && !asking.has_answered("GET", "https://b"));
+        assert!(!asking.has_answered("GET", "/b"), "what nobody answered does not take a default");
         assert!(asking.image("a:1").unwrap_err().contains("not evaluated offline"));
         assert_eq!(asking.global("g"), Some(json!([1])));
         assert_eq!(around.values_for(&Value::Null).unwrap().global["x"], 1);

@@ -319,3 +319,43 @@ fn a_verdict_that_depends_on_others_is_not_kept() {
         assert_eq!(review.blocked.len(), blocked, "{list}");
     }
 }
+
+#[test]
+fn parameters_of_admission_policies_come_from_the_repository_or_a_cluster_and_are_never_passed_over() {
+    use crate::policy::World;
+    let spec = "failurePolicy: Ignore, paramKind: {apiVersion: v1, kind: ConfigMap}, matchConstraints: {resourceRules: \
+                [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [secrets]}]}, \
+                validations: [{expression: 'object.type == params.data.type', message: wrong type}]";
+    let binding = "policyName: p, paramRef: {name: types, namespace: a, parameterNotFoundAction: Allow}, validationActions: [Deny]";
+    let head = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+        )
+    };
+    let repo = repo()
+        .file("p.yaml", &head("ValidatingAdmissionPolicy", "p", spec))
+        .file("b.yaml", &head("ValidatingAdmissionPolicyBinding", "b", binding))
+        .file("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app, namespace: a}\ntype: Opaque\n");
+    let codes = |world: &World, repo: &Repo| -> Vec<Code> {
+        said_in(world, repo).into_iter().map(|(code, _)| code).collect()
+    };
+    assert_eq!(codes(&World::nothing(), &repo), [Code::ContextMissing]);
+    let mut world = World::nothing().with_cluster();
+    assert_eq!(codes(&world, &repo), [Code::ContextMissing]);
+    let path = "/api/v1/namespaces/a/configmaps?fieldSelector=metadata.name=types".to_owned();
+    assert_eq!(world.open(), [path.clone()]);
+    let list = |data: &str| {
+        let item =
+            serde_json::json!({"metadata": {"name": "types", "namespace": "a"}, "data": {"type": data}});
+        serde_json::json!({"apiVersion": "v1", "kind": "ConfigMapList", "items": [item]})
+    };
+    world.take([(path.clone(), Ok(list("Opaque")))]);
+    assert_eq!(codes(&world, &repo), []);
+    world.take([(path.clone(), Ok(list("other")))]);
+    assert_eq!(codes(&world, &repo), [Code::PolicyViolation]);
+    world.take([(path, Ok(serde_json::json!({"items": []})))]);
+    assert_eq!(codes(&world, &repo), [], "there is none, which is allowed");
+    let described =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: types, namespace: a}\ndata: {type: other}\n";
+    assert_eq!(codes(&World::nothing(), &repo.file("c.yaml", described)), [Code::PolicyViolation]);
+}

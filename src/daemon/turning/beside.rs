@@ -23,6 +23,8 @@ pub(super) enum Message {
     Gone(Vec<ObjectId>),
     /// What the cluster says to the questions of policies.
     Answered(Vec<(String, Result<Value, String>)>),
+    /// It is time to put them again.
+    AskAgain,
     Engine(Event),
 }
 

@@ -32,6 +32,7 @@ use crate::model::{Revision, Snapshot};
 use crate::status::{Report, SourceRecord};
 use crate::web::Probes;
 use beside::Message;
+use questions::Questions;
 
 pub(super) use fetching::snapshot_of;
 
@@ -94,6 +95,8 @@ pub(super) struct Turning {
     inbox: mpsc::UnboundedReceiver<Message>,
     /// Whether the plan waits for what policies asked.
     waiting: bool,
+    /// What policies asked and the cluster is being asked.
+    questions: Questions,
     /// Whether the engine may tell the cluster anything.
     may_tell: bool,
 }
@@ -144,6 +147,7 @@ impl Turning {
             messages,
             inbox,
             waiting: false,
+            questions: Questions::default(),
             may_tell: false,
         }
     }
@@ -211,6 +215,7 @@ impl Turning {
             }
             Message::Gone(ids) => self.forget(&ids),
             Message::Answered(answers) => self.answered(answers),
+            Message::AskAgain => self.ask_again(),
             Message::Engine(event) => event,
         }
     }

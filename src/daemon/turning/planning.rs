@@ -1,6 +1,6 @@
 //! Planning by what is known of the source, the target and its peers.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -51,9 +51,10 @@ impl Turning {
         let open = self.pipeline.world.open();
         self.waiting = !open.is_empty();
         if self.waiting {
-            self.ask_for(open, Duration::ZERO);
+            self.ask_for(open);
             return Event::Woke;
         }
+        self.pipeline.world.settle();
         if let Some(peers) = &mut self.peers {
             peers.follow(&turn, &approvals);
         }

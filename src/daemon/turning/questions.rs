@@ -1,5 +1,6 @@
 //! The questions of policies, which the cluster answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,28 +14,76 @@ const QUESTION_DEADLINE: Duration = Duration::from_secs(10);
 /// How often what policies asked for is asked again.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The questions that are on their way: each path once, and one time to put them again.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    under_way: BTreeSet<String>,
+    again: bool,
+}
+
+impl Questions {
+    /// Those of the paths that nobody is being asked yet; from now on somebody is.
+    fn begin(&mut self, paths: Vec<String>) -> Vec<String> {
+        paths.into_iter().filter(|path| self.under_way.insert(path.clone())).collect()
+    }
+
+    fn end<'p>(&mut self, paths: impl IntoIterator<Item = &'p String>) {
+        for path in paths {
+            self.under_way.remove(path);
+        }
+    }
+}
+
 impl Turning {
-    /// Have the cluster asked what policies want to know.
-    pub(super) fn ask_for(&self, paths: Vec<String>, after: Duration) {
+    /// Have the cluster asked what policies want to know, as far as it is not being asked already.
+    pub(super) fn ask_for(&mut self, paths: Vec<String>) {
+        let paths = self.questions.begin(paths);
+        if paths.is_empty() {
+            return;
+        }
         let cluster = self.cluster.clone();
-        self.ask(async move {
-            tokio::time::sleep(after).await;
-            Message::Answered(cluster.answers(paths, QUESTION_DEADLINE).await)
-        });
+        self.ask(async move { Message::Answered(cluster.answers(paths, QUESTION_DEADLINE).await) });
+    }
+
+    /// Ask again what is still of use.
+    pub(super) fn ask_again(&mut self) -> Event {
+        self.questions.again = false;
+        self.ask_for(self.pipeline.world.answered());
+        Event::Woke
     }
 
     /// Plan with what is known now. What was answered is asked again later, for it may change.
     pub(super) fn answered(&mut self, answers: Vec<(String, Result<Value, String>)>) -> Event {
-        let paths = answers.iter().map(|(path, _)| path.clone()).collect();
+        self.questions.end(answers.iter().map(|(path, _)| path));
         let world = &mut self.pipeline.world;
         let before = world.version();
         world.take(answers);
         let changed = world.version() != before;
-        self.ask_for(paths, QUESTION_INTERVAL);
+        if !std::mem::replace(&mut self.questions.again, true) {
+            self.ask(async {
+                tokio::time::sleep(QUESTION_INTERVAL).await;
+                Message::AskAgain
+            });
+        }
         match (self.waiting, changed) {
             (true, _) => self.plan_again(),
             (false, true) => Event::ClusterChanged,
             (false, false) => Event::Woke,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_asked_for_once_at_a_time() {
+        let mut questions = Questions::default();
+        let paths = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(questions.begin(paths(&["/a", "/b"])), ["/a", "/b"]);
+        assert_eq!(questions.begin(paths(&["/b", "/c"])), ["/c"]);
+        questions.end(&paths(&["/b"]));
+        assert_eq!(questions.begin(paths(&["/a", "/b"])), ["/b"]);
     }
 }

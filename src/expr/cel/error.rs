@@ -46,6 +46,8 @@ pub enum EvalErrorKind {
     Failed,
     /// It took more than its budget.
     OverBudget,
+    /// It asks for something that is not looked up here, so nothing may be concluded from its failure.
+    NotLookedUp,
 }
 
 impl EvalError {
@@ -60,6 +62,13 @@ impl EvalError {
     pub(crate) fn over_budget() -> EvalError {
         let message = "operation cancelled: actual cost limit exceeded".into();
         EvalError(Box::new(Inner { message, place: None, kind: EvalErrorKind::OverBudget }))
+    }
+
+    /// What is asked for is not looked up here, whether it exists or not.
+    #[cold]
+    pub(crate) fn not_looked_up(message: impl Into<Cow<'static, str>>) -> EvalError {
+        let kind = EvalErrorKind::NotLookedUp;
+        EvalError(Box::new(Inner { message: message.into(), place: None, kind }))
     }
 
     /// No overload of the operator or function takes such values.

@@ -257,7 +257,7 @@ impl<'a> Bindings<'a> {
             false => Ok(value),
         });
         let result = result.map_err(|error| match error.kind() {
-            EvalErrorKind::OverBudget => error,
+            EvalErrorKind::OverBudget | EvalErrorKind::NotLookedUp => error,
             // A chain that is cut off need not be told link by link.
             EvalErrorKind::Failed if error.message().len() > LONG_MESSAGE => error,
             EvalErrorKind::Failed => {

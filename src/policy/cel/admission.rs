@@ -1,7 +1,10 @@
 //! ValidatingAdmissionPolicy and MutatingAdmissionPolicy, with what binds them.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
+use crate::expr::Outside;
 use crate::expr::admission::{Mutator, Outcome, Validator};
 use crate::model::Gvk;
 use crate::schema::Schemas;
@@ -69,35 +72,91 @@ impl Params {
         })
     }
 
-    /// The parameters of a kind; without a namespace in the reference those of the object's.
-    fn find<'k>(&self, kind: &Gvk, known: &'k Objects<'static>, namespace: &str) -> Vec<&'k Json> {
-        let version = kind.api_version();
+    /// Whether an object of the kind is one of them; without a namespace in the reference those of the object's are.
+    fn fit(&self, param: &Json, namespace: &str) -> bool {
         let namespace = if self.namespace.is_empty() { namespace } else { &self.namespace };
-        let fits = |param: &&Json| {
-            let metadata = &param["metadata"];
-            let own = metadata["namespace"].as_str().unwrap_or_default();
-            let named = self.name.is_empty() || metadata["name"] == *self.name;
-            let labels = metadata["labels"].as_object().cloned().unwrap_or_default();
-            let selected = self.selector.as_ref().is_none_or(|selector| selector.matches(&labels));
-            (own.is_empty() || own == namespace) && named && selected
-        };
-        known.list(&version, &resource_name(&kind.kind), "").into_iter().filter(fits).collect()
+        let metadata = &param["metadata"];
+        let own = metadata["namespace"].as_str().unwrap_or_default();
+        let named = self.name.is_empty() || metadata["name"] == *self.name;
+        let labels = metadata["labels"].as_object().cloned().unwrap_or_default();
+        let selected = self.selector.as_ref().is_none_or(|selector| selector.matches(&labels));
+        (own.is_empty() || own == namespace) && named && selected
+    }
+
+    /// Those among objects that are all there is.
+    fn among<'k>(&self, kind: &Gvk, known: &'k Objects<'static>, namespace: &str) -> Vec<Cow<'k, Json>> {
+        let all = known.list(&kind.api_version(), &resource_name(&kind.kind), "").into_iter();
+        all.filter(|param| self.fit(param, namespace)).map(Cow::Borrowed).collect()
+    }
+
+    /// Those that are described, and beside them those that live in a cluster.
+    fn ask<'k>(
+        &self,
+        kind: &Gvk,
+        outside: &'k dyn Outside,
+        namespace: &str,
+    ) -> std::result::Result<Vec<Cow<'k, Json>>, String> {
+        let described = outside.objects(&kind.api_version(), &kind.kind).into_iter();
+        let described: Vec<&Json> = described.filter(|param| self.fit(param, namespace)).collect();
+        let mut found: Vec<_> = described.iter().copied().map(Cow::Borrowed).collect();
+        if self.name.is_empty() || found.is_empty() {
+            let same = |a: &Json, b: &Json| {
+                ["namespace", "name"].iter().all(|field| a["metadata"][field] == b["metadata"][field])
+            };
+            let living = outside.living(&self.path(kind), !found.is_empty())?.into_iter();
+            let others = living.filter(|param| !described.iter().any(|known| same(known, param)));
+            found.extend(others.filter(|param| self.fit(param, namespace)).map(Cow::Owned));
+        }
+        Ok(found)
+    }
+
+    /// Where they are listed: whether the kind has namespaces is not known, so only one that is named is in the path.
+    fn path(&self, kind: &Gvk) -> String {
+        let version = kind.api_version();
+        let mut path =
+            if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+        if !self.namespace.is_empty() {
+            path += &format!("/namespaces/{}", self.namespace);
+        }
+        path += &format!("/{}", resource_name(&kind.kind));
+        if !self.name.is_empty() {
+            path += &format!("?fieldSelector=metadata.name={}", self.name);
+        }
+        path
     }
 }
 
 static NOTHING: Json = Json::Null;
 
-/// The parameters for an object by a binding; `None` stands for a policy that is to deny for want of one.
+/// Why there are no parameters.
+enum Lack {
+    /// There is none, and the policy is to deny for want of one.
+    Denied,
+    /// Nobody knows whether there are any.
+    Unknown(String),
+}
+
+/// The parameters for an object by a binding: of what is known if that is all there is, else of whom the request may ask.
+/// With neither, as at admission, the API server evaluates the policy itself.
 fn params<'k>(
     kind: Option<&Gvk>,
     binding: &Binding,
-    known: &'k Objects<'static>,
+    known: Option<&'k Objects<'static>>,
+    request: &Request<'k>,
     object: &Subjected<'_>,
-) -> Option<Vec<&'k Json>> {
-    let (Some(kind), Some(params)) = (kind, &binding.params) else { return Some(vec![&NOTHING]) };
-    let found = params.find(kind, known, object.namespace());
-    (!found.is_empty() || !params.needed).then_some(found)
+) -> std::result::Result<Vec<Cow<'k, Json>>, Lack> {
+    let (Some(kind), Some(params)) = (kind, &binding.params) else {
+        return Ok(vec![Cow::Borrowed(&NOTHING)]);
+    };
+    let found = match (known, request.outside) {
+        (Some(known), _) => params.among(kind, known, object.namespace()),
+        (None, Some(outside)) => params.ask(kind, outside, object.namespace()).map_err(Lack::Unknown)?,
+        (None, None) => return Ok(Vec::new()),
+    };
+    if found.is_empty() && params.needed { Err(Lack::Denied) } else { Ok(found) }
 }
+
+const UNKNOWN_PARAMS: &str = "failed to look up params";
 
 const NO_PARAMS: &str = "no params found for policy binding with `Deny` parameterNotFoundAction";
 const NOT_MEANT: &str = "match conditions aren't met";
@@ -125,15 +184,21 @@ impl Bound<Validator> {
         &self,
         request: &Request<'_>,
         object: &Subjected<'_>,
-        known: &Objects<'static>,
+        known: Option<&Objects<'static>>,
     ) -> Option<(Judgement, bool)> {
         let inputs = Inputs::of(request);
         let mut told = None;
         for binding in self.bindings(object) {
-            let Some(params) = params(self.policy.params.as_ref(), binding, known, object) else {
-                return Some((Judgement::new(Verdict::Fail, NO_PARAMS), binding.enforces));
+            let params = match params(self.policy.params.as_ref(), binding, known, request, object) {
+                Ok(params) => params,
+                Err(Lack::Denied) => {
+                    return Some((Judgement::new(Verdict::Fail, NO_PARAMS), binding.enforces));
+                }
+                Err(Lack::Unknown(why)) => {
+                    return Some((Judgement::error(UNKNOWN_PARAMS, why), binding.enforces));
+                }
             };
-            for param in params {
+            for param in &params {
                 let outcome = self.policy.evaluate(|| inputs.with_params(param));
                 let judgement = judgement(outcome);
                 if matches!(judgement.verdict, Verdict::Fail | Verdict::Error) {
@@ -178,16 +243,18 @@ impl Bound<Mutator> {
         &self,
         request: &Request<'_>,
         object: &Subjected<'_>,
-        known: &Objects<'static>,
+        known: Option<&Objects<'static>>,
         schemas: &Schemas,
     ) -> Option<(Judgement, Option<Json>)> {
         let mut current = request.object.clone();
         let mut told = None;
         for binding in self.bindings(object) {
-            let Some(params) = params(self.policy.params.as_ref(), binding, known, object) else {
-                return Some((Judgement::new(Verdict::Error, NO_PARAMS), None));
+            let params = match params(self.policy.params.as_ref(), binding, known, request, object) {
+                Ok(params) => params,
+                Err(Lack::Denied) => return Some((Judgement::new(Verdict::Error, NO_PARAMS), None)),
+                Err(Lack::Unknown(why)) => return Some((Judgement::error(UNKNOWN_PARAMS, why), None)),
             };
-            for param in params {
+            for param in &params {
                 match self.change_by(request, &mut current, param, schemas) {
                     Ok(true) => {
                         told = Some(Judgement::new(Verdict::Pass, "mutation is successfully applied"))

@@ -1,6 +1,6 @@
 //! Conditions that a request must meet before a rule looks at it.
 
-use crate::expr::cel::{Bindings, Budget, Explainer, Program, Value};
+use crate::expr::cel::{Bindings, Budget, EvalErrorKind, Explainer, Program, Value};
 
 use super::super::reader::{Reader, Result};
 use super::environment::Scope;
@@ -28,7 +28,7 @@ impl Condition {
     }
 }
 
-/// Whether all conditions are met. One that is false outweighs those that fail.
+/// Whether all conditions are met. One that is false outweighs those that fail. A failure to look up is never ignored.
 pub(super) fn met<'a>(
     conditions: &'a [Condition],
     bindings: &Bindings<'a>,
@@ -36,6 +36,7 @@ pub(super) fn met<'a>(
     ignores_failures: bool,
 ) -> Met {
     let mut error = None;
+    let mut ignored = ignores_failures;
     for Condition(program) in conditions {
         match program.run(bindings, budget) {
             Ok(Value::Bool(true)) => {}
@@ -44,13 +45,14 @@ pub(super) fn met<'a>(
                 error.get_or_insert(format!("a condition is {}, not true or false", other.type_name()));
             }
             Err(why) => {
+                ignored &= why.kind() != EvalErrorKind::NotLookedUp;
                 error.get_or_insert(why.to_string());
             }
         }
     }
     match error {
         None => Met::Yes,
-        Some(_) if ignores_failures => Met::No,
+        Some(_) if ignored => Met::No,
         Some(why) => Met::Error(why),
     }
 }

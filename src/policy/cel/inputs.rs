@@ -43,6 +43,11 @@ impl<'a> Inputs<'a> {
         Inputs { around: Some(around), ..Inputs::of(request) }
     }
 
+    /// Whether anything is looked up.
+    pub(super) fn look_up(&self) -> bool {
+        self.around.is_some_and(|around| around.library.known().is_some())
+    }
+
     /// With more values by their names.
     pub(super) fn with<'b>(&'b self, given: &'b [(&'static str, Json)]) -> Inputs<'b> {
         let Inputs { object, old, request, namespace, around, .. } = self;

@@ -22,7 +22,7 @@ mod verifying;
 
 use std::collections::BTreeMap;
 
-use crate::expr::cel::{Budget, Program, Value};
+use crate::expr::cel::{Budget, EvalError, EvalErrorKind, Program, Value};
 use crate::model::FieldPath;
 
 use super::reader::{Reader, Result};
@@ -59,7 +59,7 @@ pub(crate) enum Style {
 #[derive(Debug, Clone)]
 pub(crate) struct Validations {
     style: Style,
-    /// Whether failures to evaluate are passed over (`failurePolicy: Ignore`).
+    /// Whether failures to evaluate are passed over (`failurePolicy: Ignore`), but for those to look up.
     ignores_failures: bool,
     conditions: Vec<Condition>,
     variables: Vec<(String, Program)>,
@@ -188,7 +188,7 @@ impl Validations {
                     let why = format!("the expression is {}, not true or false", other.type_name());
                     return self.cannot_tell("error", why);
                 }
-                Err(_) if self.ignores_failures => {}
+                Err(error) if self.ignores(&error, inputs) => {}
                 Err(error) if self.style == Style::Rule => {
                     let why = format!("expression '{}' resulted in error: {error}", validation.text);
                     return Judgement::new(Verdict::Fail, why);
@@ -197,6 +197,12 @@ impl Validations {
             }
         }
         Judgement::new(Verdict::Pass, self.passed(rule))
+    }
+
+    /// Whether an error is passed over. What was not looked up outside of suites says nothing, so nothing passes by it.
+    fn ignores(&self, error: &EvalError, inputs: &Inputs<'_>) -> bool {
+        let told = error.kind() == EvalErrorKind::NotLookedUp && !inputs.look_up();
+        self.ignores_failures && !told
     }
 
     fn skipped(&self) -> &'static str {

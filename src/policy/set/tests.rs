@@ -433,3 +433,33 @@ fn a_rule_changes_its_targets_and_not_its_trigger() {
     assert_eq!(compile(&own).0.mutate_existing(&request, &schemas).len(), 2);
     assert_eq!(set.mutate_existing(&Request::create(&trigger), &schemas)[0].outcome.result, Verdict::Error);
 }
+
+#[test]
+fn what_a_policy_in_cel_looks_up_passes_nothing_even_if_failures_are_ignored() {
+    use super::super::objects::Objects;
+    let policy = |conditions: &str, expression: &str| {
+        format!(
+            "apiVersion: policies.kyverno.io/v1alpha1\nkind: ValidatingPolicy\nmetadata: {{name: p}}\nspec:\n  failurePolicy: Ignore\n  \
+             matchConstraints: {{resourceRules: [{{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}}]}}\n  \
+             matchConditions: [{conditions}]\n  validations: [{{expression: '{expression}'}}]\n"
+        )
+    };
+    let get = "resource.Get(\"v1\", \"configmaps\", \"a\", \"b\").data.x == \"y\"";
+    let condition = format!("{{name: c, expression: '{get}'}}");
+    let object = deployment("a", "a", 1);
+    let request = Request::create(&object);
+    for text in [
+        policy("", get),
+        policy(&condition, "true"),
+        policy("", "globalContext.Get(\"g\") == null"),
+        policy("", "http.Get(\"https://a\") == null"),
+    ] {
+        let (set, findings) = compile(&text);
+        assert_eq!(findings, []);
+        let outcome = set.evaluate(&request).remove(0);
+        assert_eq!(outcome.result, Verdict::Error, "{text}");
+        assert!(outcome.message.contains("is not looked up"), "{}", outcome.message);
+        let told = set.knowing(Arc::new(Objects::default())).evaluate(&request).remove(0);
+        assert_ne!(told.result, Verdict::Error, "{text}");
+    }
+}

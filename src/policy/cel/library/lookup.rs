@@ -25,7 +25,7 @@ type Answer<'a> = Result<Value<'a>, EvalError>;
 /// Where things are looked up.
 pub(super) struct Source {
     ty: &'static str,
-    known: Arc<Objects<'static>>,
+    known: Option<Arc<Objects<'static>>>,
     /// The namespace that the policy is confined to.
     namespace: Option<String>,
 }
@@ -42,8 +42,22 @@ pub(crate) struct Generator {
 }
 
 impl Source {
-    pub(super) fn new(ty: &'static str, known: Arc<Objects<'static>>, namespace: Option<String>) -> Source {
+    pub(super) fn new(
+        ty: &'static str,
+        known: Option<Arc<Objects<'static>>>,
+        namespace: Option<String>,
+    ) -> Source {
         Source { ty, known, namespace }
+    }
+
+    /// What is known; without it what is `asked` for is not looked up.
+    fn known(&self, asked: impl FnOnce() -> String) -> Result<&Objects<'static>, EvalError> {
+        self.known.as_deref().ok_or_else(|| {
+            let asked = asked();
+            EvalError::not_looked_up(format!(
+                "{asked} is not looked up: policies in CEL look up only in suites"
+            ))
+        })
     }
 
     /// The namespace that is meant: the one a policy is confined to goes before what it asks for.
@@ -220,7 +234,8 @@ fn get_by_gvr<'a>(args: &[Value<'a>]) -> Answer<'a> {
 impl Source {
     fn get<'a>(&self, version: &str, resource: &str, namespace: Option<&str>, name: &str) -> Answer<'a> {
         let namespace = self.namespace(namespace)?;
-        let found = self.known.list(version, resource, namespace).into_iter();
+        let known = self.known(|| format!("{} {name:?}", shown(version, resource)))?;
+        let found = known.list(version, resource, namespace).into_iter();
         match found.into_iter().find(|object| object["metadata"]["name"] == *name) {
             Some(object) => Ok(Value::owned(object)),
             None => {
@@ -238,7 +253,8 @@ impl Source {
         labels: Option<&Value<'a>>,
     ) -> Answer<'a> {
         let namespace = self.namespace(namespace)?;
-        if !self.known.has(version, resource) {
+        let known = self.known(|| format!("the list of {}", shown(version, resource)))?;
+        if !known.has(version, resource) {
             let resource = shown(version, resource);
             return Err(EvalError::new(format!("failed to list resource: {resource} resource not found")));
         }
@@ -247,7 +263,7 @@ impl Source {
             let own = &object["metadata"]["labels"];
             labels.as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| own[key] == *value))
         };
-        let found = self.known.list(version, resource, namespace);
+        let found = known.list(version, resource, namespace);
         let items: Vec<&Json> = found.iter().filter(wanted).copied().collect();
         Ok(Value::owned(&json!({"items": items})))
     }
@@ -276,7 +292,9 @@ fn list_by_gvr<'a>(args: &[Value<'a>]) -> Answer<'a> {
     }
 }
 
-fn post<'a>(_: &[Value<'a>]) -> Answer<'a> {
+fn post<'a>(args: &[Value<'a>]) -> Answer<'a> {
+    let (source, _) = called::<Source>(args)?;
+    source.known(|| "what the API server says to a new resource".to_owned())?;
     Err(EvalError::new("failed to create resource: nothing is created while policies are evaluated here"))
 }
 
@@ -300,7 +318,8 @@ fn global<'a>(args: &[Value<'a>]) -> Answer<'a> {
         [name, projection] => (name, projection),
         _ => return Err(EvalError::no_such_overload()),
     };
-    let Some(entry) = source.known.global_entry(name) else { return Ok(Value::Null) };
+    let known = source.known(|| format!("global context entry {name:?}"))?;
+    let Some(entry) = known.global_entry(name) else { return Ok(Value::Null) };
     match entry.as_object() {
         Some(fields) if !projection.is_empty() => match fields.get(projection) {
             Some(value) => Ok(Value::owned(value)),
@@ -315,7 +334,8 @@ fn global<'a>(args: &[Value<'a>]) -> Answer<'a> {
 fn http<'a>(args: &[Value<'a>], method: &str) -> Answer<'a> {
     let (source, rest) = called::<Source>(args)?;
     let Some(url) = rest.first().and_then(Value::as_str) else { return Err(EvalError::no_such_overload()) };
-    match source.known.response(method, url) {
+    let known = source.known(|| format!("{method} {url}"))?;
+    match known.response(method, url) {
         Some(response) => Ok(Value::owned(response)),
         None => Err(EvalError::new(format!(
             "request failed: {method} {url} is not asked while policies are evaluated here"
@@ -330,7 +350,8 @@ fn client<'a>(args: &[Value<'a>]) -> Answer<'a> {
 fn image<'a>(args: &[Value<'a>]) -> Answer<'a> {
     let (source, rest) = called::<Source>(args)?;
     let Some(image) = rest.first().and_then(Value::as_str) else { return Err(EvalError::no_such_overload()) };
-    match source.known.image_data(image) {
+    let known = source.known(|| format!("the metadata of image {image}"))?;
+    match known.image_data(image) {
         Some(data) => Ok(Value::owned(data)),
         None => Err(EvalError::new(format!("image data for {image} not found in the context"))),
     }

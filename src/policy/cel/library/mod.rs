@@ -1,7 +1,7 @@
 //! The functions of the policy language's own libraries.
 //!
 //! What they look up comes from [`Objects`]; nothing is asked of a cluster, a registry or a network from here, and what is
-//! not known is an error of the policy that says so.
+//! not known is an error of the policy that says so. Without [`Objects`] each look-up is an error that no policy passes over.
 
 mod image;
 mod lookup;
@@ -43,7 +43,8 @@ pub(super) static IMAGE_POLICIES: LazyLock<Env> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
     moment: Arc<Moment>,
-    known: Arc<Objects<'static>>,
+    /// Without it nothing is looked up.
+    known: Option<Arc<Objects<'static>>>,
     sources: [(&'static str, Arc<dyn Opaque>); 4],
     json: Arc<dyn Opaque>,
     yaml: Arc<dyn Opaque>,
@@ -51,13 +52,13 @@ pub(crate) struct Library {
 
 impl Default for Library {
     fn default() -> Self {
-        Library::new(Arc::default(), 0, 0)
+        Library::new(None, 0, 0)
     }
 }
 
 impl Library {
     /// Of what is known, at a time, with a seed for what is random.
-    pub(crate) fn new(known: Arc<Objects<'static>>, now: i128, seed: u64) -> Library {
+    pub(crate) fn new(known: Option<Arc<Objects<'static>>>, now: i128, seed: u64) -> Library {
         let source = |name, ty| -> (&'static str, Arc<dyn Opaque>) {
             (name, Arc::new(lookup::Source::new(ty, known.clone(), None)))
         };
@@ -80,9 +81,9 @@ impl Library {
         Library { moment: Arc::new(Moment::new(now, seed)), ..self }
     }
 
-    /// What is known.
-    pub(crate) fn known(&self) -> &Objects<'static> {
-        &self.known
+    /// What is known, if anything is looked up at all.
+    pub(crate) fn known(&self) -> Option<&Objects<'static>> {
+        self.known.as_deref()
     }
 
     /// Gives the libraries their names. A policy of a namespace sees nothing outside of it.

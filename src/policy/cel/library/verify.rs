@@ -14,5 +14,7 @@ pub(super) const TABLE: &[Row] = &[
 
 fn offline<'a>(args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let image = args.first().and_then(Value::as_str).ok_or_else(EvalError::no_such_overload)?;
-    Err(EvalError::new(format!("{image} is not evaluated offline: a registry would have to be asked")))
+    Err(EvalError::not_looked_up(format!(
+        "{image} is not evaluated offline: a registry would have to be asked"
+    )))
 }
