@@ -69,12 +69,10 @@ impl World {
         self
     }
 
-    /// Takes what a cluster answered to a path, if anybody still wants to know.
+    /// Takes what a cluster answered to a path.
     pub fn take(&mut self, answers: impl IntoIterator<Item = (String, Result<Value, String>)>) {
         for (path, answer) in answers {
-            if !self.open.get_mut().remove(&path) && !self.fetched.contains_key(&path) {
-                continue;
-            }
+            self.open.get_mut().remove(&path);
             if self.fetched.get(&path) != Some(&answer) {
                 self.fetched.insert(path, answer);
                 self.changed();
@@ -90,6 +88,11 @@ impl World {
     /// Paths that a cluster has answered.
     pub fn answered(&self) -> Vec<String> {
         self.fetched.keys().cloned().collect()
+    }
+
+    /// Whether anybody still wants to know the answer to a path.
+    pub fn wants(&self, path: &str) -> bool {
+        self.fetched.contains_key(path) || self.open.lock().contains(path)
     }
 
     /// Everything was evaluated by what is known: answers that were of no use are forgotten.
@@ -485,8 +488,7 @@ mod tests {
         world.settle();
         assert_eq!(world.answered(), ["/7"]);
         assert!(ask(&world, "/more").unwrap_err().contains("is being asked for"));
-        world.take([("/8".to_owned(), Ok(Value::Null))]);
-        assert_eq!(world.answered(), ["/7"], "nobody wants to know");
+        assert!(world.wants("/7") && world.wants("/more") && !world.wants("/8"));
     }
 
     #[test]

@@ -53,9 +53,10 @@ impl Turning {
     }
 
     /// Plan with what is known now. What was answered is asked again later, for it may change.
-    pub(super) fn answered(&mut self, answers: Vec<(String, Result<Value, String>)>) -> Event {
+    pub(super) fn answered(&mut self, mut answers: Vec<(String, Result<Value, String>)>) -> Event {
         self.questions.end(answers.iter().map(|(path, _)| path));
         let world = &mut self.pipeline.world;
+        answers.retain(|(path, _)| world.wants(path));
         let before = world.version();
         world.take(answers);
         let changed = world.version() != before;
