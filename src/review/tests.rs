@@ -323,7 +323,7 @@ fn a_verdict_that_depends_on_others_is_not_kept() {
 #[test]
 fn parameters_of_admission_policies_come_from_the_repository_or_a_cluster_and_are_never_passed_over() {
     use crate::policy::World;
-    let spec = "failurePolicy: Ignore, paramKind: {apiVersion: v1, kind: ConfigMap}, matchConstraints: {resourceRules: \
+    let spec = "paramKind: {apiVersion: v1, kind: ConfigMap}, matchConstraints: {resourceRules: \
                 [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [secrets]}]}, \
                 validations: [{expression: 'object.type == params.data.type', message: wrong type}]";
     let binding = "policyName: p, paramRef: {name: types, namespace: a, parameterNotFoundAction: Allow}, validationActions: [Deny]";
