@@ -5,7 +5,6 @@
 mod support;
 
 use insta::assert_snapshot;
-use serde_json::Value;
 use support::moin::{Finished, Moin};
 use support::repository::TestRepository;
 
@@ -13,13 +12,7 @@ const MOTD: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: motd, namespace: team-c}\ndata: {text: moin}\n";
 
 fn moin(repository: &TestRepository, args: &[&str]) -> Finished {
-    let folder = repository.path().display().to_string();
-    let (command, rest) = args.split_first().unwrap();
-    Moin::new().run(&[&[*command, "--repo", &folder], rest].concat())
-}
-
-fn json(finished: &Finished) -> Value {
-    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", finished.said()))
+    Moin::about(repository.path(), args)
 }
 
 #[test]
@@ -76,7 +69,7 @@ fn a_refused_cluster_is_part_of_the_diff() {
     | ! | Cluster `team-c/old` | refused, see above | refused by a policy and by the API | `tenants/mgmt1/team-c/old.yaml:1` |
     | ~ | Cluster `team-c/first` | change<br>`spec.topology.version` from `v1.34.2` to `v1.34.3` | **replaces machines, cannot be taken back** | `tenants/mgmt1/team-c/first.yaml:1` |
     ");
-    let report = json(&moin(&repository, &[&range[..], &["-o", "json"]].concat()));
+    let report = moin(&repository, &[&range[..], &["-o", "json"]].concat()).json();
     assert_eq!(report["objects"][0]["action"], "update");
     assert_eq!(report["findings"][0]["code"], "MOIN-0502");
     let refused = &report["objects"][1];

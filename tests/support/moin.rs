@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,13 @@ impl Moin {
     /// With an empty home folder.
     pub fn new() -> Moin {
         Moin { home: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// A command of its own home, about this repository.
+    pub fn about(repository: &Path, args: &[&str]) -> Finished {
+        let folder = repository.display().to_string();
+        let (command, rest) = args.split_first().expect("a command");
+        Moin::new().run(&[&[*command, "--repo", &folder], rest].concat())
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
@@ -140,5 +147,10 @@ impl Finished {
     /// Both streams.
     pub fn said(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
+    }
+
+    /// What stands on standard output, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.said()))
     }
 }
