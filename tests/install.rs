@@ -126,6 +126,15 @@ fn rights_beyond_the_kinds_are_for_names_only() {
     );
     assert!(!plain_documents.iter().any(|object| object["kind"] == "Service"));
     assert!(!plain.stdout.contains("moin-peer") && !plain.stdout.contains("9443"));
+    let reports = |resources: [&str; 2]| rules.iter().find(|rule| rule["resources"] == json!(resources));
+    for (group, resources) in [
+        ("wgpolicyk8s.io", ["policyreports", "clusterpolicyreports"]),
+        ("openreports.io", ["reports", "clusterreports"]),
+    ] {
+        let rule = reports(resources).unwrap();
+        assert_eq!(rule["apiGroups"], json!([group]));
+        assert_eq!(rule["verbs"], json!(["list", "create", "patch", "delete"]));
+    }
     let more = documents_of(&printed(&["--webhook", "--peer-account"]));
     assert_eq!(one(&more, "Service", None)["metadata"]["name"], "moin-webhook");
     let subjects = one(&more, "ClusterRoleBinding", None)["subjects"].as_array().unwrap();

@@ -13,6 +13,7 @@ use crate::model::{
     API_GROUP, FIELD_MANAGER, GENERATED_BY, GroupKind, LiveObject, OWNER_LABEL, ObjectId, SYSTEM_NAMESPACE,
     ServedKind,
 };
+use crate::status::REPORTS_OF;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,13 +40,17 @@ const TRIES: u32 = 5;
 
 /// What belongs to moin itself, in the order in which it goes: first who writes, then what guards the writing, then
 /// what is only records and rights. Group, kind, and whether it lives in moin's namespace.
-const OWN: [(&str, &str, bool); 18] = [
+const OWN: [(&str, &str, bool); 22] = [
     ("apps", "Deployment", true),
     // With nobody to answer it, a webhook that may not fail would refuse everything that anybody writes.
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", false),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", false),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", false),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", false),
+    ("wgpolicyk8s.io", "PolicyReport", false),
+    ("wgpolicyk8s.io", "ClusterPolicyReport", false),
+    ("openreports.io", "Report", false),
+    ("openreports.io", "ClusterReport", false),
     ("networking.k8s.io", "NetworkPolicy", true),
     ("policy", "PodDisruptionBudget", true),
     ("", "Service", true),
@@ -188,6 +193,9 @@ fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
         "Lease" => name.starts_with("moin-"),
         "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" => {
             name == API_GROUP || name.ends_with(&format!(".{API_GROUP}"))
+        }
+        "PolicyReport" | "ClusterPolicyReport" | "Report" | "ClusterReport" => {
+            object.label(REPORTS_OF).is_some()
         }
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => name == WEBHOOK,
         // Credentials are yours; the webhook's certificate, and what is remembered of a peer or of itself, are moin's.
@@ -391,6 +399,9 @@ mod tests {
         assert!(own("ConfigMap/moin-system/moin-peer-mgmt2", json!({"data": {"peer.json": "{}"}})));
         assert!(own("ConfigMap/moin-system/moin-memory", json!({"data": {"memory.json": "{}"}})));
         assert!(!own("ConfigMap/moin-system/kube-root-ca.crt", json!({"data": {"ca.crt": ""}})));
+        let of_moin = json!({"metadata": {"labels": {REPORTS_OF: "moin"}}});
+        assert!(own("PolicyReport.wgpolicyk8s.io/team-a/moin-moin", of_moin));
+        assert!(!own("PolicyReport.wgpolicyk8s.io/team-a/cpol-x", json!({})));
         let labelled = json!({"metadata": {"labels": {NAME_LABEL: "moin"}}});
         assert!(own("ClusterRole.rbac.authorization.k8s.io/moin-writes", labelled));
     }

@@ -148,6 +148,15 @@ impl<'v> Fields<'v> {
         count
     }
 
+    pub fn flag(&mut self, key: &'static str, problems: &mut Problems) -> Option<bool> {
+        let (value, path) = self.get(key)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            problems.add(&path, format!("{} must be true or false", named(&path)));
+        }
+        flag
+    }
+
     pub fn duration(&mut self, key: &'static str, problems: &mut Problems) -> Option<Duration> {
         let (value, path) = self.get(key)?;
         let text = text(value, &path, problems)?;

@@ -74,6 +74,7 @@ impl Repository {
             protection: protection(&mut spec, p),
             approvals: approvals(&mut spec, p),
             tenants: tenants(&mut spec, p),
+            policy_reports: spec.flag("policyReports", p),
         };
         spec.finish(p);
         root.finish(p);

@@ -34,6 +34,8 @@ pub struct Repository {
     pub approvals: Vec<Approval>,
     /// How a new tenant's files are made.
     pub tenants: Option<TenantTemplate>,
+    /// Whether what policies say is written into the cluster as reports; where nothing is said, if it takes them.
+    pub policy_reports: Option<bool>,
 }
 
 /// The files of a new tenant, in words of the repository.

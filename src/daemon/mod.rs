@@ -13,6 +13,7 @@ mod notes;
 mod peer_record;
 mod peers;
 mod pipeline;
+mod policy_reports;
 mod reconcile;
 mod reporter;
 mod target;

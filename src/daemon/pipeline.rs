@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHasher};
 use serde_json::Value;
 
+use super::policy_reports::PolicyReports;
 use crate::config::Approval;
 use crate::engine::{PlanView, UnitView};
 use crate::finding::{Finding, Severity};
@@ -16,7 +17,7 @@ use crate::observe;
 use crate::plan::{Accepted, Action, Context, MovedClusters, Plan, Planner, Rules, Step};
 use crate::policy::World;
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
-use crate::review::{Review, Reviewer, Surroundings};
+use crate::review::{ObjectResults, Review, Reviewer, Surroundings};
 use crate::status::Suspension;
 
 /// Everything between a commit and a plan, with the memory that makes the next plan cheap.
@@ -57,6 +58,8 @@ pub struct Turn {
     pub in_sync: usize,
     /// How many are blocked, by review or by the plan.
     pub blocked: usize,
+    /// What rules say of each object, if that is kept.
+    pub results: Vec<ObjectResults>,
 }
 
 impl Pipeline {
@@ -143,6 +146,7 @@ impl Pipeline {
         for unit in &mut manifests.units {
             unit.suspended |= self.suspensions.iter().any(|suspension| suspension.covers(unit.name.as_str()));
         }
+        self.reviewer.keep_results(PolicyReports::are_wanted(&manifests.repository, live));
         let mut rules = rules(&manifests);
         if let Some(applied) = &self.applied {
             rules.homes.include(&applied.repository);
@@ -178,7 +182,8 @@ impl Pipeline {
         findings.extend(plan.findings.iter().cloned());
         let in_sync = plan.steps.iter().filter(|step| step.action == Action::Unchanged).count();
         let stuck = plan.steps.iter().filter(|step| matches!(step.action, Action::Blocked { .. })).count();
-        Turn { blocked: stuck + review.blocked.len(), manifests, plan, view, findings, in_sync }
+        let (blocked, results) = (stuck + review.blocked.len(), review.results);
+        Turn { blocked, manifests, plan, view, findings, in_sync, results }
     }
 
     /// What is never pruned: all that is described, and what a suspended unit has applied. An object that the applied

@@ -263,6 +263,9 @@ catalog! {
     813 NotHolder "The API server refused a write of an instance that does not hold the lease",
         "Another instance took the lease while the write was under way; the admission policy of the lease refused it. Nothing was changed.",
         "Nothing to do: the other instance writes.";
+    814 NoPolicyReports "What policies say cannot be written into the cluster as reports",
+        "moin writes one PolicyReport for each namespace, and one ClusterPolicyReport, where the cluster serves these kinds. Either moin.yaml asks for them and nobody defines them, or moin may not write them. Nothing else depends on it.",
+        "Install the definitions of wgpolicyk8s.io or openreports.io, print the rights anew with `moin install`, or say `policyReports: false` in moin.yaml.";
     820 ProtocolUnknown "Another instance speaks a newer protocol",
         "The Lease was last written by a newer moin, with rules that this one does not know. It takes no part.",
         "Run the same version on both sides.";

@@ -35,6 +35,6 @@ mod world;
 pub use crate::expr::Outside;
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
-pub use set::{Explanation, Generated, NotGenerated, PolicySet, RuleOutcome, TargetOutcome};
+pub use set::{Explanation, Generated, NotGenerated, PolicyNotes, PolicySet, RuleOutcome, TargetOutcome};
 pub use validate::Verdict;
 pub use world::{Asking, Neighbours, World};

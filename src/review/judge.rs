@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Namespaces, cluster_api};
+use super::{Namespaces, RuleResult, cluster_api};
 use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::{FieldPath, Manifest};
 use crate::policy::{Asking, PolicySet, Request, RuleOutcome, Values, Verdict};
@@ -16,13 +16,14 @@ pub(super) struct Known<'k, 'a> {
     pub(super) values: Option<&'k Values>,
 }
 
-/// Everything there is to say about one object.
+/// Everything there is to say about one object; with `results`, what each rule says of it is kept there.
 pub(super) fn judge(
     rendered: &Manifests,
     manifest: &Arc<Manifest>,
     policies: &PolicySet,
     known: &Known<'_, '_>,
     built_in: bool,
+    mut results: Option<&mut Vec<RuleResult>>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     if built_in {
@@ -44,6 +45,9 @@ pub(super) fn judge(
             finding
         });
         findings.extend(finding);
+        if let Some(results) = &mut results {
+            results.push(RuleResult::of(outcome, &manifest.body));
+        }
     }
     for finding in &mut findings {
         finding.message = conceal(&finding.message, &manifest.body);

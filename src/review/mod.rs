@@ -10,9 +10,11 @@
 mod cluster_api;
 mod explain;
 mod judge;
+mod results;
 mod weakened;
 
 pub use explain::explain;
+pub use results::{ObjectResults, RuleResult};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -52,6 +54,8 @@ pub struct Review {
     pub blocked: Vec<Blocked>,
     /// All findings of the review; those of rendering stand beside the manifests.
     pub findings: Vec<Finding>,
+    /// What rules say of each object that any is about, if the reviewer keeps that.
+    pub results: Vec<ObjectResults>,
 }
 
 /// What a review may know beside the manifests.
@@ -101,6 +105,7 @@ type Verdicts = Memo<(usize, usize, usize, u64), Known>;
 #[derive(Debug, Clone)]
 struct Known {
     findings: Arc<[Finding]>,
+    results: Arc<[RuleResult]>,
     /// It depends on more than the object.
     asked: bool,
     _from: (Arc<Manifest>, Option<Arc<Value>>, Arc<PolicySet>),
@@ -110,6 +115,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Reviewer {
     verdicts: Verdicts,
+    keeps_results: bool,
 }
 
 /// Reviews once.
@@ -118,10 +124,26 @@ pub fn review(manifests: &Manifests, surroundings: &Surroundings<'_>) -> Review 
 }
 
 impl Reviewer {
+    /// From now on, what rules say of objects is kept for reports, or not.
+    pub fn keep_results(&mut self, keeps: bool) {
+        if self.keeps_results != keeps {
+            // What was judged before is remembered without them.
+            *self = Reviewer { keeps_results: keeps, ..Reviewer::default() };
+        }
+    }
+
     /// Judges what was rendered.
     pub fn review(&mut self, rendered: &Manifests, surroundings: &Surroundings<'_>) -> Review {
         self.verdicts.begin();
-        let mut found = self.judge(rendered, &rendered.policy_set, surroundings, true);
+        let judged = self.judge(rendered, &rendered.policy_set, surroundings, true);
+        let results = rendered.manifests.iter().zip(&judged).filter(|(_, known)| !known.results.is_empty());
+        let results = results
+            .map(|(manifest, known)| ObjectResults {
+                manifest: manifest.clone(),
+                results: known.results.clone(),
+            })
+            .collect();
+        let mut found: Vec<Arc<[Finding]>> = judged.into_iter().map(|known| known.findings).collect();
         for (index, finding) in cluster_api::across(rendered, surroundings) {
             add_missing(&mut found[index], &[finding]);
         }
@@ -131,7 +153,7 @@ impl Reviewer {
             if !Arc::ptr_eq(&applied.policy_set, &rendered.policy_set) {
                 let before = self.judge(rendered, &applied.policy_set, surroundings, false);
                 for (findings, before) in found.iter_mut().zip(before) {
-                    add_missing(findings, &before);
+                    add_missing(findings, &before.findings);
                 }
             }
         }
@@ -151,17 +173,17 @@ impl Reviewer {
             described: Arc::new(rendered.described()),
             complete: rendered.is_complete(),
         };
-        Review { admitted, blocked, findings }
+        Review { admitted, blocked, findings, results }
     }
 
-    /// What one set of policies finds about each object; with `built_in`, what moin itself knows as well.
+    /// What one set of policies says of each object; with `built_in`, what moin itself knows as well.
     fn judge(
         &mut self,
         rendered: &Manifests,
         policies: &Arc<PolicySet>,
         surroundings: &Surroundings<'_>,
         built_in: bool,
-    ) -> Vec<Arc<[Finding]>> {
+    ) -> Vec<Known> {
         let namespaces = Namespaces::of(rendered, surroundings);
         let generation = if built_in { rendered.schemas_generation } else { 0 };
         let address = |body: &Arc<Value>| Arc::as_ptr(body) as usize;
@@ -176,13 +198,16 @@ impl Reviewer {
             let asking = around.of(&manifest.body);
             let values = around.values_for(&manifest.body);
             let known = judge::Known { namespaces: &namespaces, asking: &asking, values: values.as_ref() };
-            let findings = judge::judge(rendered, manifest, policies, &known, built_in).into();
+            let mut results = Vec::new();
+            let kept = (built_in && self.keeps_results).then_some(&mut results);
+            let findings = judge::judge(rendered, manifest, policies, &known, built_in, kept).into();
             let namespace = namespaces.body(manifest).cloned();
-            Known { findings, asked: asking.asked(), _from: (manifest.clone(), namespace, policies.clone()) }
+            let _from = (manifest.clone(), namespace, policies.clone());
+            Known { findings, results: results.into(), asked: asking.asked(), _from }
         });
         let changing = keys.iter().zip(&judged).filter(|(_, known)| known.asked);
         changing.for_each(|(key, _)| self.verdicts.forget(key));
-        judged.into_iter().map(|known| known.findings).collect()
+        judged
     }
 }
 

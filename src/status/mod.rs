@@ -1,4 +1,5 @@
-//! What outsiders are told: the only types that are serialised for machines (JSON, the custom resource, events).
+//! What outsiders are told: the only types that are serialised for machines (JSON, the custom resource, events, reports of
+//! policies).
 //!
 //! Input: a [`Report`], made by the daemon on every path (success, refusal, failure). Output: the `Reconciliation`
 //! object, events for what changed between two reports, the plan as JSON. Equal reports make equal objects, so that
@@ -7,12 +8,16 @@
 mod crd;
 mod event;
 mod plan_report;
+mod policy_report;
 mod reconciliation;
 mod suspension;
 
 pub use crd::reconciliation_crd;
 pub use event::{EventNote, events};
 pub use plan_report::{PlanReport, PlannedChange, PlannedObject, risk_words};
+pub use policy_report::{
+    LEFT_OUT, PolicyReports, REPORT_KINDS, REPORTS_OF, ReportKinds, says_the_same, stamped,
+};
 pub use reconciliation::{last_told, name_of, reconciliation, recorded};
 pub use suspension::{ALL_UNITS, Suspension};
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::model::{API_GROUP, Gvk, Tenant};
 use crate::render::Manifests;
 use crate::schema::Schemas;
+use crate::status::REPORT_KINDS;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
@@ -60,6 +61,9 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>, webhook: bool) -> Rig
         }
     }
     rules.extend(own_rules());
+    if rendered.repository.policy_reports != Some(false) {
+        rules.extend(report_rules());
+    }
     if !has(CLUSTER_API, "clusters") {
         // Before a ClusterStack or a namespace goes: whether somebody's Cluster needs it.
         rules.push(rule(CLUSTER_API, ["clusters"], &["list"]));
@@ -144,6 +148,14 @@ fn own_rules() -> Vec<Value> {
         // The mark by which the fence knows the writer.
         rule("authentication.k8s.io", ["userextras/moin.scs.community/holder"], &["impersonate"]),
     ]
+}
+
+/// What policies say goes into reports, in whichever kinds the cluster serves.
+fn report_rules() -> impl Iterator<Item = Value> {
+    REPORT_KINDS.into_iter().map(|(group, _, kinds)| {
+        let plurals = kinds.map(guess);
+        rule(group, plurals.iter().map(String::as_str), &["list", "create", "patch", "delete"])
+    })
 }
 
 /// The Secrets by which Cluster API's Clusters are reached.

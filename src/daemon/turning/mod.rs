@@ -22,6 +22,7 @@ use super::notes::Scribe;
 use super::peer_record::{OwnMemory, OwnRecord, PeerRecord};
 use super::peers::{Peers, StandIn};
 use super::pipeline::{Pipeline, Turn};
+use super::policy_reports::PolicyReports;
 use super::reporter::Reporter;
 use super::target::Target;
 use crate::apply::{Applier, Fence};
@@ -89,6 +90,7 @@ pub(super) struct Turning {
     /// The revision that was applied as a whole.
     applied: Option<Revision>,
     reporter: Reporter,
+    policy_reports: PolicyReports,
     events: mpsc::UnboundedReceiver<Event>,
     probes: Probes,
     messages: mpsc::UnboundedSender<Message>,
@@ -131,6 +133,7 @@ impl Turning {
             raising: false,
             elsewhere: false,
             began: tools.began,
+            policy_reports: PolicyReports::start(cluster.clone(), target.owner(), tell.clone()),
             reporter: Reporter::start(cluster, target.reconciliation(), tell),
             events,
             applied: target.applied_revision(),
@@ -186,11 +189,16 @@ impl Turning {
                 let lease = self.lease.clone();
                 self.ask(async move { Message::Engine(lease.write(write).await) });
             }
-            Effect::OpenFence(until) => self.fence.open_until(self.began + until),
+            Effect::OpenFence(until) => {
+                self.fence.open_until(self.began + until);
+                self.policy_reports.open_until(self.began + until);
+            }
             Effect::CloseFence => {
                 self.fence.close();
+                self.policy_reports.close();
                 if !engine.holds_lease() {
                     self.reporter.hush();
+                    self.policy_reports.hush();
                 }
             }
             Effect::ReadRecord => self.read_record(),
@@ -232,6 +240,8 @@ impl Turning {
         self.fence.close();
         let report = self.make_report(engine);
         if engine.may_tell() {
+            self.policy_reports.tell();
+            self.policy_reports.finish().await;
             self.reporter.finish(&report).await;
         }
         if let Some(write) = engine.give_back()

@@ -66,6 +66,7 @@ impl Turning {
         self.target.follow(&turn);
         self.probes.metrics.planned_in(began.elapsed());
         self.probes.set_ready(true);
+        self.policy_reports.take(&turn.results, &turn.manifests.repository, &live);
         let view = turn.view.clone();
         self.turn = Some(turn);
         self.publish_policies(&live);

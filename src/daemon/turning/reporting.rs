@@ -17,6 +17,7 @@ impl Turning {
         self.probes.metrics.report(&report);
         if engine.may_tell() {
             self.reporter.report(&report);
+            self.policy_reports.tell();
         }
     }
 
@@ -49,6 +50,7 @@ impl Turning {
         findings.extend(self.turn.iter().flat_map(|turn| turn.findings.iter().cloned()));
         findings.extend(engine.findings());
         findings.extend(self.unfenced());
+        findings.extend(self.policy_reports.findings());
         findings.extend(self.peers.iter().flat_map(Peers::findings));
         let converged = engine.is_converged();
         let revision = engine.revision().cloned();

@@ -16,7 +16,7 @@ use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
 use super::super::rule::{Body, Notes, Rule, Shared};
 use super::super::strict;
-use super::{Policy, PolicySet};
+use super::{Policy, PolicyNotes, PolicySet};
 
 const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
 /// Other kinds that hold rules, by their API groups.
@@ -161,7 +161,8 @@ impl PolicySet {
     fn add_policy(&mut self, manifest: &Manifest, name: String) {
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
         let id = manifest.id.clone();
-        self.policies.push(Policy { id, name, unscored: false, applies_one: false, source, line });
+        let notes = PolicyNotes::of(&manifest.body).into();
+        self.policies.push(Policy { id, name, unscored: false, applies_one: false, notes, source, line });
     }
 
     fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
@@ -192,7 +193,8 @@ impl PolicySet {
         let unscored = body["metadata"]["annotations"]["policies.kyverno.io/scored"] == "false";
         let applies_one = body["spec"]["applyRules"] == "One";
         let line = manifest.origin.line;
-        self.policies.push(Policy { id: id.clone(), name, unscored, applies_one, source, line });
+        let notes = PolicyNotes::of(body).into();
+        self.policies.push(Policy { id: id.clone(), name, unscored, applies_one, notes, source, line });
     }
 
     fn compile_rules(&mut self, policy: &Value, number: usize, notes: &mut Notes) {

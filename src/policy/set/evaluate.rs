@@ -314,6 +314,7 @@ impl PolicySet {
             message: judgement.message,
             path: judgement.path,
             enforce,
+            notes: policy.notes.clone(),
             policy_source: policy.source.clone(),
             rule_path: rule.path.clone(),
         }

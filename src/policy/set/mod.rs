@@ -26,7 +26,7 @@ use super::variables;
 
 pub use existing::TargetOutcome;
 pub use explain::Explanation;
-pub use outcome::{Generated, NotGenerated, RuleOutcome};
+pub use outcome::{Generated, NotGenerated, PolicyNotes, RuleOutcome};
 
 /// Policies, compiled once and asked many times.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,7 @@ struct Policy {
     unscored: bool,
     /// Of its rules, only the first that has a verdict counts (`applyRules: One`).
     applies_one: bool,
+    notes: Arc<PolicyNotes>,
     source: SourceText,
     line: u32,
 }

@@ -1,11 +1,32 @@
 //! What rules say of an object, and what they make of it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::finding::Finding;
 use crate::model::{FieldPath, RuleOrigin, SourceText};
 
 use super::super::validate::Verdict;
+
+/// How a policy describes itself to those who read reports.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyNotes {
+    /// How bad it is to break it: the annotation `policies.kyverno.io/severity`.
+    pub severity: Option<String>,
+    /// What it is about: the annotation `policies.kyverno.io/category`.
+    pub category: Option<String>,
+}
+
+impl PolicyNotes {
+    pub(super) fn of(policy: &Value) -> PolicyNotes {
+        let annotation = |name: &str| {
+            let text = policy["metadata"]["annotations"][format!("policies.kyverno.io/{name}")].as_str();
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        PolicyNotes { severity: annotation("severity"), category: annotation("category") }
+    }
+}
 
 /// What a rule says of an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +45,8 @@ pub struct RuleOutcome {
     pub path: Option<FieldPath>,
     /// Whether anything but a pass or a skip holds the object up.
     pub enforce: bool,
+    /// How the policy describes itself.
+    pub notes: Arc<PolicyNotes>,
     /// The policy's document.
     pub policy_source: SourceText,
     /// The place of the rule in the policy.
