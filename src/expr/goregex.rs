@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 /// Compiled expressions a thread keeps.
 const KEPT: usize = 256;
@@ -62,6 +62,7 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
     let mut class = Class::Outside;
     // Whether what precedes is a repetition, which cannot be repeated.
     let mut repeated = false;
+    let mut named = Vec::new();
     while let Some(c) = rest.chars().next() {
         let was_repeated = std::mem::take(&mut repeated);
         rest = match (c, class) {
@@ -73,8 +74,15 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
                 rest = after;
                 continue;
             }
-            ('[', _) if rest.starts_with("[:") && rest.contains(":]") => {
-                let end = rest.find(":]").map_or(rest.len(), |at| at + 2);
+            ('[', _) if rest.starts_with("[:") && rest[2..].contains(":]") => {
+                let end = rest[2..].find(":]").map_or(rest.len(), |at| at + 4);
+                let name = &rest[2..end - 2];
+                if !POSIX_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                    return Err(format!(
+                        "error parsing regexp: invalid character class range: `{}`",
+                        &rest[..end]
+                    ));
+                }
                 out.push_str(&rest[..end]);
                 &rest[end..]
             }
@@ -106,8 +114,18 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
             }
             ('(', Class::Outside) if rest.starts_with("(?") => {
                 group(&rest[2..])?;
-                out.push_str("(?");
-                &rest[2..]
+                match name_of(&rest[2..]) {
+                    // What only Go takes for a name is none here: the group still counts.
+                    Some((name, after)) if !is_name(name) || named.contains(&name) => {
+                        out.push('(');
+                        after
+                    }
+                    name => {
+                        named.extend(name.map(|(name, _)| name));
+                        out.push_str("(?");
+                        &rest[2..]
+                    }
+                }
             }
             (c, _) => {
                 out.push(c);
@@ -119,6 +137,21 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
         }
     }
     Ok(out)
+}
+
+const POSIX_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
+/// The name of a group, of what follows its `(?`, and what follows the name.
+fn name_of(rest: &str) -> Option<(&str, &str)> {
+    rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<'))?.split_once('>')
+}
+
+/// Whether this crate's engine takes a name, too.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 /// Writes a repetition with what makes it lazy; returns what follows.
@@ -136,8 +169,13 @@ fn repetition<'p>(rest: &'p str, out: &mut String) -> Result<&'p str, String> {
 /// Checks what follows `(?`: a name, or flags that Go knows.
 fn group(rest: &str) -> Result<(), String> {
     let flags: String = rest.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
-    let named = rest.starts_with("P<") || rest.starts_with('<');
-    if named || flags.chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) {
+    if let Some((name, _)) = name_of(rest) {
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Ok(());
+        }
+        return Err(format!("error parsing regexp: invalid named capture: `(?P<{name}>`"));
+    }
+    if flags.chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) {
         return Ok(());
     }
     Err(format!("error parsing regexp: invalid or unsupported Perl syntax: `(?{flags}`"))
@@ -191,9 +229,14 @@ fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> Result<&'p str
         // The braces of `\p{Greek}` and `\x{41}` count nothing.
         'p' | 'P' | 'x' if after.starts_with('{') && after.contains('}') => {
             let end = after.find('}').map_or(after.len(), |at| at + 1);
+            let negated = after[..end].starts_with("{^");
             out.push('\\');
-            out.push(c);
-            out.push_str(&after[..end]);
+            out.push(match c {
+                'p' if negated => 'P',
+                'P' if negated => 'p',
+                c => c,
+            });
+            out.push_str(&after[..end].replacen("{^", "{", 1));
             return Ok(&after[end..]);
         }
         c => {
@@ -216,9 +259,72 @@ fn is_count(rest: &str) -> bool {
     !low.is_empty() && digits(low) && digits(high)
 }
 
+/// Fills a template with what the groups of a match hold: `$1`, `${name}`, `$$`. What is no such reference is itself.
+pub(crate) fn expand(captures: &Captures<'_>, template: &str, out: &mut String) {
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        match reference(after) {
+            Some((name, after)) => {
+                out.push_str(held(captures, name));
+                rest = after;
+            }
+            None => {
+                out.push('$');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+}
+
+/// The name that a reference begins with, and what follows it.
+fn reference(text: &str) -> Option<(&str, &str)> {
+    let braced = text.strip_prefix('{');
+    let start = braced.unwrap_or(text);
+    let end = start.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(start.len());
+    let (name, after) = start.split_at(end);
+    let after = if braced.is_some() { after.strip_prefix('}')? } else { after };
+    (!name.is_empty()).then_some((name, after))
+}
+
+fn held<'t>(captures: &Captures<'t>, name: &str) -> &'t str {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    let found = match name.parse::<usize>() {
+        Ok(number) if is_number && number < 100_000_000 => captures.get(number),
+        _ => captures.name(name),
+    };
+    found.map_or("", |found| found.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_are_filled_as_in_go() {
+        let regex = compile(r"(?P<key>\w+)=(\w*)").unwrap();
+        for (template, filled) in [
+            ("$2", "b"),
+            ("${key}: $2", "a: b"),
+            ("$2x", ""),
+            ("${2}x", "bx"),
+            ("$$1", "$1"),
+            ("$", "$"),
+            ("${key", "${key"),
+            ("${key.x}", "${key.x}"),
+            ("$9-$02-$none", "--"),
+        ] {
+            let mut out = String::new();
+            expand(&regex.captures("a=b").unwrap(), template, &mut out);
+            assert_eq!(out, filled, "{template}");
+        }
+    }
 
     #[test]
     fn the_dialects_agree() {
@@ -239,10 +345,24 @@ mod tests {
             (r"^\101{2}[\60-\71]$", "AA7", true),
             (r"^(?:a|b)+?c*?$", "abc", true),
             (r"^\p{Greek}\x{41}$", "ΩA", true),
+            (r"^\p{^Greek}\P{^Greek}$", "AΩ", true),
+            (r"(?P<n>a)(?P<n>b)(?P<1>c)", "abc", true),
         ] {
             assert_eq!(compile(pattern).unwrap().is_match(text), expected, "{pattern} on {text}");
         }
-        for bad in ["a**", "a++", r"\u0041", "(?x)a b", "a{1001}", r"\1", r"[\Qa\E]", "(?=a)"] {
+        for bad in [
+            "a**",
+            "a++",
+            r"\u0041",
+            "(?x)a b",
+            "a{1001}",
+            r"\1",
+            r"[\Qa\E]",
+            "(?=a)",
+            "[[:foo:]]",
+            "(?P<>a)",
+            "(?P<a b>c)",
+        ] {
             assert!(compile(bad).is_err(), "{bad}");
         }
         assert!(compile("(").is_err() && compile("(?=a)").is_err() && compile(r"a\").is_err());

@@ -14,6 +14,8 @@ pub mod context;
 pub(crate) mod der;
 pub mod duration;
 pub mod explain;
+mod gobase64;
+mod gofloat;
 pub mod goregex;
 pub mod gotext;
 pub mod gotime;

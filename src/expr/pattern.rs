@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::duration::Duration;
 use super::quantity::Quantity;
-use super::{gotext, wildcard};
+use super::{gofloat, gotext, wildcard};
 
 static IN_RANGE: LazyLock<Regex> = LazyLock::new(|| range("-"));
 static NOT_IN_RANGE: LazyLock<Regex> = LazyLock::new(|| range("!-"));
@@ -57,7 +57,7 @@ pub(crate) fn is_range(text: &str) -> bool {
 fn number(wanted: Option<f64>, value: &Value) -> bool {
     match value {
         Value::Number(n) => n.as_f64() == wanted,
-        Value::String(text) => text.parse().ok() == wanted,
+        Value::String(text) => gofloat::parse(text).is_some_and(|found| Some(found) == wanted),
         _ => false,
     }
 }

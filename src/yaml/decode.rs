@@ -15,7 +15,7 @@ const DEEPEST: usize = super::compose::DEEPEST;
 
 /// The value of a document; `strict` refuses a key that stands twice in one mapping.
 pub(super) fn decode(tree: &Tree, strict: bool) -> Result<Value, YamlError> {
-    let mut decoder = Decoder { tree, strict, open: Vec::new(), depth: 0, nodes: 0, bytes: 0 };
+    let mut decoder = Decoder::new(tree, strict);
     decoder.value(tree.root)
 }
 
@@ -32,9 +32,15 @@ struct Decoder<'t> {
     /// What aliases brought so far.
     nodes: usize,
     bytes: usize,
+    /// The mappings that are merged into the one that is filled, and how many entries of each are in it.
+    filling: Vec<(NodeId, usize)>,
 }
 
 impl<'t> Decoder<'t> {
+    fn new(tree: &'t Tree, strict: bool) -> Decoder<'t> {
+        Decoder { tree, strict, open: Vec::new(), depth: 0, nodes: 0, bytes: 0, filling: Vec::new() }
+    }
+
     fn value(&mut self, id: NodeId) -> Result<Value, YamlError> {
         let node = self.tree.node(id);
         self.count(id)?;
@@ -49,7 +55,10 @@ impl<'t> Decoder<'t> {
             }
             NodeKind::Mapping(_) => {
                 let mut map = Map::new();
-                self.mapping(id, &mut map)?;
+                let around = std::mem::take(&mut self.filling);
+                let filled = self.mapping(id, &mut map);
+                self.filling = around;
+                filled?;
                 Ok(Value::Object(map))
             }
         }
@@ -117,7 +126,10 @@ impl<'t> Decoder<'t> {
         self.descend(node.mark)?;
         for (position, (key_id, value_id)) in entries.iter().enumerate() {
             if is_merge(tree, *key_id) {
+                let before = self.filling.len();
+                self.filling.push((id, position));
                 self.merge(*value_id, map)?;
+                self.filling.truncate(before);
                 continue;
             }
             let key = self.key(*key_id)?;
@@ -125,14 +137,23 @@ impl<'t> Decoder<'t> {
             let text = key_text(&key, mark)?;
             if self.strict
                 && map.contains_key(&text)
-                && let Some(first) = self.earlier(id, position, &key, 0)
+                && let Some(first) = self.known(id, position, &key)
             {
                 let message = format!("the key {text:?} stands twice in one mapping");
                 let mut error = YamlError::new(ErrorKind::DuplicateKey, mark, message);
                 error.first = Some((first.line + 1, first.column + 1));
                 return Err(error);
             }
-            let value = self.value(*value_id)?;
+            let (depth, filling) = (self.depth, self.filling.len());
+            let value = match self.value(*value_id) {
+                // Only what stays in the document must be something that JSON can say.
+                Err(error) if error.kind == ErrorKind::NotJson && self.is_replaced(id, position, &key) => {
+                    self.depth = depth;
+                    self.filling.truncate(filling);
+                    continue;
+                }
+                value => value?,
+            };
             map.insert(text, value);
         }
         self.depth -= 1;
@@ -154,16 +175,32 @@ impl<'t> Decoder<'t> {
             NodeKind::Mapping(_) => self.mapping(id, map),
             NodeKind::Alias(target) => self.follow(id, |this| this.mapping(*target, map)),
             // The earlier ones win, so they come last.
-            NodeKind::Sequence(items) => {
-                items.iter().rev().try_for_each(|item| match &tree.node(*item).kind {
+            NodeKind::Sequence(items) => items.iter().rev().try_for_each(|item| {
+                match &tree.node(*item).kind {
                     NodeKind::Alias(target) => self.follow(*item, |this| this.mapping(*target, map)),
                     _ => self.mapping(*item, map),
-                })
-            }
+                }?;
+                self.filling.push((target(tree, *item), usize::MAX));
+                Ok(())
+            }),
             NodeKind::Scalar { .. } => {
                 Err(YamlError::syntax(tree.node(id).mark, "only mappings can be merged"))
             }
         }
+    }
+
+    /// Where an equal key stands before the entry at `position` of a mapping, or in what it is merged into.
+    fn known(&mut self, id: NodeId, position: usize, key: &Key) -> Option<Mark> {
+        let around = self.filling.clone();
+        self.earlier(id, position, key, 0)
+            .or_else(|| around.into_iter().find_map(|(id, position)| self.earlier(id, position, key, 0)))
+    }
+
+    /// Whether a later entry of a mapping has an equal key, which counts where keys may stand twice.
+    fn is_replaced(&mut self, id: NodeId, position: usize, key: &Key) -> bool {
+        let NodeKind::Mapping(entries) = &self.tree.node(id).kind else { return false };
+        let mut later = entries.iter().skip(position + 1).filter(|(key, _)| !is_merge(self.tree, *key));
+        !self.strict && later.any(|(later, _)| self.key(*later).ok().as_ref() == Some(key))
     }
 
     /// Where an equal key stands before the entry at `position`, merged mappings included.
@@ -215,7 +252,7 @@ pub(super) fn is_merge(tree: &Tree, id: NodeId) -> bool {
 /// The text of a key node, as it is in the decoded value; `None` for what can be no key.
 pub(super) fn key_of(tree: &Tree, id: NodeId) -> Option<String> {
     let id = target(tree, id);
-    let decoder = Decoder { tree, strict: false, open: Vec::new(), depth: 0, nodes: 0, bytes: 0 };
+    let decoder = Decoder::new(tree, false);
     key_text(&Key(decoder.scalar(id).ok()?), tree.node(id).mark).ok()
 }
 
@@ -225,8 +262,10 @@ fn key_text(key: &Key, mark: Mark) -> Result<String, YamlError> {
         Scalar::Bool(bool) => Ok(bool.to_string()),
         Scalar::Int(int) => Ok(int.to_string()),
         Scalar::Float(float) => Ok(resolve::float_key(*float)),
-        Scalar::Null => Err(YamlError::syntax(mark, "null cannot be a key")),
-        Scalar::Big(_) => Err(YamlError::syntax(mark, "a key is a number beyond 64 bits; put it in quotes")),
+        Scalar::Null => Err(YamlError::not_json(mark, "null cannot be a key")),
+        Scalar::Big(_) => {
+            Err(YamlError::not_json(mark, "a key is a number beyond 64 bits; put it in quotes"))
+        }
     }
 }
 
@@ -239,7 +278,7 @@ fn json(scalar: Scalar, mark: Mark) -> Result<Value, YamlError> {
         Scalar::Text(text) => Value::String(text),
         Scalar::Float(float) => Value::Number(
             json_number(float)
-                .ok_or_else(|| YamlError::syntax(mark, "infinity and NaN cannot be said in JSON"))?,
+                .ok_or_else(|| YamlError::not_json(mark, "infinity and NaN cannot be said in JSON"))?,
         ),
     })
 }
@@ -250,4 +289,38 @@ fn json_number(float: f64) -> Option<Number> {
         return serde_json::from_str(&format!("{float}")).ok();
     }
     Number::from_f64(float)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::yaml::parse;
+
+    #[test]
+    fn a_merged_key_stands_twice_if_it_is_there_already() {
+        let anchors = "- &x {q: 1}\n- &y {q: 2}\n- ";
+        for entries in
+            ["{q: 3, <<: *x}", "{<<: *x, q: 3}", "{<<: [*x, *y]}", "{<<: *x, <<: *y}", "{<<: {q: 1}, q: 2}"]
+        {
+            assert!(parse(&format!("{anchors}{entries}"), true).is_err(), "{entries}");
+        }
+        let merged = |entries| parse(&format!("{anchors}{entries}"), false).unwrap()[2].clone();
+        // Without strictness the last one counts, and of a list the first.
+        assert_eq!(merged("{q: 3, <<: *x}"), json!({"q": 1}));
+        assert_eq!(merged("{<<: *x, q: 3}"), json!({"q": 3}));
+        assert_eq!(merged("{<<: [*x, *y]}"), json!({"q": 1}));
+        let nested = parse("a: &x {q: 1}\nb: {<<: *x, c: {q: 2, <<: {r: 3}}}", true).unwrap();
+        assert_eq!(nested["b"], json!({"q": 1, "c": {"q": 2, "r": 3}}));
+    }
+
+    #[test]
+    fn only_what_stays_must_be_json() {
+        assert_eq!(parse("a: [.nan]\na: 1", false).unwrap(), json!({"a": 1}));
+        assert_eq!(parse("a: {null: 1}\na: {b: .inf}\na: 2", false).unwrap(), json!({"a": 2}));
+        for bad in ["a: 1\na: [.nan]", "a: [.nan]\nb: 1", "null: 1"] {
+            assert!(parse(bad, false).is_err(), "{bad}");
+        }
+        assert!(parse("a: .nan\na: 1", true).is_err());
+    }
 }

@@ -7,8 +7,10 @@ use super::scanner::Mark;
 /// What kind of mistake it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Not YAML, or not YAML that JSON could say.
+    /// Not YAML.
     Invalid,
+    /// YAML that JSON could not say.
+    NotJson,
     /// A key stands twice in one mapping.
     DuplicateKey,
     /// A limit of the reader is exceeded.
@@ -37,6 +39,10 @@ impl YamlError {
 
     pub(super) fn syntax(mark: Mark, message: impl Into<String>) -> YamlError {
         YamlError::new(ErrorKind::Invalid, mark, message)
+    }
+
+    pub(super) fn not_json(mark: Mark, message: impl Into<String>) -> YamlError {
+        YamlError::new(ErrorKind::NotJson, mark, message)
     }
 
     pub(super) fn too_complex(mark: Mark, message: impl Into<String>) -> YamlError {

@@ -3,6 +3,7 @@
 use super::error::EvalError;
 use super::value::{Key, Text, Timestamp, Value};
 use crate::expr::duration::Duration;
+use crate::expr::gofloat;
 use crate::expr::gotime::{self, Time};
 
 /// The first second of the year 1 and the last of 9999.
@@ -55,10 +56,9 @@ pub(crate) fn to_double<'a>(value: &Value<'a>) -> Answer<'a> {
         Value::Double(d) => *d,
         Value::Int(i) => *i as f64,
         Value::Uint(u) => *u as f64,
-        Value::String(text) => match text.parse::<f64>() {
-            // What is too large is refused, `inf` is not.
-            Ok(d) if d.is_finite() || !text.contains(|c: char| c.is_ascii_digit()) => d,
-            _ => return refuse(value, "double"),
+        Value::String(text) => match gofloat::parse(text) {
+            Some(d) => d,
+            None => return refuse(value, "double"),
         },
         _ => return refuse(value, "double"),
     }))
@@ -238,12 +238,16 @@ pub(crate) fn in_zone(time: Timestamp, zone: &str) -> Result<Time, EvalError> {
             let minutes = if zone.starts_with('-') { hours * 60 - minutes } else { hours * 60 + minutes };
             minutes.saturating_mul(60)
         }
-        None if matches!(zone, "" | "UTC") => 0,
+        // Servers keep no other local time.
+        None if matches!(zone, "" | "UTC" | "Local") => 0,
         None => {
             let unknown = || EvalError::new(format!("unknown time zone {zone}"));
-            let tz = jiff::tz::TimeZone::get(zone).map_err(|_| unknown())?;
-            let at = jiff::Timestamp::from_second(time.seconds).map_err(|_| unknown())?;
-            tz.to_offset(at).seconds()
+            // Names are told apart by case, too.
+            let found = jiff::tz::TimeZone::get(zone).ok();
+            let tz = found.filter(|tz| tz.iana_name() == Some(zone)).ok_or_else(unknown)?;
+            let known = jiff::Timestamp::MIN.as_second()..=jiff::Timestamp::MAX.as_second();
+            let at = time.seconds.clamp(*known.start(), *known.end());
+            tz.to_offset(jiff::Timestamp::from_second(at).map_err(|_| unknown())?).seconds()
         }
     };
     Ok(Time { offset, ..time.time() })

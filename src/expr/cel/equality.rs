@@ -176,6 +176,8 @@ fn maps<'a>(a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
         let (mine, theirs) = match (a.find(&key), b.find(&key)) {
             (Ok(mine), Ok(theirs)) => (mine, theirs),
             (Err(error), _) | (_, Err(error)) if strict => return Err(error),
+            // A key that the other cannot have: what is no list or object of a schema differs from that.
+            (Ok(Some(mine)), Err(_)) if !is_strict(&mine) => return Ok(false),
             _ => continue,
         };
         let same = match (&mine, &theirs) {

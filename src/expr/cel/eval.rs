@@ -122,7 +122,7 @@ pub(crate) fn eval<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<
         }
         Node::InSet(parts) => {
             let value = eval(&parts.0, context)?;
-            Ok(Value::Bool(Key::of(&value).is_some_and(|key| parts.1.contains(&key))))
+            Ok(Value::Bool(Key::member(&value).is_some_and(|key| parts.1.contains(&key))))
         }
         other => eval_rest(other, context),
     }
@@ -156,8 +156,7 @@ fn eval_rest<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<'a> {
             let mut out = BTreeMap::new();
             for entry in entries {
                 let key = eval(&entry.key, context)?;
-                let key = Key::of(&key)
-                    .ok_or_else(|| EvalError::new(format!("unsupported key type: {}", key.type_name())))?;
+                let key = Key::of(&key).ok_or_else(|| unsupported_key(&key))?;
                 match (entry.optional, eval(&entry.value, context)?) {
                     (true, Value::Optional(None)) => {
                         out.remove(&key);
@@ -539,7 +538,11 @@ fn eval_fold<'a>(fold: &'a FoldNode, context: &mut Context<'a, '_>) -> Answer<'a
         (None, None) => {
             let name = range.type_name().rsplit('.').next().unwrap_or_default();
             let (first, rest) = name.split_at(name.len().min(1));
-            let message = format!("got 'types.{}{rest}', expected iterable type", first.to_uppercase());
+            let name = format!("types.{}{rest}", first.to_uppercase());
+            let message = match fold.two {
+                true => format!("unsupported comprehension range type: {name}"),
+                false => format!("got '{name}', expected iterable type"),
+            };
             return Err(EvalError::new(message).at(fold.place));
         }
     };
@@ -666,6 +669,16 @@ fn one<'a>(
     Ok(true)
 }
 
+#[cold]
+fn unsupported_key(key: &Value<'_>) -> EvalError {
+    match key {
+        Value::Bytes(_) => {
+            EvalError::new("internal error: runtime error: hash of unhashable type types.Bytes")
+        }
+        key => EvalError::new(format!("unsupported key type: {}", key.type_name())),
+    }
+}
+
 fn insert<'a>(
     fold: &FoldNode,
     context: &Context<'a, '_>,
@@ -674,7 +687,7 @@ fn insert<'a>(
 ) -> Result<(), EvalError> {
     let mut add = |key: Value<'a>, value: Value<'a>| {
         let Some(known) = Key::of(&key) else {
-            return Err(EvalError::new(format!("unsupported key type: {}", key.type_name())));
+            return Err(unsupported_key(&key));
         };
         match map.entry(known) {
             std::collections::btree_map::Entry::Vacant(entry) => {

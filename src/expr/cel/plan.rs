@@ -514,7 +514,7 @@ fn constant(literal: &Literal) -> Value<'static> {
 /// The items of a list as a set, if all can be keys.
 fn constant_set(list: &Value<'static>) -> Option<BTreeSet<Key<'static>>> {
     match list {
-        Value::List(list) => list.items.iter().map(Key::of).collect(),
+        Value::List(list) => list.items.iter().map(Key::member).collect(),
         _ => None,
     }
 }

@@ -1,12 +1,12 @@
 //! JSON with a schema to values.
 
-use base64::Engine as _;
 use serde_json::Value as Json;
 
 use super::error::EvalError;
 use super::schema::{Schema, Shape};
 use super::value::{Text, Timestamp, Value};
 use crate::expr::duration::Duration;
+use crate::expr::gobase64;
 use crate::expr::gotime::{self, Time};
 
 impl<'a> Value<'a> {
@@ -51,7 +51,7 @@ fn formatted<'a>(shape: &Shape, text: &'a str) -> Result<Value<'a>, EvalError> {
             Err(error) => Err(EvalError::new(format!("Invalid date formatted string {text}: {error}"))),
         },
         Shape::DateTime => date_time(text).map(|time| Value::Timestamp(Timestamp::of(time))),
-        Shape::Bytes => match base64::engine::general_purpose::STANDARD.decode(text) {
+        Shape::Bytes => match gobase64::decode(text) {
             Ok(bytes) => Ok(Value::Bytes(bytes.into())),
             Err(error) => Err(EvalError::new(format!("Invalid byte formatted string {text}: {error}"))),
         },

@@ -145,10 +145,18 @@ pub enum Key<'a> {
     Bool(bool),
     /// A whole number; `true` for one without sign.
     Number(i128, bool),
-    /// A number that is not whole, by its bits.
+    /// A float, by its bits.
     Double(u64),
     /// Text.
     Text(Text<'a>),
+    /// `null`.
+    Null,
+    /// A length of time, in nanoseconds.
+    Duration(i64),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A type, by its name.
+    Type(Text<'a>),
 }
 
 impl<'a> Key<'a> {
@@ -158,11 +166,28 @@ impl<'a> Key<'a> {
             Value::Bool(b) => Key::Bool(*b),
             Value::Int(i) => Key::Number((*i).into(), false),
             Value::Uint(u) => Key::Number((*u).into(), true),
-            Value::Double(d) if d.fract() == 0.0 && d.abs() < 1e20 => Key::Number(*d as i128, false),
             Value::Double(d) => Key::Double(d.to_bits()),
             Value::String(text) => Key::Text(text.clone()),
+            Value::Null => Key::Null,
+            Value::Duration(nanos) => Key::Duration(*nanos),
+            Value::Timestamp(time) => Key::Timestamp(*time),
+            Value::Type(name) => Key::Type(name.clone()),
             _ => return None,
         })
+    }
+
+    /// A value as a member of a set, where a float can be the same number as an integer.
+    pub(crate) fn member(value: &Value<'a>) -> Option<Key<'a>> {
+        match value {
+            Value::Double(d) => Some(Key::whole(*d).unwrap_or(Key::Double(d.to_bits()))),
+            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_) => Key::of(value),
+            _ => None,
+        }
+    }
+
+    /// A float as a whole number.
+    fn whole(d: f64) -> Option<Key<'a>> {
+        (d.fract() == 0.0 && d.abs() < 1e20).then_some(Key::Number(d as i128, false))
     }
 
     /// The key as a value.
@@ -173,6 +198,10 @@ impl<'a> Key<'a> {
             Key::Number(n, false) => Value::Int(i64::try_from(*n).unwrap_or_default()),
             Key::Double(bits) => Value::Double(f64::from_bits(*bits)),
             Key::Text(text) => Value::String(text.clone()),
+            Key::Null => Value::Null,
+            Key::Duration(nanos) => Value::Duration(*nanos),
+            Key::Timestamp(time) => Value::Timestamp(*time),
+            Key::Type(name) => Value::Type(name.clone()),
         }
     }
 
@@ -183,6 +212,10 @@ impl<'a> Key<'a> {
             Key::Number(..) => 1,
             Key::Double(_) => 2,
             Key::Text(_) => 3,
+            Key::Null => 4,
+            Key::Duration(_) => 5,
+            Key::Timestamp(_) => 6,
+            Key::Type(_) => 7,
         }
     }
 }
@@ -206,8 +239,14 @@ impl Ord for Key<'_> {
         match (self, other) {
             (Key::Bool(a), Key::Bool(b)) => a.cmp(b),
             (Key::Number(a, _), Key::Number(b, _)) => a.cmp(b),
-            (Key::Double(a), Key::Double(b)) => a.cmp(b),
-            (Key::Text(a), Key::Text(b)) => str::cmp(a, b),
+            (Key::Double(a), Key::Double(b)) => {
+                // Both zeros are one key.
+                let bits = |bits: u64| if bits == (-0.0_f64).to_bits() { 0 } else { bits };
+                bits(*a).cmp(&bits(*b))
+            }
+            (Key::Text(a), Key::Text(b)) | (Key::Type(a), Key::Type(b)) => str::cmp(a, b),
+            (Key::Duration(a), Key::Duration(b)) => a.cmp(b),
+            (Key::Timestamp(a), Key::Timestamp(b)) => a.order(b).then(a.offset.cmp(&b.offset)),
             _ => self.rank().cmp(&other.rank()),
         }
     }
@@ -389,7 +428,14 @@ impl<'a> Value<'a> {
                 _ if schema.is_some() => Err(EvalError::no_such_overload()),
                 _ => Ok(None),
             },
-            Value::Map(map) => Ok(Key::of(key).and_then(|key| map.get(&key).cloned())),
+            Value::Map(map) => {
+                // A float finds a whole number, but not the other way round.
+                let whole = || match key {
+                    Value::Double(d) => Key::whole(*d).and_then(|key| map.get(&key)),
+                    _ => None,
+                };
+                Ok(Key::of(key).and_then(|key| map.get(&key)).or_else(whole).cloned())
+            }
             _ => Err(EvalError::no_such_overload()),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::as_durations;
 use crate::expr::jmespath::equal;
 use crate::expr::quantity::Quantity;
-use crate::expr::{gotext, wildcard};
+use crate::expr::{gofloat, gotext, wildcard};
 
 /// Whether key and value are equal: as durations, as quantities, else a text by the *value* as pattern.
 pub(super) fn equals(key: &Value, value: &Value) -> bool {
@@ -14,7 +14,7 @@ pub(super) fn equals(key: &Value, value: &Value) -> bool {
         Value::Bool(_) => key == value,
         Value::Number(key) => match value {
             Value::Number(value) => key.as_f64() == value.as_f64(),
-            Value::String(text) => text.parse::<f64>().ok() == key.as_f64(),
+            Value::String(text) => gofloat::parse(text).is_some_and(|value| Some(value) == key.as_f64()),
             _ => false,
         },
         Value::Array(_) | Value::Object(_) => equal(key, value),

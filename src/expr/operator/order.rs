@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Order, as_durations, whole_seconds};
 use crate::expr::duration::Duration;
+use crate::expr::gofloat;
 use crate::expr::quantity::Quantity;
 use crate::expr::semver::Version;
 
@@ -22,7 +23,7 @@ pub(super) fn compare(key: &Value, value: &Value, order: Order) -> bool {
 fn number(key: f64, value: &Value, order: Order) -> bool {
     let value = match value {
         Value::Number(value) => value.as_f64(),
-        Value::String(text) => text.parse().ok(),
+        Value::String(text) => gofloat::parse(text),
         _ => None,
     };
     value.and_then(|value| key.partial_cmp(&value)).is_some_and(|found| order.holds(found))
@@ -32,7 +33,7 @@ fn text(key: &str, value: &Value, order: Order) -> bool {
     if let (Some(key), Some(value)) = (Quantity::parse(key), value.as_str().and_then(Quantity::parse)) {
         return order.holds(key.cmp(&value));
     }
-    if let Ok(key) = key.parse::<f64>() {
+    if let Some(key) = gofloat::parse(key) {
         return number(key, value, order);
     }
     match (Version::parse(key), value.as_str().and_then(Version::parse)) {

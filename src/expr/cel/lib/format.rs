@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::sync::LazyLock;
 
-use base64::Engine as _;
 use regex::Regex;
 
 use super::{Answer, refuse};
@@ -172,7 +171,7 @@ fn mismatch(message: &str, examples: &[&str], pattern: &str) -> String {
 }
 
 fn label(text: &str) -> Vec<String> {
-    let mut out = too_long(text, 63, "bytes");
+    let mut out = too_long(text, 63, "characters");
     if !IS_LABEL.is_match(text) {
         let message = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
                        start and end with an alphanumeric character";
@@ -186,7 +185,7 @@ fn label(text: &str) -> Vec<String> {
 }
 
 fn subdomain(text: &str) -> Vec<String> {
-    let mut out = too_long(text, 253, "bytes");
+    let mut out = too_long(text, 253, "characters");
     if !IS_SUBDOMAIN.is_match(text) {
         let message = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
                        must start and end with an alphanumeric character";
@@ -250,7 +249,7 @@ fn label_value(text: &str) -> Vec<String> {
 }
 
 fn is_base64(text: &str) -> bool {
-    !text.is_empty() && base64::engine::general_purpose::STANDARD.decode(text).is_ok()
+    !text.is_empty() && !text.contains(['\n', '\r']) && crate::expr::gobase64::decode(text).is_ok()
 }
 
 fn is_date(text: &str) -> bool {

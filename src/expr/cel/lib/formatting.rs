@@ -1,5 +1,9 @@
 //! `'%s'.format([...])`: its clauses, and how values look in them.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::{Answer, fail};
 use crate::expr::cel::convert;
 use crate::expr::cel::error::EvalError;
@@ -157,9 +161,10 @@ fn float(kind: char, precision: Option<usize>, d: f64) -> String {
         return if d > 0.0 { "∞" } else { "-∞" }.to_owned();
     }
     if kind == 'f' {
-        return grouped(&format!("{d:.*}", precision.unwrap_or(6).min(1000)));
+        return grouped(&fixed(precision.unwrap_or(6), d));
     }
     // The precision is taken for a width, so that there are always six digits.
+    let d = if d == 0.0 { 0.0 } else { d };
     let scientific = format!("{d:.6e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let (sign, digits) = match exponent.strip_prefix('-') {
@@ -171,6 +176,17 @@ fn float(kind: char, precision: Option<usize>, d: f64) -> String {
         .map(|c| c.to_digit(10).and_then(|d| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(d as usize)).unwrap_or(c))
         .collect();
     format!("{mantissa}×10{sign}{raised}")
+}
+
+/// A float with a number of decimals. Of a large number, only the last byte says how many there are at the least. A
+/// negative zero is zero.
+fn fixed(precision: usize, d: f64) -> String {
+    let d = if d == 0.0 { 0.0 } else { d };
+    let mut text = format!("{d:.*}", precision.min(1000));
+    let spare = precision.min(1000) - (precision & 0xff).min(precision.min(1000));
+    let zeros = text.len() - text.trim_end_matches('0').len();
+    text.truncate(text.len() - zeros.min(spare));
+    text
 }
 
 fn grouped(number: &str) -> String {
@@ -205,9 +221,13 @@ fn string(value: &Value<'_>) -> Result<String, EvalError> {
         | Value::Bytes(_)
         | Value::Duration(_)
         | Value::Timestamp(_)
-        | Value::Type(_) => match convert::to_string(value)? {
-            Value::String(text) => Ok(text.to_string()),
-            _ => Err(EvalError::no_such_overload()),
+        | Value::Type(_) => match convert::to_string(value) {
+            Ok(Value::String(text)) => Ok(text.to_string()),
+            Ok(_) => Err(EvalError::no_such_overload()),
+            Err(error) => Err(EvalError::new(format!(
+                "error during formatting: could not convert argument {} to string",
+                quoted(error.message())
+            ))),
         },
         _ if value.list_len().is_some() || value.map_len().is_some() => nested(value),
         _ => Err(EvalError::new(clause_error('s', value.type_name()))),
@@ -248,6 +268,10 @@ fn nested(value: &Value<'_>) -> Result<String, EvalError> {
     })
 }
 
+/// What Go shows as it is.
+static PRINTABLE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}]$").expect("a fixed expression"));
+
 /// Text in quotes, as Go writes it.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -266,8 +290,9 @@ pub(crate) fn quoted(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
             c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
+            c if c.is_ascii() || PRINTABLE.is_match(c.encode_utf8(&mut [0; 4])) => out.push(c),
+            c if u32::from(c) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
         }
     }
     out.push('"');

@@ -6,6 +6,7 @@ use super::{Answer, fail, refuse};
 use crate::expr::cel::cost::Cost;
 use crate::expr::cel::env::{Row, row};
 use crate::expr::cel::equality::{contains, equals, order};
+use crate::expr::cel::error::EvalError;
 use crate::expr::cel::operators::add;
 use crate::expr::cel::value::Value;
 
@@ -54,24 +55,40 @@ pub(crate) const TABLE: &[Row] = &[
     row("sets.intersects", "list_sets_intersects_list", "(list(T), list(T)) -> bool", Cost::Pairs(1), sets_intersects),
 ];
 
-fn is_sorted<'a>(args: &[Value<'a>]) -> Answer<'a> {
-    for pair in args[0].items()?.windows(2) {
-        if order(&pair[0], &pair[1])? == Ordering::Greater {
-            return Ok(Value::Bool(false));
-        }
+/// The items of a list whose first one decides which overload is meant. The others need only have an order of their
+/// own: what cannot be compared with its neighbour is neither larger nor smaller.
+fn orderable<'a>(list: &Value<'a>, name: &str) -> Result<Vec<Value<'a>>, EvalError> {
+    let items = list.items()?;
+    match items.iter().position(|item| !has_order(item)) {
+        None => Ok(items),
+        Some(0) => Err(EvalError::new(format!("no such overload: {name}(list)"))),
+        Some(_) => Err(EvalError::no_such_overload()),
     }
-    Ok(Value::Bool(true))
+}
+
+fn has_order(value: &Value<'_>) -> bool {
+    matches!(value, Value::Double(_)) || order(value, value).is_ok()
+}
+
+fn is_sorted<'a>(args: &[Value<'a>]) -> Answer<'a> {
+    let items = orderable(&args[0], "isSorted")?;
+    let falls = |pair: &[Value<'a>]| order(&pair[0], &pair[1]).is_ok_and(Ordering::is_gt);
+    Ok(Value::Bool(!items.windows(2).any(falls)))
 }
 
 fn sum<'a>(args: &[Value<'a>], zero: Value<'a>) -> Answer<'a> {
-    args[0].items()?.iter().try_fold(zero, |sum, item| add(&sum, item))
+    let items = args[0].items()?;
+    if items.first().is_some_and(|first| add(&zero, first).is_err() && add(first, first).is_err()) {
+        return fail("no such overload: sum(list)");
+    }
+    items.iter().try_fold(zero, |sum, item| add(&sum, item))
 }
 
 fn extreme<'a>(args: &[Value<'a>], name: &str, wanted: Ordering) -> Answer<'a> {
     let mut best: Option<Value<'a>> = None;
-    for item in args[0].items()? {
+    for item in orderable(&args[0], name)? {
         match &best {
-            Some(known) if order(&item, known)? != wanted => {}
+            Some(known) if order(&item, known).ok() != Some(wanted) => {}
             _ => best = Some(item),
         }
     }
@@ -144,7 +161,7 @@ const LONGEST: i64 = 2_000_000;
 
 fn range<'a>(args: &[Value<'a>]) -> Answer<'a> {
     match args {
-        [Value::Int(end)] if *end > LONGEST => Err(crate::expr::cel::error::EvalError::over_budget()),
+        [Value::Int(end)] if *end > LONGEST => Err(EvalError::over_budget()),
         [Value::Int(end)] => Ok(Value::list((0..*end).map(Value::Int).collect())),
         _ => refuse(),
     }
@@ -196,7 +213,7 @@ fn sorted<'a>(items: Vec<Value<'a>>, keys: Vec<Value<'a>>) -> Answer<'a> {
     Ok(Value::list(pairs.into_iter().map(|(_, item)| item).collect()))
 }
 
-fn contains_all<'a>(list: &Value<'a>, part: &Value<'a>) -> Result<bool, crate::expr::cel::error::EvalError> {
+fn contains_all<'a>(list: &Value<'a>, part: &Value<'a>) -> Result<bool, EvalError> {
     for item in part.items()? {
         if !contains(list, &item)? {
             return Ok(false);

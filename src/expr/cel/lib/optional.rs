@@ -38,13 +38,14 @@ fn is_zero(value: &Value<'_>) -> bool {
         Value::Bytes(bytes) => bytes.is_empty(),
         Value::Duration(nanos) => *nanos == 0,
         Value::Timestamp(time) => time.seconds == -62_135_596_800 && time.nanos == 0,
-        Value::Optional(value) => value.is_none(),
         Value::Opaque(value) => value.is_zero(),
         Value::Struct(message) => message.fields.is_empty(),
-        // Lists and maps of a schema know no zero.
-        Value::JsonList(_, Some(_)) | Value::JsonMap(_, Some(_)) | Value::Type(_) | Value::Unknown(_) => {
-            false
-        }
+        // Lists and maps of a schema know no zero, and an absent value is none.
+        Value::JsonList(_, Some(_))
+        | Value::JsonMap(_, Some(_))
+        | Value::Type(_)
+        | Value::Unknown(_)
+        | Value::Optional(_) => false,
         other => other.list_len().or_else(|| other.map_len()) == Some(0),
     }
 }

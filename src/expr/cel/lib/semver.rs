@@ -106,7 +106,8 @@ fn compare<'a>(args: &[Value<'a>]) -> Answer<'a> {
 fn number<'a>(args: &[Value<'a>], which: usize) -> Answer<'a> {
     let version = args.first().and_then(Value::downcast::<Version>);
     version.map_or_else(refuse, |version| {
-        Ok(Value::Int(i64::try_from(version.numbers[which]).unwrap_or(i64::MAX)))
+        // A number beyond 63 bits wraps around.
+        Ok(Value::Int(version.numbers[which] as i64))
     })
 }
 

@@ -67,7 +67,7 @@ fn exact(call: Call<'_, '_>, value: f64) -> Result<Quantity, EvalError> {
 fn add<'a>(call: Call<'a, '_>, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, EvalError> {
     match (operand(call, a)?, operand(call, b)?) {
         (O::Number(a), O::Number(b)) => number(call, a + b),
-        (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_add(b)),
+        (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_add(&b)),
         (O::Duration(a), O::Duration(b)) => duration(call, a.0.checked_add(b.0)),
         _ => Err(mismatch(call)),
     }
@@ -86,7 +86,7 @@ fn sum<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
 fn subtract<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     match operands(call)? {
         (O::Number(a), O::Number(b)) => number(call, a - b),
-        (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_sub(b)),
+        (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_sub(&b)),
         (O::Duration(a), O::Duration(b)) => duration(call, a.0.checked_sub(b.0)),
         _ => Err(mismatch(call)),
     }
@@ -96,7 +96,7 @@ fn multiply<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     match operands(call)? {
         (O::Number(a), O::Number(b)) => number(call, a * b),
         (O::Quantity(q), O::Number(n)) | (O::Number(n), O::Quantity(q)) => {
-            quantity(call, q.checked_mul(exact(call, n)?))
+            quantity(call, q.checked_mul(&exact(call, n)?))
         }
         (O::Duration(d), O::Number(n)) | (O::Number(n), O::Duration(d)) => {
             duration(call, Some(Duration::from_seconds(d.seconds() * n).0))
@@ -111,7 +111,7 @@ fn divide<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
         (O::Number(a), O::Number(b)) => number(call, a / b),
         (O::Quantity(_), O::Quantity(b)) if b.as_f64() == 0.0 => Err(zero(call)),
         (O::Quantity(a), O::Quantity(b)) => number(call, a.as_f64() / b.as_f64()),
-        (O::Quantity(a), O::Number(b)) => quantity(call, a.checked_div(exact(call, b)?)),
+        (O::Quantity(a), O::Number(b)) => quantity(call, a.checked_div(&exact(call, b)?)),
         (O::Duration(_), O::Duration(Duration(0))) => Err(zero(call)),
         (O::Duration(a), O::Duration(b)) => number(call, a.seconds() / b.seconds()),
         (O::Duration(a), O::Number(b)) => duration(call, Some(Duration::from_seconds(a.seconds() / b).0)),

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::{
     ANY, ARRAY, Call, Function, NUMBER, OBJECT, REFERENCE, SORTABLE, TEXT, Type, Val, number, row, variadic,
 };
-use crate::expr::gotext;
 use crate::expr::jmespath::EvalError;
+use crate::expr::{gofloat, gotext};
 
 const MEASURABLE: &[Type] = &[Type::Text, Type::Array, Type::Object];
 
@@ -140,7 +140,7 @@ fn to_number<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     if value.as_f64().is_some() {
         return Ok(value.clone());
     }
-    let parsed = value.as_str().and_then(|text| text.parse::<f64>().ok());
+    let parsed = value.as_str().and_then(gofloat::parse);
     Ok(parsed.and_then(gotext::number).map_or_else(Val::null, Val::owned))
 }
 

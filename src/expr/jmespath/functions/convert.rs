@@ -5,16 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::{ARRAY, Call, Function, TEXT, Type, Val, row};
-use crate::expr::gotext;
 use crate::expr::jmespath::EvalError;
+use crate::expr::{gobase64, gotext};
 
 const CONTAINER: &[Type] = &[Type::Object, Type::Array];
 const PLACE: &[Type] = &[Type::Text, Type::Number];
 
 pub(super) const TABLE: &[Function] = &[
     row("base64_decode", &[TEXT], |call| {
-        let text: String = call.text(0)?.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-        let bytes = STANDARD.decode(text).map_err(|e| call.error(format!("illegal base64 data: {e}")))?;
+        let bytes =
+            gobase64::decode(call.text(0)?).map_err(|e| call.error(format!("illegal base64 data: {e}")))?;
         Ok(Val::text(String::from_utf8_lossy(&bytes)))
     }),
     row("base64_encode", &[TEXT], |call| Ok(Val::text(STANDARD.encode(call.text(0)?)))),

@@ -30,7 +30,12 @@ pub(super) const TABLE: &[Function] = &[
         let regex = goregex::compile(call.text(0)?).map_err(|e| call.error(e))?;
         let (text, by) = (call.plain(1)?, call.plain(2)?);
         spend_for(call, regex.find_iter(&text).count(), by.len().saturating_mul(1 + text.len() / 64))?;
-        Ok(Val::text(regex.replace_all(&text, by.as_str()).into_owned()))
+        let replaced = regex.replace_all(&text, |captures: &regex::Captures<'_>| {
+            let mut filled = String::new();
+            goregex::expand(captures, &by, &mut filled);
+            filled
+        });
+        Ok(Val::text(replaced.into_owned()))
     }),
     row("regex_replace_all_literal", &[TEXT, PLAIN, PLAIN], |call| {
         let regex = goregex::compile(call.text(0)?).map_err(|e| call.error(e))?;
