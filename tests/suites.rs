@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// Folders of suites, and at how many of them at least all rows are right (messages too), and all expectations met.
 /// The numbers only grow.
-const RATCHET: &[(&str, usize, usize)] = &[("policy-tests", 294, 306), ("policy-tests-engine", 76, 117)];
+const RATCHET: &[(&str, usize, usize)] = &[("policy-tests", 294, 306), ("policy-tests-engine", 76, 120)];
 
 fn moment() -> Moment {
     Moment { now: std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as i128, seed: 7 }

@@ -140,6 +140,15 @@ catalog! {
     508 ContextMissing "A policy asks for what is not known here",
         "The rule reads a ConfigMap, a path of the API server, a service, a registry or a GlobalContextEntry. Offline the repository's own objects and a file of values answer; with a cluster, its API server does. Without an answer the rule is an error, which refuses the object if the policy is enforced.",
         "Describe the object in the repository, give the answer with --values FILE (globalValues, policies, apiCallResponses, globalContextEntries, as kyverno-test.yaml has them), or ask a cluster: moin diff --live.";
+    510 DeletionSelects "A policy that deletes selects an object",
+        "A DeletingPolicy or a CleanupPolicy selects an object that the repository describes. moin deletes nothing by such policies: it deletes only what it can prove to be its own and what the repository no longer describes. Where Kyverno runs it deletes the object when the schedule says so, and moin applies it again.",
+        "Take the object out of the repository if it is to go; else narrow the policy so that it leaves alone what the repository describes.";
+    511 PolicyUnbound "An admission policy has no binding",
+        "The API server does nothing by a ValidatingAdmissionPolicy or MutatingAdmissionPolicy until a binding names it, and neither does moin. Suites of policy tests judge by it all the same, as if it were bound everywhere.",
+        "Describe a binding of the policy in the repository, or leave it where it is if the binding is made elsewhere.";
+    512 AuditAnnotation "A policy leaves an audit annotation",
+        "The policy has auditAnnotations, and this is what it says about the object. The API server writes it into its audit log; it holds nothing up.",
+        "Nothing to do.";
     601 VersionDisagrees "Version and class of a Cluster disagree",
         "A ClusterStack's class is named provider-stack-minor-version; the Cluster's version must be of that minor. The ClusterStack operator's webhook refuses anything else.",
         "Change spec.topology.version and the class in one commit.";

@@ -10,7 +10,9 @@ mod action;
 mod anchor;
 mod autogen;
 mod cel;
+mod cleanup;
 mod condition;
+mod cron;
 mod exception;
 mod generate;
 mod images;
@@ -33,6 +35,7 @@ mod variables;
 mod world;
 
 pub use crate::expr::Outside;
+pub use cel::{Proxy, ProxyRequest};
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
 pub use set::{Explanation, Generated, NotGenerated, PolicyNotes, PolicySet, RuleOutcome, TargetOutcome};

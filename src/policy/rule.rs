@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::model::FieldPath;
 
 use super::action::Action;
-use super::cel::{Bound, Deletions, Generations, Mutations, Validations};
+use super::cel::{Authorization, Bound, Deletions, Generations, Mutations, Validations};
+use super::cleanup::Cleanup;
 use super::condition::Conditions;
 use super::generate::Generate;
 use super::matching::Matching;
@@ -44,6 +45,8 @@ pub(crate) enum Body {
     Cel(Box<Validations>),
     /// A ValidatingPolicy.
     Policy(Box<Validations>),
+    /// A ValidatingPolicy about requests of a proxy.
+    Proxy(Box<Authorization>),
     Mutate(Box<Mutate>),
     /// A MutatingPolicy.
     Mutations(Box<Mutations>),
@@ -56,6 +59,8 @@ pub(crate) enum Body {
     Generations(Box<Generations>),
     /// A DeletingPolicy.
     Deletions(Box<Deletions>),
+    /// A CleanupPolicy.
+    Cleanup(Box<Cleanup>),
     /// It uses a part of the language that is not evaluated.
     Unsupported(String),
     /// It does not compile, and so refuses whatever it could be about.
@@ -75,8 +80,13 @@ impl Body {
 
     /// Whether it says something about an object.
     pub(crate) fn judges(&self) -> bool {
-        let makes = matches!(self, Body::Generate(_) | Body::Generations(_) | Body::Deletions(_));
-        !makes && self.mutates().is_none()
+        let makes = matches!(self, Body::Generate(_) | Body::Generations(_));
+        !makes && !self.deletes() && self.mutates().is_none()
+    }
+
+    /// Whether it selects objects that are to go.
+    pub(crate) fn deletes(&self) -> bool {
+        matches!(self, Body::Deletions(_) | Body::Cleanup(_))
     }
 }
 
@@ -93,8 +103,6 @@ pub(crate) struct Shared<'a> {
     pub(crate) policy: usize,
     pub(crate) action: &'a Action,
     pub(crate) generate_existing: bool,
-    /// What the whole policy uses that is not evaluated.
-    pub(crate) unsupported: Option<&'a str>,
     /// What is wrong outside of the rules, and so with each of them.
     pub(crate) broken: Option<&'a CompileError>,
     /// Whether Kyverno would scan what is there.
@@ -149,14 +157,13 @@ fn compile(
     };
     let entries = variables::entries(rule)?;
     let preconditions = rule.field("preconditions").map(|c| Conditions::compile(&c)).transpose()?;
-    let body = match (shared.unsupported, unsupported_part(rule)) {
-        (Some(why), _) => Body::Unsupported(why.to_owned()),
-        (None, Some(part)) => {
+    let body = match unsupported_part(rule) {
+        Some(part) => {
             let body = Body::Unsupported(part.message.clone());
             unsupported.push(part);
             body
         }
-        (None, None) => compile_body(rule, shared)?,
+        None => compile_body(rule, shared)?,
     };
     Ok(Rule {
         policy: shared.policy,

@@ -74,11 +74,13 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     pub(crate) message: String,
     pub(crate) path: Option<FieldPath>,
+    /// What the policy wants written into an audit log: keys and values.
+    pub(crate) annotations: Vec<(String, String)>,
 }
 
 impl Judgement {
     pub(crate) fn new(verdict: Verdict, message: impl Into<String>) -> Judgement {
-        Judgement { verdict, message: message.into(), path: None }
+        Judgement { verdict, message: message.into(), path: None, annotations: Vec::new() }
     }
 
     pub(crate) fn error(what: &str, why: impl std::fmt::Display) -> Judgement {
@@ -257,7 +259,7 @@ impl Scene<'_, '_> {
             true => format!("validation error: rule {} failed", self.rule),
             false => parts.join("; "),
         };
-        Judgement { verdict: Verdict::Fail, message, path: held.reads.cloned() }
+        Judgement { path: held.reads.cloned(), ..Judgement::new(Verdict::Fail, message) }
     }
 
     fn pattern(&self, source: &Source, object: &Value, base: &FieldPath) -> Judgement {
@@ -269,11 +271,10 @@ impl Scene<'_, '_> {
                 let message = self.describe(&why, &format!("execution error: {why}"));
                 Judgement::new(Verdict::Error, message)
             }
-            Ok(Some(Mismatch::Fail(path, field))) => Judgement {
-                verdict: Verdict::Fail,
-                message: self.describe(&path, &format!("failed at path {path}")),
-                path: Some(below(base, &field)),
-            },
+            Ok(Some(Mismatch::Fail(path, field))) => {
+                let message = self.describe(&path, &format!("failed at path {path}"));
+                Judgement { path: Some(below(base, &field)), ..Judgement::new(Verdict::Fail, message) }
+            }
         }
     }
 
@@ -328,7 +329,8 @@ impl Scene<'_, '_> {
                 ),
             },
         };
-        Judgement { verdict: Verdict::Fail, message, path: place.map(|field| below(base, &field)) }
+        let path = place.map(|field| below(base, &field));
+        Judgement { path, ..Judgement::new(Verdict::Fail, message) }
     }
 
     /// `None` when no element was judged.
@@ -376,7 +378,7 @@ impl Scene<'_, '_> {
                 Verdict::Error if index + 1 < elements.len() => {}
                 verdict => {
                     let message = format!("validation failure: {}", judgement.message);
-                    return Err(Judgement { verdict, message, path: judgement.path });
+                    return Err(Judgement { path: judgement.path, ..Judgement::new(verdict, message) });
                 }
             }
         }

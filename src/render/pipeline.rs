@@ -453,7 +453,7 @@ fn crds<'a>(docs: impl Iterator<Item = &'a Arc<Doc>>) -> Vec<Arc<Value>> {
 /// Whether an object judges others.
 fn is_policy(gvk: &Gvk) -> bool {
     match &*gvk.group {
-        "kyverno.io" => matches!(&*gvk.kind, "ClusterPolicy" | "Policy" | "PolicyException"),
+        "kyverno.io" => gvk.kind.ends_with("Policy") || &*gvk.kind == "PolicyException",
         "policies.kyverno.io" => true,
         "admissionregistration.k8s.io" => gvk.kind.contains("AdmissionPolicy"),
         _ => false,

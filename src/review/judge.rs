@@ -45,9 +45,13 @@ pub(super) fn judge(
             finding
         });
         findings.extend(finding);
+        findings.extend(annotated(manifest, &outcome));
         if let Some(results) = &mut results {
             results.push(RuleResult::of(outcome, &manifest.body));
         }
+    }
+    if policies.deletes() {
+        findings.extend(policies.deletions(&request).iter().filter_map(|o| selected(manifest, o)));
     }
     for finding in &mut findings {
         finding.message = conceal(&finding.message, &manifest.body);
@@ -108,6 +112,32 @@ fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
             .at(place(manifest, &path))
             .related(place_in_document(&outcome.policy_source, &outcome.rule_path)),
     )
+}
+
+/// What a policy wants written into an audit log.
+fn annotated(manifest: &Manifest, outcome: &RuleOutcome) -> impl Iterator<Item = Finding> {
+    outcome.annotations.iter().map(|(key, value)| {
+        let message = format!("{}: {key}: {value}", outcome.policy);
+        let place_of_rule = place_in_document(&outcome.policy_source, &outcome.rule_path);
+        let finding = Finding::note(Code::AuditAnnotation, message).about(&manifest.id);
+        finding.at(place(manifest, &FieldPath::default())).related(place_of_rule)
+    })
+}
+
+/// What it means that a policy selects an object to go, or cannot tell.
+fn selected(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
+    let finding = match outcome.result {
+        Verdict::Pass => {
+            let message = format!("{} selects this object; moin deletes nothing by it", outcome.policy);
+            Finding::note(Code::DeletionSelects, message)
+        }
+        Verdict::Error => {
+            Finding::warning(Code::PolicyError, format!("{}: {}", outcome.policy, outcome.message))
+        }
+        _ => return None,
+    };
+    let place_of_rule = place_in_document(&outcome.policy_source, &outcome.rule_path);
+    Some(finding.about(&manifest.id).at(place(manifest, &FieldPath::default())).related(place_of_rule))
 }
 
 /// A finding about a field of an object.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::finding::{Code, Finding};
-use crate::model::{Gvk, Manifest, ObjectId, Origin, RepoPath, UnitName};
+use crate::model::{FieldPath, Gvk, Manifest, ObjectId, Origin, RepoPath, UnitName};
+use crate::policy::{Proxy, ProxyRequest};
 use crate::schema::Schemas;
 use crate::yaml;
 
@@ -30,6 +31,33 @@ pub(super) fn documents(folder: &Path, file: &str, problems: &mut Vec<Finding>) 
         }
     }
     documents
+}
+
+/// Requests of a proxy in a file.
+pub(super) fn requests(
+    folder: &Path,
+    file: &str,
+    proxy: Proxy,
+    problems: &mut Vec<Finding>,
+) -> Vec<ProxyRequest> {
+    let mut requests = Vec::new();
+    for document in documents(folder, file, problems) {
+        let place = yaml::locate(&document.source, &FieldPath::default());
+        let request = match ProxyRequest::read(proxy, &document.value) {
+            Ok(request) => request,
+            Err(why) => {
+                let message = format!("{file} is no request: {why}");
+                problems.push(Finding::error(Code::SuiteBroken, message).at(place));
+                continue;
+            }
+        };
+        if !request.unknown.is_empty() {
+            let message = format!("{file}: nobody reads {}", request.unknown.join(", "));
+            problems.push(Finding::warning(Code::SuiteBroken, message).at(place));
+        }
+        requests.push(request);
+    }
+    requests
 }
 
 /// Objects in documents.

@@ -15,7 +15,9 @@ use super::values::{namespace, namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
-use crate::policy::{Objects, Operation, Outside, PolicySet, Request, UserInfo, Verdict};
+use crate::policy::{
+    Objects, Operation, Outside, PolicySet, Proxy, ProxyRequest, Request, UserInfo, Verdict,
+};
 use crate::schema::Schemas;
 use crate::yaml::{self, Document};
 
@@ -25,6 +27,8 @@ struct Inputs {
     objects: Vec<Value>,
     /// JSON that is no object of Kubernetes.
     payloads: Vec<Value>,
+    /// Requests of proxies.
+    requests: Vec<ProxyRequest>,
     values: Value,
     labels: HashMap<String, BTreeMap<String, String>>,
     user: Option<UserInfo>,
@@ -110,6 +114,11 @@ impl Inputs {
             files("exceptions").into_iter().filter_map(inputs::manifest).collect();
         let objects = inputs::objects(files("resources"));
         let payloads = files("jsonPayloads").into_iter().map(|document| document.value).collect();
+        let mut requests = Vec::new();
+        for (field, proxy) in [("envoyPayloads", Proxy::Envoy), ("httpPayloads", Proxy::Http)] {
+            let files = texts(&test[field]);
+            requests.extend(files.iter().flat_map(|file| inputs::requests(folder, file, proxy, problems)));
+        }
         let first = |file: &Value, problems: &mut Vec<Finding>| {
             let file = file.as_str()?;
             documents(folder, file, problems).into_iter().next().map(|document| document.value)
@@ -133,6 +142,7 @@ impl Inputs {
             policies,
             objects: objects.into_iter().map(|object| inputs::with_namespace(object, &schemas)).collect(),
             payloads,
+            requests,
             labels: namespace_labels(&values),
             values,
             user,
@@ -186,6 +196,10 @@ impl Inputs {
             let outcomes = self.policies.iter().flat_map(|policy| policy.set.judge_payload(payload));
             came.rows.extend(outcomes.map(|outcome| Row::of_outcome(payload, outcome)));
         }
+        for request in &self.requests {
+            let outcomes = self.policies.iter().flat_map(|policy| policy.set.judge_request(request));
+            came.rows.extend(outcomes.map(|outcome| Row::of_outcome(&Value::Null, outcome)));
+        }
         came
     }
 
@@ -224,12 +238,12 @@ impl Inputs {
 }
 
 fn generate(policy: &Compiled, request: &Request<'_>, object: &Value, came: &mut Came) {
+    came.rows.extend(policy.set.deletions(request).into_iter().map(|o| Row::of_outcome(object, o)));
     if policy.phase > 0 {
         for (outcome, objects) in policy.set.generate_by_policies(request) {
             came.rows.push(Row::of_outcome(object, outcome));
             came.made.extend(objects.into_iter().map(|made| Made::of(policy, object, made.object)));
         }
-        came.rows.extend(policy.set.deletions(request).into_iter().map(|o| Row::of_outcome(object, o)));
         return;
     }
     for generated in policy.set.generate_from(request) {
@@ -265,8 +279,10 @@ impl Compiled {
         let mut manifests = vec![manifest];
         manifests.extend_from_slice(bindings);
         let (mut set, findings) = PolicySet::compile(&manifests);
-        problems.extend(findings);
+        // Here a policy judges whether anything binds it or not.
+        problems.extend(findings.into_iter().filter(|finding| finding.code != Code::PolicyUnbound));
         problems.extend(set.add_exceptions(exceptions));
+        let set = set.binding_all();
         Compiled { name, phase, set: set.at(moment.now, moment.seed).knowing(known.clone()) }
     }
 }

@@ -6,7 +6,7 @@ use super::ast::{Ast, Call, Expr, Fold, Id, Kind, Literal, op};
 use super::env::{Env, Function, Name, Overload};
 use super::error::{CompileError, Mistakes};
 use super::infer::{Inference, less_specific};
-use super::types::Type;
+use super::types::{ObjectType, Type};
 
 /// A checked tree.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Checker<'_> {
         };
         let result = match &target {
             Type::Map(pair) => pair.1.clone(),
-            Type::Object(object) => match object.field(field) {
+            Type::Object(object) => match object.field(field).or_else(|| self.named_field(object, field)) {
                 Some(ty) => ty,
                 None => {
                     self.report(id, format!("undefined field '{field}'"));
@@ -181,6 +181,14 @@ impl Checker<'_> {
             }
         };
         if was_optional || optional { Type::optional(result) } else { result }
+    }
+
+    /// The type of a field of a type that a signature knows by its name alone.
+    fn named_field(&self, object: &ObjectType, field: &str) -> Option<Type> {
+        match self.env.name(object.name())? {
+            Name::Type(Type::Object(known)) => known.field(field),
+            _ => None,
+        }
     }
 
     fn call(&mut self, expr: &Expr, call: &Call) {

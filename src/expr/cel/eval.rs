@@ -12,7 +12,7 @@ use super::operators;
 use super::plan::{Attribute, Base, CallNode, Conditional, FoldNode, Node, Operator, Relation, Step, What};
 use super::program::Bindings;
 use super::types::Type;
-use super::value::{Key, Struct, Text, Value, find_json};
+use super::value::{Key, Struct, Text, Unset, Value, find_json};
 use super::{convert, equality};
 use crate::expr::goregex;
 
@@ -187,13 +187,18 @@ fn eval_rest<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<'a> {
                         fields.insert(name.clone(), Arc::unwrap_or_clone(value));
                     }
                     (true, value) => return Err(not_optional(&format!("entry '{name}'"), &value)),
+                    // To set what is read anyway, or null, is to set nothing.
+                    (false, value) if is_unset(message.unset, &message.name, name, &value) => {
+                        fields.remove(name);
+                    }
                     (false, value) => {
                         fields.insert(name.clone(), value);
                     }
                 }
             }
             context.charge(cost::MAKE_STRUCT)?;
-            Ok(Value::Struct(Arc::new(Struct { name: message.name.clone(), fields })))
+            let (name, unset) = (message.name.clone(), message.unset);
+            Ok(Value::Struct(Arc::new(Struct { name, fields, unset })))
         }
         Node::Fold(fold) => eval_fold(fold, context),
         Node::Bind(parts) => {
@@ -210,6 +215,15 @@ fn eval_rest<'a>(node: &'a Node, context: &mut Context<'a, '_>) -> Answer<'a> {
         },
         // `eval` has done all others.
         _ => Err(EvalError::no_such_overload()),
+    }
+}
+
+fn is_unset(unset: Option<Unset>, name: &str, field: &str, value: &Value<'_>) -> bool {
+    let Some(unset) = unset else { return false };
+    match value {
+        Value::Null => true,
+        Value::Struct(_) => false,
+        other => unset(name, field).is_some_and(|zero| equality::equals(other, &zero).unwrap_or(false)),
     }
 }
 
@@ -398,7 +412,7 @@ fn follow<'a>(
             let found = match value {
                 Value::JsonMap(map, schema) => find_json(map, *schema, field)?,
                 Value::Map(map) => map.get(&Key::Text(Text::Borrowed(field))).cloned(),
-                Value::Struct(message) => message.fields.get(field).cloned(),
+                Value::Struct(message) => message.read(field, optional),
                 Value::JsonList(..) | Value::List(_) => {
                     return Err(EvalError::new("unsupported index type 'string' in list"));
                 }

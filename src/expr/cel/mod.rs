@@ -56,4 +56,4 @@ pub use program::{Bindings, Budget, PER_CALL_LIMIT, Program, TOTAL_LIMIT};
 pub(crate) use schema::is_reserved;
 pub use schema::{Schema, escape, unescape};
 pub use types::{Fields, LookUp, ObjectType, Signature, Type};
-pub use value::{Key, List, Opaque, Struct, Text, Timestamp, Value};
+pub use value::{Key, List, Opaque, Struct, Text, Timestamp, Unset, Value};

@@ -165,7 +165,7 @@ pub(crate) fn index<'a>(
     }
     let found = match value {
         Value::JsonMap(..) | Value::Map(_) => value.find(index)?,
-        Value::Struct(message) => index.as_str().and_then(|name| message.fields.get(name).cloned()),
+        Value::Struct(message) => index.as_str().and_then(|name| message.read(name, optional)),
         _ => None,
     };
     match found {

@@ -13,7 +13,7 @@ use super::error::{CompileError, EvalError};
 use super::eval::{self, Context};
 use super::program::{Bindings, Program};
 use super::types::Type;
-use super::value::{Key, Text, Value};
+use super::value::{Key, Text, Unset, Value};
 use crate::expr::goregex;
 
 /// A node that runs.
@@ -154,6 +154,7 @@ pub(crate) struct EntryNode {
 #[derive(Debug)]
 pub(crate) struct StructNode {
     pub(crate) name: Arc<str>,
+    pub(crate) unset: Option<Unset>,
     pub(crate) fields: Vec<(Arc<str>, Node, bool)>,
 }
 
@@ -229,15 +230,16 @@ impl Planner<'_> {
                 self.folded(Node::Map(out.into()), is_const, expr.id)
             }
             Kind::Struct(_, fields) => {
-                let name = match self.checked.reference(expr.id) {
-                    Reference::Type(ty) => ty.name().into(),
-                    _ => "".into(),
+                let (name, unset) = match self.checked.reference(expr.id) {
+                    Reference::Type(ty @ Type::Object(object)) => (ty.name().into(), object.unset()),
+                    Reference::Type(ty) => (ty.name().into(), None),
+                    _ => ("".into(), None),
                 };
                 let mut out = Vec::with_capacity(fields.len());
                 for field in fields {
                     out.push((field.name.clone(), self.node(&field.value)?, field.optional));
                 }
-                Ok(Node::Struct(Box::new(StructNode { name, fields: out })))
+                Ok(Node::Struct(Box::new(StructNode { name, unset, fields: out })))
             }
             Kind::Fold(fold) => self.fold(expr.id, fold),
         }

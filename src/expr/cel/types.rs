@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::value::Unset;
+
 /// A type of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
@@ -48,6 +50,7 @@ pub enum Type {
 pub struct ObjectType {
     name: Arc<str>,
     fields: Arc<Fields>,
+    unset: Option<Unset>,
 }
 
 /// The fields of an [`ObjectType`].
@@ -64,7 +67,17 @@ pub type LookUp = Box<dyn Fn(&str) -> Option<Type> + Send + Sync>;
 impl ObjectType {
     /// A type with these fields.
     pub fn new(name: impl Into<Arc<str>>, fields: Fields) -> ObjectType {
-        ObjectType { name: name.into(), fields: Arc::new(fields) }
+        ObjectType { name: name.into(), fields: Arc::new(fields), unset: None }
+    }
+
+    /// The same, whose values have all fields: those that are not set read as this says.
+    #[must_use]
+    pub fn with_unset(self, unset: Unset) -> ObjectType {
+        ObjectType { unset: Some(unset), ..self }
+    }
+
+    pub(crate) fn unset(&self) -> Option<Unset> {
+        self.unset
     }
 
     /// Its name.

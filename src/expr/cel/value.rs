@@ -136,6 +136,19 @@ pub struct Struct<'a> {
     pub name: Arc<str>,
     /// The fields that are set.
     pub fields: BTreeMap<Arc<str>, Value<'a>>,
+    /// What is read of those that are not; without it that is a mistake.
+    pub unset: Option<Unset>,
+}
+
+/// Tells what is read of a field that is not set, by the name of a type and the field's.
+pub type Unset = fn(&str, &str) -> Option<Value<'static>>;
+
+impl<'a> Struct<'a> {
+    /// A field that is set, or what is read where it is not.
+    pub(crate) fn read(&self, field: &str, only_set: bool) -> Option<Value<'a>> {
+        let unset = || self.unset.filter(|_| !only_set)?(&self.name, field);
+        self.fields.get(field).cloned().or_else(unset)
+    }
 }
 
 /// A key of a map. Whole numbers are the same key whatever their type.

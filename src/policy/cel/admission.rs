@@ -19,7 +19,7 @@ use super::constraints::Constraints;
 use super::inputs::Inputs;
 use super::mutating::applied;
 
-/// What a policy is that no binding puts to work: here it is judged by as if one did everywhere.
+/// What puts a policy to work everywhere, in tests of policies that nothing binds.
 static UNBOUND: [Binding; 1] = [Binding { constraints: None, params: None, enforces: true }];
 
 /// A policy and its bindings.
@@ -50,11 +50,20 @@ struct Params {
 impl Binding {
     /// Of a binding's `spec`.
     pub(crate) fn compile(spec: &Reader<'_>) -> Result<Binding> {
+        spec.only(&["policyName", "paramRef", "matchResources", "validationActions"])?;
         let constraints = spec.field("matchResources").map(|part| Constraints::compile(&part)).transpose()?;
         let params = spec.field("paramRef").map(|part| Params::compile(&part)).transpose()?;
-        let actions = spec.strings("validationActions")?;
-        let enforces = actions.is_empty() || actions.iter().any(|action| action == "Deny");
-        Ok(Binding { constraints, params, enforces })
+        let actions = spec.list("validationActions")?;
+        for action in &actions {
+            if !["Deny", "Warn", "Audit"].contains(&action.text()?) {
+                return Err(action.error("Deny, Warn or Audit is expected here"));
+            }
+        }
+        let has = |name: &str| actions.iter().any(|action| action.value == name);
+        if let (true, true, Some(list)) = (has("Deny"), has("Warn"), spec.field("validationActions")) {
+            return Err(list.error("Deny and Warn cannot stand together"));
+        }
+        Ok(Binding { constraints, params, enforces: actions.is_empty() || has("Deny") })
     }
 
     fn matches(&self, object: &Subjected<'_>) -> bool {
@@ -64,6 +73,15 @@ impl Binding {
 
 impl Params {
     fn compile(reference: &Reader<'_>) -> Result<Params> {
+        reference.only(&["name", "namespace", "selector", "parameterNotFoundAction"])?;
+        if let (Some(_), Some(selector)) = (reference.field("name"), reference.field("selector")) {
+            return Err(selector.error("name and selector cannot stand together"));
+        }
+        if let Some(action) = reference.field("parameterNotFoundAction")
+            && !["Allow", "Deny"].contains(&action.text()?)
+        {
+            return Err(action.error("Allow or Deny is expected here"));
+        }
         Ok(Params {
             name: reference.string("name")?.unwrap_or_default(),
             namespace: reference.string("namespace")?.unwrap_or_default(),
@@ -162,9 +180,13 @@ const NO_PARAMS: &str = "no params found for policy binding with `Deny` paramete
 const NOT_MEANT: &str = "match conditions aren't met";
 
 impl<P> Bound<P> {
-    /// The bindings that are about an object.
-    fn bindings<'b>(&'b self, object: &'b Subjected<'_>) -> impl Iterator<Item = &'b Binding> {
-        let all = if self.bindings.is_empty() { &UNBOUND[..] } else { &self.bindings };
+    /// The bindings that are about an object. `binds_all`: without any, it is as if one were about everything.
+    fn bindings<'b>(
+        &'b self,
+        object: &'b Subjected<'_>,
+        binds_all: bool,
+    ) -> impl Iterator<Item = &'b Binding> {
+        let all = if binds_all && self.bindings.is_empty() { &UNBOUND[..] } else { &self.bindings };
         all.iter().filter(|binding| binding.matches(object))
     }
 }
@@ -185,32 +207,43 @@ impl Bound<Validator> {
         request: &Request<'_>,
         object: &Subjected<'_>,
         known: Option<&Objects<'static>>,
+        binds_all: bool,
     ) -> Option<(Judgement, bool)> {
         let inputs = Inputs::of(request);
-        let mut told = None;
-        for binding in self.bindings(object) {
-            let params = match params(self.policy.params.as_ref(), binding, known, request, object) {
-                Ok(params) => params,
-                Err(Lack::Denied) => {
-                    return Some((Judgement::new(Verdict::Fail, NO_PARAMS), binding.enforces));
-                }
-                Err(Lack::Unknown(why)) => {
-                    return Some((Judgement::error(UNKNOWN_PARAMS, why), binding.enforces));
-                }
-            };
-            for param in &params {
-                let outcome = self.policy.evaluate(|| inputs.with_params(param));
-                let judgement = judgement(outcome);
-                if matches!(judgement.verdict, Verdict::Fail | Verdict::Error) {
-                    return Some((judgement, binding.enforces));
-                }
-                // One pass among skips is a pass.
-                if told.is_none() || judgement.verdict == Verdict::Pass {
+        let mut told: Option<(Judgement, bool)> = None;
+        let mut annotations = Vec::new();
+        for binding in self.bindings(object, binds_all) {
+            let judged: Vec<Judgement> =
+                match params(self.policy.params.as_ref(), binding, known, request, object) {
+                    Ok(params) => {
+                        let of = |param| judgement(self.policy.evaluate(|| inputs.with_params(param)));
+                        params.iter().map(|param| of(&**param)).collect()
+                    }
+                    Err(Lack::Denied) if self.policy.ignores_failures() => Vec::new(),
+                    Err(Lack::Denied) => vec![Judgement::new(Verdict::Fail, NO_PARAMS)],
+                    Err(Lack::Unknown(why)) => vec![Judgement::error(UNKNOWN_PARAMS, why)],
+                };
+            for mut judgement in judged {
+                annotations.append(&mut judgement.annotations);
+                let rank = weight(&judgement, binding.enforces);
+                if told.as_ref().is_none_or(|(told, enforces)| rank > weight(told, *enforces)) {
                     told = Some((judgement, binding.enforces));
                 }
             }
         }
-        told
+        annotations.dedup();
+        told.map(|(judgement, enforces)| (Judgement { annotations, ..judgement }, enforces))
+    }
+}
+
+/// Which of two judgements counts: what is refused goes before what is only told, and one pass among skips is a pass. Of
+/// the same weight the first counts.
+fn weight(judgement: &Judgement, enforces: bool) -> u8 {
+    match (judgement.verdict, enforces) {
+        (Verdict::Fail | Verdict::Warn | Verdict::Error, true) => 3,
+        (Verdict::Fail | Verdict::Warn | Verdict::Error, false) => 2,
+        (Verdict::Pass, _) => 1,
+        (Verdict::Skip, _) => 0,
     }
 }
 
@@ -218,14 +251,15 @@ fn judgement(outcome: Outcome) -> Judgement {
     if !outcome.meant {
         return Judgement::new(Verdict::Skip, NOT_MEANT);
     }
-    match (outcome.failed.into_iter().next(), outcome.errors.into_iter().next()) {
+    let judgement = match (outcome.failed.into_iter().next(), outcome.errors.into_iter().next()) {
         (Some(decision), _) => {
             let verdict = if decision.is_error { Verdict::Error } else { Verdict::Fail };
             Judgement::new(verdict, decision.message)
         }
         (None, Some(why)) => Judgement::new(Verdict::Error, why),
         (None, None) => Judgement::new(Verdict::Pass, ""),
-    }
+    };
+    Judgement { annotations: outcome.annotations, ..judgement }
 }
 
 impl Bound<Mutator> {
@@ -245,12 +279,14 @@ impl Bound<Mutator> {
         object: &Subjected<'_>,
         known: Option<&Objects<'static>>,
         schemas: &Schemas,
+        binds_all: bool,
     ) -> Option<(Judgement, Option<Json>)> {
         let mut current = request.object.clone();
         let mut told = None;
-        for binding in self.bindings(object) {
+        for binding in self.bindings(object, binds_all) {
             let params = match params(self.policy.params.as_ref(), binding, known, request, object) {
                 Ok(params) => params,
+                Err(Lack::Denied) if self.policy.ignores_failures() => continue,
                 Err(Lack::Denied) => return Some((Judgement::new(Verdict::Error, NO_PARAMS), None)),
                 Err(Lack::Unknown(why)) => return Some((Judgement::error(UNKNOWN_PARAMS, why), None)),
             };

@@ -23,6 +23,11 @@ impl Condition {
         self.0.explainer()
     }
 
+    /// Of a program that says true or false.
+    pub(super) fn of(program: Program) -> Condition {
+        Condition(program)
+    }
+
     pub(super) fn compile(reader: &Reader<'_>, scope: &Scope) -> Result<Condition> {
         scope.compile_bool(&expression(reader)?, true).map(Condition)
     }

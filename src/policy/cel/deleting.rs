@@ -2,6 +2,7 @@
 
 use crate::expr::cel::{Budget, Program};
 
+use super::super::cron;
 use super::super::reader::{Reader, Result};
 use super::super::request::Request;
 use super::super::validate::{Judgement, Verdict};
@@ -19,7 +20,8 @@ pub(crate) struct Deletions {
 impl Deletions {
     /// Of a policy's `spec`.
     pub(crate) fn compile(spec: &Reader<'_>) -> Result<Deletions> {
-        spec.string("schedule")?.ok_or_else(|| spec.error("schedule is missing"))?;
+        let schedule = spec.field("schedule").ok_or_else(|| spec.error("schedule is missing"))?;
+        cron::check(schedule.text()?).map_err(|why| schedule.error(why))?;
         let mut scope = Scope::of_policy();
         let variables = scope.define(&spec.list("variables")?)?;
         let conditions = spec.list("conditions")?;

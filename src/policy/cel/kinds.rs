@@ -14,7 +14,7 @@ use super::super::rule::Body;
 use super::admission::{Binding, Bound};
 use super::autogen;
 use super::constraints::Constraints;
-use super::{Deletions, Generations, Mutations, Validations};
+use super::{Authorization, Deletions, Generations, Mutations, Proxy, Validations};
 
 /// A kind of policies.kyverno.io, or of the API server's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +91,17 @@ impl CelKind {
         !matches!(self, CelKind::Generating | CelKind::Deleting)
     }
 
-    /// The rule of a policy about JSON that is no object of Kubernetes (`evaluation.mode: JSON`).
+    /// The rule of a policy about what is no object of Kubernetes: JSON, or requests of a proxy (`evaluation.mode`).
     pub(crate) fn of_payloads(self, spec: &Reader<'_>) -> Option<Result<Part>> {
-        let is_json = spec.value["evaluation"]["mode"] == "JSON" && self == CelKind::Validating;
-        let part = || {
-            let body = Body::Policy(Box::new(Validations::of_policy(spec)?));
-            Ok((Matching::widest(&Value::Null), body, action(spec)?))
+        let mode = spec.value["evaluation"]["mode"].as_str().filter(|_| self == CelKind::Validating)?;
+        let body = match (mode, Proxy::of_mode(mode)) {
+            ("JSON", _) => Validations::of_policy(spec).map(|policy| Body::Policy(Box::new(policy))),
+            (_, Some(proxy)) => {
+                Authorization::compile(proxy, spec).map(|policy| Body::Proxy(Box::new(policy)))
+            }
+            _ => return None,
         };
-        is_json.then(part)
+        Some(body.and_then(|body| Ok((Matching::widest(&Value::Null), body, action(spec)?))))
     }
 
     /// The rules of a policy: one for what it says, and those for the controllers of pods.
@@ -108,11 +111,20 @@ impl CelKind {
         bindings: Result<Vec<Binding>>,
     ) -> Vec<std::result::Result<Part, Unusable>> {
         let mode = spec.field("evaluation").and_then(|evaluation| evaluation.field("mode"));
-        if let Some(mode) = mode.filter(|mode| mode.value != "Kubernetes") {
-            return vec![Err(Unusable::Elsewhere(mode.path))];
-        }
         let constraints = spec.value["matchConstraints"].clone();
         let broken = |constraints: Value| |error| Unusable::Broken(error, constraints);
+        match mode.as_ref().and_then(|mode| mode.value.as_str()) {
+            Some("Kubernetes") => {}
+            Some("JSON" | "Envoy" | "HTTP") => {
+                return vec![Err(Unusable::Elsewhere(mode.map(|mode| mode.path).unwrap_or_default()))];
+            }
+            _ => {
+                if let Some(mode) = mode {
+                    let error = mode.error("mode is Kubernetes, JSON, Envoy or HTTP");
+                    return vec![Err(broken(constraints)(error))];
+                }
+            }
+        }
         match self {
             CelKind::Validating | CelKind::ImageValidating => {
                 let compile =
@@ -144,7 +156,9 @@ impl CelKind {
                 let part = || {
                     let matching = matching(&self::constraints(spec)?)?;
                     let body = Body::Admission(Arc::new(Bound::<Validator>::compile(spec, bindings?)?));
-                    Ok((matching, body, failure_action(spec)?))
+                    failure_action(spec)?;
+                    // What of it is enforced is for its bindings to say.
+                    Ok((matching, body, Action::enforced()))
                 };
                 vec![part().map_err(broken(constraints))]
             }

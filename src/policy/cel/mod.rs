@@ -16,7 +16,9 @@ mod generating;
 mod inputs;
 mod kinds;
 mod library;
+mod match_conditions;
 mod mutating;
+mod proxy;
 mod targets;
 mod verifying;
 
@@ -43,7 +45,10 @@ pub(crate) use exception::{Exception, NOTHING_ALLOWED};
 pub(crate) use generating::Generations;
 pub(crate) use kinds::{CelKind, Part, Unusable};
 pub(crate) use library::Library;
+pub(crate) use match_conditions::MatchConditions;
 pub(crate) use mutating::Mutations;
+pub(crate) use proxy::Authorization;
+pub use proxy::{Proxy, ProxyRequest};
 
 /// Whose words and rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub(crate) struct Validations {
     conditions: Vec<Condition>,
     variables: Vec<(String, Program)>,
     validations: Vec<Validation>,
+    /// What is written into an audit log of an object that fails, by its keys.
+    annotations: Vec<(String, Program)>,
     /// The images that it is about, if it is about images.
     verified: Option<Verified>,
 }
@@ -147,7 +154,21 @@ impl Validations {
             })
         };
         let validations = entries.iter().map(validation).collect::<Result<_>>()?;
-        Ok(Validations { style, ignores_failures: false, conditions, variables, validations, verified: None })
+        let annotation = |entry: &Reader<'_>| {
+            let key = entry.string("key")?.ok_or_else(|| entry.error("key is missing"))?;
+            let value = entry.field("valueExpression");
+            Ok((key, scope.compile(&value.ok_or_else(|| entry.error("valueExpression is missing"))?)?))
+        };
+        let annotations = reader.list("auditAnnotations")?.iter().map(annotation).collect::<Result<_>>()?;
+        Ok(Validations {
+            style,
+            ignores_failures: false,
+            conditions,
+            variables,
+            validations,
+            annotations,
+            verified: None,
+        })
     }
 
     fn inputs<'a>(&self, request: &Request<'a>, around: Around<'a>) -> Inputs<'a> {
@@ -182,7 +203,12 @@ impl Validations {
                 Ok(Value::Bool(false)) => {
                     let message = validation.failure(self.style, index, &bindings, &mut budget);
                     let path = validation.field.clone();
-                    return Judgement { path, ..Judgement::new(Verdict::Fail, message) };
+                    let failed = Judgement { path, ..Judgement::new(Verdict::Fail, message) };
+                    return match self.annotations(&bindings, &mut budget) {
+                        Ok(annotations) => Judgement { annotations, ..failed },
+                        Err(_) if self.ignores_failures => failed,
+                        Err(why) => self.cannot_tell("error", why),
+                    };
                 }
                 Ok(other) => {
                     let why = format!("the expression is {}, not true or false", other.type_name());
@@ -197,6 +223,26 @@ impl Validations {
             }
         }
         Judgement::new(Verdict::Pass, self.passed(rule))
+    }
+
+    /// What is written into an audit log; null and an empty text are nothing.
+    fn annotations<'a>(
+        &'a self,
+        bindings: &crate::expr::cel::Bindings<'a>,
+        budget: &mut Budget,
+    ) -> std::result::Result<Vec<(String, String)>, String> {
+        let mut told = Vec::new();
+        for (key, program) in &self.annotations {
+            match program.run(bindings, budget) {
+                Ok(Value::String(text)) if !text.is_empty() => told.push((key.clone(), text.to_string())),
+                Ok(Value::String(_) | Value::Null) => {}
+                Ok(other) => {
+                    return Err(format!("auditAnnotation {key:?} is {}, not text", other.type_name()));
+                }
+                Err(error) => return Err(format!("failed to evaluate auditAnnotation {key:?}: {error}")),
+            }
+        }
+        Ok(told)
     }
 
     /// Whether an error is passed over. What was not looked up outside of suites says nothing, so nothing passes by it.

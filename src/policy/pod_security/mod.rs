@@ -109,7 +109,7 @@ impl PodSecurity {
         let message =
             format!("Validation rule '{rule}' failed. It violates PodSecurity \"{level}:{version}\": {told}");
         let path = broken.first().and_then(|broken| Some(joined(&base, &broken.violations.first()?.path)));
-        Judgement { verdict: Verdict::Fail, message, path }
+        Judgement { path, ..Judgement::new(Verdict::Fail, message) }
     }
 
     fn ask(&self, pod: &Pod<'_>) -> Vec<Broken> {

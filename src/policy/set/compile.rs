@@ -10,7 +10,8 @@ use crate::yaml;
 
 use super::super::action::Action;
 use super::super::autogen;
-use super::super::cel::{self, Binding, CelKind, Constraints, Part, Unusable};
+use super::super::cel::{self, Binding, CelKind, Constraints, MatchConditions, Part, Unusable};
+use super::super::cleanup::Cleanup;
 use super::super::exception::Exception;
 use super::super::matching::Matching;
 use super::super::reader::{CompileError, Reader};
@@ -19,11 +20,10 @@ use super::super::strict;
 use super::{Policy, PolicyNotes, PolicySet};
 
 const KINDS: &[&str] = &["ClusterPolicy", "Policy"];
+const CLEANUP_KINDS: &[&str] = &["CleanupPolicy", "ClusterCleanupPolicy"];
 /// Other kinds that hold rules, by their API groups.
-const OTHER_KINDS: &[(&str, &[&str])] = &[
-    ("kyverno.io", &["PolicyException", "CleanupPolicy", "ClusterCleanupPolicy"]),
-    ("policies.kyverno.io", &["PolicyException"]),
-];
+const OTHER_KINDS: &[(&str, &[&str])] =
+    &[("kyverno.io", &["PolicyException"]), ("policies.kyverno.io", &["PolicyException"])];
 
 impl PolicySet {
     /// Compiles policies; manifests of other kinds are ignored. Findings say what is wrong in a policy, and what of
@@ -36,8 +36,13 @@ impl PolicySet {
             let (group, kind) = (&*manifest.gvk.group, &*manifest.gvk.kind);
             if group == "kyverno.io" && KINDS.contains(&kind) {
                 set.add(manifest, &mut findings);
+            } else if group == "kyverno.io" && CLEANUP_KINDS.contains(&kind) {
+                set.add_cleanup(manifest, &mut findings);
             } else if let Some(kind) = CelKind::of(group, kind) {
                 let bindings = bindings_of(manifest, kind, policies);
+                if kind.binding().is_some() && bindings.as_ref().is_ok_and(Vec::is_empty) {
+                    findings.push(unbound(manifest));
+                }
                 set.add_cel(manifest, kind, bindings, &mut findings);
             } else if OTHER_KINDS.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind)) {
                 PolicySet::add_unsupported(manifest, &mut findings);
@@ -79,6 +84,26 @@ impl PolicySet {
         findings.push(Finding::warning(Code::PolicyUnsupported, message).about(&manifest.id).at(place));
     }
 
+    /// A policy that selects objects to go. One that does not compile selects none.
+    fn add_cleanup(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
+        let id = &manifest.id;
+        match Cleanup::compile(&manifest.body) {
+            Ok((matching, entries, cleanup)) => {
+                self.index.add(self.rules.len() as u32, id.namespace(), matching.kinds());
+                let part = (matching, Body::Cleanup(Box::new(cleanup)), Action::default());
+                let rule = self.rule(id.name().to_owned(), part);
+                self.rules.push(Rule { entries, ..rule });
+                self.deletes = true;
+            }
+            Err(errors) => findings.extend(errors.into_iter().map(|error| {
+                let message = format!("policy {}: {}: {}", full_name(id), error.path, error.message);
+                let place = yaml::locate(&manifest.origin.source, &error.path);
+                Finding::error(Code::PolicyInvalid, message).about(id).at(place)
+            })),
+        }
+        self.add_policy(manifest, full_name(id));
+    }
+
     /// A policy in CEL, and what it means for the controllers of pods. One that does not compile refuses all that it could
     /// be about.
     fn add_cel(
@@ -99,7 +124,11 @@ impl PolicySet {
         }
         if let Some(part) = kind.of_payloads(&spec) {
             match part {
-                Ok(part) => self.payload_rules.push(self.rule(name.to_owned(), part)),
+                Ok(part) => {
+                    // A policy about requests of a proxy is its own rule.
+                    let name = if matches!(part.1, Body::Proxy(_)) { id.name() } else { name };
+                    self.payload_rules.push(self.rule(name.to_owned(), part));
+                }
                 Err(error) => {
                     let message = format!("policy {}: {}: {}", full_name(id), error.path, error.message);
                     let finding = Finding::error(Code::PolicyInvalid, message).about(id);
@@ -141,6 +170,7 @@ impl PolicySet {
     /// Adds a rule of the policy that is added next.
     fn push(&mut self, manifest: &Manifest, name: String, part: Part) {
         self.index.add(self.rules.len() as u32, manifest.id.namespace(), part.0.kinds());
+        self.deletes |= part.1.deletes();
         self.rules.push(self.rule(name, part));
     }
 
@@ -162,7 +192,16 @@ impl PolicySet {
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
         let id = manifest.id.clone();
         let notes = PolicyNotes::of(&manifest.body).into();
-        self.policies.push(Policy { id, name, unscored: false, applies_one: false, notes, source, line });
+        self.policies.push(Policy {
+            id,
+            name,
+            unscored: false,
+            applies_one: false,
+            conditions: None,
+            notes,
+            source,
+            line,
+        });
     }
 
     fn add(&mut self, manifest: &Manifest, findings: &mut Vec<Finding>) {
@@ -172,7 +211,7 @@ impl PolicySet {
         let name = full_name(id);
         let mut notes = Notes::default();
         let first = self.rules.len();
-        self.compile_rules(body, number, &mut notes);
+        let conditions = self.compile_rules(body, number, &mut notes).map(Arc::new);
         for at in first..self.rules.len() {
             let rule = &self.rules[at];
             self.index.add(at as u32, id.namespace(), rule.matching.kinds());
@@ -194,27 +233,31 @@ impl PolicySet {
         let applies_one = body["spec"]["applyRules"] == "One";
         let line = manifest.origin.line;
         let notes = PolicyNotes::of(body).into();
-        self.policies.push(Policy { id: id.clone(), name, unscored, applies_one, notes, source, line });
+        let id = id.clone();
+        self.policies.push(Policy { id, name, unscored, applies_one, conditions, notes, source, line });
     }
 
-    fn compile_rules(&mut self, policy: &Value, number: usize, notes: &mut Notes) {
+    /// Adds a policy's rules, and gives what a request must be for them to look at it.
+    fn compile_rules(&mut self, policy: &Value, number: usize, notes: &mut Notes) -> Option<MatchConditions> {
         let root = Reader::new(policy, FieldPath::default());
         let Some(spec) = root.field("spec") else {
             notes.errors.push(root.error("spec is missing"));
-            return;
+            return None;
         };
         // A wrong action must not turn a refusal into a report.
         let action = Action::of_policy(&spec).unwrap_or_else(|error| {
             notes.errors.push(error);
             Action::enforced()
         });
-        let conditions = spec.field("webhookConfiguration").and_then(|w| w.field("matchConditions"));
-        let unsupported = conditions.or_else(|| spec.field("matchConditions"));
+        let mut found = strict::of_spec(&spec);
+        let conditions = MatchConditions::of_spec(&spec).unwrap_or_else(|error| {
+            found.errors.push(error);
+            None
+        });
         let existing = spec.bool("generateExisting").unwrap_or_else(|error| {
             notes.errors.push(error);
             None
         });
-        let found = strict::of_spec(&spec);
         let broken = found.errors.first().cloned();
         notes.errors.extend(found.errors);
         let shared = Shared {
@@ -223,14 +266,12 @@ impl PolicySet {
             background: strict::scans_background(&spec),
             action: &action,
             generate_existing: existing.unwrap_or(false),
-            unsupported: unsupported.as_ref().map(|_| "matchConditions are not evaluated"),
         };
-        notes.unsupported.extend(unsupported.map(|u| u.error("matchConditions are not evaluated")));
         let rules = match spec.list("rules") {
             Ok(rules) => rules,
             Err(error) => {
                 notes.errors.push(error);
-                return;
+                return None;
             }
         };
         if rules.is_empty() {
@@ -246,7 +287,16 @@ impl PolicySet {
             made.path = rules[from].path.clone();
             self.rules.push(made);
         }
+        conditions
     }
+}
+
+/// That a policy does nothing, for want of a binding.
+fn unbound(policy: &Manifest) -> Finding {
+    let (kind, name) = (policy.id.kind(), policy.id.name());
+    let message = format!("{kind} {name} does nothing: no {kind}Binding names it");
+    let place = yaml::locate(&policy.origin.source, &FieldPath::of_keys(["metadata", "name"]));
+    Finding::note(Code::PolicyUnbound, message).about(&policy.id).at(place)
 }
 
 /// What binds an admission policy.

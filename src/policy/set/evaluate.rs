@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::expr::Context;
 use crate::schema::Schemas;
 
-use super::super::cel::{self, Around, Validations};
+use super::super::cel::{self, Around, ProxyRequest, Validations};
 use super::super::condition::Conditions;
 use super::super::exception::Exception;
 use super::super::images::Images;
@@ -34,11 +34,8 @@ impl PolicySet {
                 continue;
             }
             if let Body::Admission(policy) = &rule.body {
-                let judged = policy.judge(request, &object, self.library.known());
-                outcomes.extend(judged.map(|(judgement, enforces)| {
-                    let enforces = enforces && rule.action.enforces(&object);
-                    self.outcome(rule, judgement, enforces)
-                }));
+                let judged = policy.judge(request, &object, self.library.known(), self.binds_all);
+                outcomes.extend(judged.map(|(judgement, enforces)| self.outcome(rule, judgement, enforces)));
                 continue;
             }
             if self.is_decided(rule, &outcomes) {
@@ -58,6 +55,17 @@ impl PolicySet {
         let judge = |rule: &Rule| match &rule.body {
             Body::Policy(validations) => Some(self.judge_by_policy(rule, validations, &request, &object)),
             _ => None,
+        };
+        self.payload_rules.iter().filter_map(judge).collect()
+    }
+
+    /// Judges a request of a proxy by the policies that are about such.
+    pub fn judge_request(&self, request: &ProxyRequest) -> Vec<RuleOutcome> {
+        let judge = |rule: &Rule| {
+            let Body::Proxy(policy) = &rule.body else { return None };
+            let namespace = self.policies[rule.policy].id.namespace();
+            let judgement = policy.judge(request, &self.library, namespace)?;
+            Some(self.outcome(rule, judgement, rule.action.enforces_by_default()))
         };
         self.payload_rules.iter().filter_map(judge).collect()
     }
@@ -123,7 +131,8 @@ impl PolicySet {
             }
             Body::Mutate(mutate) => mutate,
             Body::AdmissionMutation(policy) => {
-                let (judgement, changed) = policy.change(request, object, self.library.known(), schemas)?;
+                let (judgement, changed) =
+                    policy.change(request, object, self.library.known(), schemas, self.binds_all)?;
                 return Some((self.outcome(rule, judgement, enforces), changed));
             }
             _ => return None,
@@ -133,7 +142,7 @@ impl PolicySet {
         let mut context = base.child();
         let policy = &self.policies[rule.policy].name;
         variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
-        let (judgement, changed) = match self.spared(rule, object, &context) {
+        let (judgement, changed) = match self.spared(rule, request, object, &context) {
             Some(judgement) => (judgement, None),
             None => mutate.evaluate(request.object, schemas.type_of(&object.gvk).as_ref(), &context),
         };
@@ -149,12 +158,20 @@ impl PolicySet {
     /// The rules that match, found by the index.
     pub(super) fn matching<'s>(
         &'s self,
-        request: &Request<'_>,
-        object: &Subjected<'_>,
+        request: &'s Request<'_>,
+        object: &'s Subjected<'_>,
     ) -> impl Iterator<Item = &'s Rule> {
         let namespace = request.object["metadata"]["namespace"].as_str();
         let candidates = self.index.candidates(&resource_name(&object.gvk.kind), namespace);
-        candidates.into_iter().map(|at| &self.rules[at as usize]).filter(|rule| rule.matching.matches(object))
+        let rules = candidates.into_iter().map(|at| &self.rules[at as usize]);
+        rules
+            .filter(|rule| rule.matching.matches(object))
+            .filter(|rule| !matches!(self.looks_at(rule, request), Ok(false)))
+    }
+
+    /// Whether the policy of a rule looks at a request at all.
+    fn looks_at(&self, rule: &Rule, request: &Request<'_>) -> Result<bool, String> {
+        self.policies[rule.policy].conditions.as_ref().map_or(Ok(true), |conditions| conditions.met(request))
     }
 
     /// Judges by a policy that is all CEL.
@@ -212,7 +229,7 @@ impl PolicySet {
         let mut context = base.metered_child();
         let policy = &self.policies[rule.policy].name;
         variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
-        if let Some(judgement) = self.spared(rule, object, &context) {
+        if let Some(judgement) = self.spared(rule, request, object, &context) {
             return Some(judgement);
         }
         let judgement = self.judge_body(rule, request, object, &context)?;
@@ -269,20 +286,32 @@ impl PolicySet {
         // Values given for the request are about the change.
         let unnamed = Request { values: None, ..before };
         variables::bind_rule(&mut context, &unnamed, policy, &rule.name, &rule.entries);
-        self.spared(rule, &object, &context).is_none()
+        self.spared(rule, &before, &object, &context).is_none()
             && self
                 .judge_body(rule, &before, &object, &context)
                 .is_some_and(|judgement| judgement.verdict == Verdict::Fail)
+    }
+
+    /// The judgement to skip when a rule's preconditions do not hold.
+    pub(super) fn preconditions(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        context: &Context<'_>,
+    ) -> Result<Option<Judgement>, String> {
+        self.looks_at(rule, request).map_err(|why| format!("in matchConditions: {why}"))?;
+        rule.preconditions.as_ref().map_or(Ok(None), |conditions| held(conditions, context))
     }
 
     /// The judgement when preconditions do not hold, or an exception is about the object.
     pub(super) fn spared(
         &self,
         rule: &Rule,
+        request: &Request<'_>,
         object: &Subjected<'_>,
         context: &Context<'_>,
     ) -> Option<Judgement> {
-        match preconditions(rule, context) {
+        match self.preconditions(rule, request, context) {
             Ok(None) => {}
             Ok(Some(skip)) => return Some(skip),
             Err(error) => return Some(Judgement::error("failed to evaluate preconditions", error)),
@@ -313,17 +342,13 @@ impl PolicySet {
             scored: !policy.unscored,
             message: judgement.message,
             path: judgement.path,
+            annotations: judgement.annotations,
             enforce,
             notes: policy.notes.clone(),
             policy_source: policy.source.clone(),
             rule_path: rule.path.clone(),
         }
     }
-}
-
-/// The judgement to skip when they do not hold.
-pub(super) fn preconditions(rule: &Rule, context: &Context<'_>) -> Result<Option<Judgement>, String> {
-    rule.preconditions.as_ref().map_or(Ok(None), |conditions| held(conditions, context))
 }
 
 /// The judgement to skip when conditions do not hold.

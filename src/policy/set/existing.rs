@@ -61,7 +61,7 @@ impl PolicySet {
                 let outcome = self.outcome(rule, judgement, rule.action.enforces(&object));
                 TargetOutcome { target: target.clone(), changed, outcome }
             };
-            if let Some(judgement) = self.spared(rule, &object, &context) {
+            if let Some(judgement) = self.spared(rule, request, &object, &context) {
                 outcomes.push(of(request.object, judgement, None));
                 continue;
             }

@@ -15,7 +15,6 @@ use super::super::matching::Subjected;
 use super::super::request::Request;
 use super::super::rule::{Body, Rule};
 use super::super::variables;
-use super::evaluate::preconditions;
 use super::{Generated, NotGenerated, PolicySet};
 
 impl PolicySet {
@@ -63,7 +62,7 @@ impl PolicySet {
         let policy = &self.policies[rule.policy];
         let mut context = base.child();
         variables::bind_rule(&mut context, request, &policy.name, &rule.name, &rule.entries);
-        let made = match preconditions(rule, &context) {
+        let made = match self.preconditions(rule, request, &context) {
             Ok(Some(_)) => return Vec::new(),
             Ok(None) => generate.evaluate(&context),
             Err(error) => Err(error),

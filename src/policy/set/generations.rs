@@ -5,10 +5,13 @@ use crate::model::{ObjectId, PathSegment, RuleOrigin};
 use crate::yaml;
 
 use super::super::cel::{Around, Generations};
+use super::super::cleanup::Cleanup;
+use super::super::images::Images;
 use super::super::matching::Subjected;
 use super::super::request::Request;
 use super::super::rule::{Body, Rule};
 use super::super::validate::{Judgement, Verdict};
+use super::super::variables;
 use super::{Generated, NotGenerated, PolicySet, RuleOutcome};
 
 impl PolicySet {
@@ -87,17 +90,38 @@ impl PolicySet {
         made
     }
 
-    /// What each DeletingPolicy that is about an object says of it: a pass if it would delete it. Nothing is deleted here.
+    /// Whether any policy selects objects that are to go.
+    pub fn deletes(&self) -> bool {
+        self.deletes
+    }
+
+    /// What each DeletingPolicy and CleanupPolicy that is about an object says of it: a pass if it would delete it.
+    /// Nothing is deleted here.
     pub fn deletions(&self, request: &Request<'_>) -> Vec<RuleOutcome> {
         let object = Subjected::of(request);
         let mut outcomes = Vec::new();
         for rule in self.matching(request, &object) {
-            let Body::Deletions(deletions) = &rule.body else { continue };
-            outcomes.push(match self.excepted(rule, request, false) {
-                Err(outcome) => *outcome,
-                Ok(_) => self.outcome(rule, deletions.evaluate(request, self.around(rule)), false),
-            });
+            match &rule.body {
+                Body::Deletions(deletions) => outcomes.push(match self.excepted(rule, request, false) {
+                    Err(outcome) => *outcome,
+                    Ok(_) => self.outcome(rule, deletions.evaluate(request, self.around(rule)), false),
+                }),
+                Body::Cleanup(cleanup) => {
+                    let judgement = self.clean_up(rule, cleanup, request);
+                    outcomes.push(self.outcome(rule, judgement, false));
+                }
+                _ => {}
+            }
         }
         outcomes
+    }
+
+    fn clean_up(&self, rule: &Rule, cleanup: &Cleanup, request: &Request<'_>) -> Judgement {
+        let images = Images::of(request.object);
+        let base = Cleanup::context(&self.environment, request, &images);
+        let mut context = base.metered_child();
+        let policy = &self.policies[rule.policy].name;
+        variables::bind_rule(&mut context, request, policy, &rule.name, &rule.entries);
+        cleanup.evaluate(request.object, &context)
     }
 }

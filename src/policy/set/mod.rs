@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::expr::Environment;
 use crate::model::{ObjectId, SourceText};
 
-use super::cel::{self, Library};
+use super::cel::{self, Library, MatchConditions};
 use super::exception::Exception;
 use super::index::Index;
 use super::matching::Kinds;
@@ -36,6 +36,10 @@ pub struct PolicySet {
     index: Index,
     /// Rules about JSON that is no object of Kubernetes.
     payload_rules: Vec<Rule>,
+    /// Whether any rule selects objects that are to go.
+    deletes: bool,
+    /// Whether admission policies that nothing binds judge everywhere.
+    binds_all: bool,
     exceptions: Vec<Exception>,
     cel_exceptions: Vec<cel::Exception>,
     environment: Environment,
@@ -51,6 +55,8 @@ struct Policy {
     unscored: bool,
     /// Of its rules, only the first that has a verdict counts (`applyRules: One`).
     applies_one: bool,
+    /// What a request must be for its rules to look at it.
+    conditions: Option<Arc<MatchConditions>>,
     notes: Arc<PolicyNotes>,
     source: SourceText,
     line: u32,
@@ -73,6 +79,14 @@ impl PolicySet {
         self
     }
 
+    /// Makes admission policies judge everywhere that nothing binds, as tests of policies take them. The API server does
+    /// nothing by such a policy.
+    #[must_use]
+    pub fn binding_all(mut self) -> PolicySet {
+        self.binds_all = true;
+        self
+    }
+
     /// Whether what a rule says of an object depends on others than the object.
     pub fn looks_outside(&self) -> bool {
         self.rules.iter().any(|rule| variables::looks_outside(&rule.entries))
@@ -86,7 +100,7 @@ impl PolicySet {
     /// Names of the resources (`pods`) that rules judge, beside what the API server judges by itself; `None` if they may
     /// be of any kind.
     pub fn validated(&self) -> Option<BTreeSet<String>> {
-        let other = |body: &Body| matches!(body, Body::Generate(_) | Body::Admission(_));
+        let other = |body: &Body| body.deletes() || matches!(body, Body::Generate(_) | Body::Admission(_));
         self.resources(|body| body.mutates().is_none() && !other(body))
     }
 

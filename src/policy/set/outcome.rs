@@ -43,6 +43,8 @@ pub struct RuleOutcome {
     pub message: String,
     /// The place in the object, where it is known.
     pub path: Option<FieldPath>,
+    /// What the policy wants written into an audit log about it: keys and values.
+    pub annotations: Vec<(String, String)>,
     /// Whether anything but a pass or a skip holds the object up.
     pub enforce: bool,
     /// How the policy describes itself.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::super::request::{Operation, Request};
 use super::super::validate::Verdict;
-use super::PolicySet;
+use super::{PolicySet, RuleOutcome};
 use crate::finding::{Code, Finding};
 use crate::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
 use crate::yaml;
@@ -462,4 +462,215 @@ fn what_a_policy_in_cel_looks_up_passes_nothing_even_if_failures_are_ignored() {
         let told = set.knowing(Arc::new(Objects::default())).evaluate(&request).remove(0);
         assert_ne!(told.result, Verdict::Error, "{text}");
     }
+}
+
+const CLEANUP: &str = "apiVersion: kyverno.io/v2
+kind: ClusterCleanupPolicy
+metadata: {name: idle}
+spec:
+  match: {any: [{resources: {kinds: [Deployment]}}]}
+  exclude: {any: [{resources: {namespaces: [kube-*]}}]}
+  context: [{name: most, variable: {value: 2}}]
+  conditions:
+    any:
+    - {key: '{{ target.spec.replicas }}', operator: LessThan, value: '{{ most }}'}
+  schedule: '*/5 * * * *'
+  deletionPropagationPolicy: Foreground
+";
+
+#[test]
+fn a_policy_that_cleans_up_tells_which_objects_go() {
+    let (set, findings) = compile(CLEANUP);
+    assert_eq!(findings, []);
+    assert!(set.deletes() && set.validated().is_some_and(|kinds| kinds.is_empty()));
+    let said = |object: &Value| {
+        assert_eq!(set.evaluate(&Request::create(object)), [], "it judges nothing");
+        let outcomes = set.deletions(&Request::create(object)).into_iter();
+        outcomes.map(|outcome| (outcome.rule, outcome.result, outcome.message)).collect::<Vec<_>>()
+    };
+    let outcome = |verdict, message: &str| vec![("idle".to_owned(), verdict, message.to_owned())];
+    assert_eq!(said(&deployment("web", "shop", 1)), outcome(Verdict::Pass, "resource matched"));
+    assert_eq!(said(&deployment("web", "shop", 2)), outcome(Verdict::Fail, "resource did not match"));
+    assert_eq!(said(&deployment("web", "kube-system", 1)), []);
+    let mut own = deployment("web", "shop", 1);
+    own["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "kyverno"});
+    assert_eq!(said(&own)[0].1, Verdict::Skip);
+    let mut broken = deployment("web", "shop", 1);
+    broken["spec"].as_object_mut().unwrap().remove("replicas");
+    assert_eq!(said(&broken)[0].1, Verdict::Error);
+    let confined = CLEANUP
+        .replace("ClusterCleanupPolicy", "CleanupPolicy")
+        .replace("name: idle", "name: idle, namespace: shop");
+    let (set, _) = compile(&confined);
+    assert_eq!(set.deletions(&Request::create(&deployment("web", "other", 1))), []);
+    assert_eq!(set.deletions(&Request::create(&deployment("web", "shop", 1))).len(), 1);
+}
+
+#[test]
+fn a_policy_that_cleans_up_is_read_strictly() {
+    for (from, to, at, why) in [
+        ("'*/5 * * * *'", "'*/5 * * *'", "spec.schedule", "five fields"),
+        ("schedule:", "scedule:", "spec.scedule", "unknown field"),
+        ("Foreground", "Later", "spec.deletionPropagationPolicy", "Foreground, Background or Orphan"),
+        (
+            "most, variable: {value: 2}",
+            "most, configMap: {name: a, namespace: b}",
+            "spec.context[0].configMap",
+            "not allowed",
+        ),
+        ("operator: LessThan", "operator: Less", "spec.conditions.any[0].operator", "not an operator"),
+        ("{{ most }}", "{{ least }}", "spec.conditions.any[0].value", "is not defined"),
+        ("namespaces: [kube-*]", "kinds: [Deployment]", "spec.exclude.any[0]", "about nothing"),
+        (
+            "{resources: {namespaces: [kube-*]}}",
+            "{roles: [a]}",
+            "spec.exclude.any[0].roles",
+            "nobody is known",
+        ),
+    ] {
+        let (set, findings) = compile(&CLEANUP.replace(from, to));
+        let place = format!("{at}: ");
+        let told = findings.iter().any(|finding| {
+            finding.code == Code::PolicyInvalid
+                && finding.message.contains(&place)
+                && finding.message.contains(why)
+        });
+        assert!(told, "{at}: {findings:#?}");
+        assert!(!set.deletes());
+    }
+}
+
+#[test]
+fn match_conditions_are_asked_before_the_rules() {
+    let text = |conditions: &str| {
+        format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  \
+             webhookConfiguration: {{matchConditions: [{conditions}]}}\n  rules:\n  - name: r\n    \
+             match: {{any: [{{resources: {{kinds: [Deployment]}}}}]}}\n    \
+             validate: {{failureAction: Enforce, message: stop, deny: {{conditions: {{any: [{{key: 1, operator: Equals, value: 1}}]}}}}}}\n"
+        )
+    };
+    let judged = |text: &str| {
+        let (set, findings) = compile(text);
+        assert_eq!(findings, []);
+        set.evaluate(&Request::create(&deployment("web", "shop", 1)))
+            .into_iter()
+            .map(|o| (o.result, o.message))
+            .collect::<Vec<_>>()
+    };
+    let of = |expression: &str| text(&format!("{{name: a, expression: \"{expression}\"}}"));
+    assert_eq!(
+        judged(&of("object.metadata.name == 'web' && request.operation == 'CREATE'"))[0].0,
+        Verdict::Fail
+    );
+    assert_eq!(judged(&of("object.metadata.name != 'web'")), []);
+    let (verdict, message) = judged(&of("object.spec.nothing == 1")).remove(0);
+    assert!(verdict == Verdict::Error && message.contains("in matchConditions"), "{message}");
+    let lenient = of("object.spec.nothing == 1")
+        .replace("webhookConfiguration: {", "webhookConfiguration: {failurePolicy: Ignore, ");
+    assert_eq!(judged(&lenient), []);
+    for (wrong, why) in [
+        ("{name: a, expression: 'object.'}", "Syntax"),
+        ("{name: a, expression: '1'}", "must evaluate to bool"),
+        ("{expression: 'true'}", "name is missing"),
+    ] {
+        let (set, findings) = compile(&text(wrong));
+        assert!(
+            findings[0].code == Code::PolicyInvalid && findings[0].message.contains(why),
+            "{}",
+            findings[0].message
+        );
+        assert!(set.evaluate(&Request::create(&deployment("web", "shop", 1))).remove(0).refuses());
+    }
+}
+
+const ADMISSION: &str = "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: replicas}
+spec:
+  failurePolicy: Ignore
+  matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}]}
+  validations: [{expression: object.spec.replicas > 2, message: too few}]
+  auditAnnotations: [{key: count, valueExpression: string(object.spec.replicas)}]
+";
+
+fn bound(binding: &str) -> (PolicySet, Vec<Finding>) {
+    let binding = format!(
+        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {{name: b}}\n\
+         spec: {{policyName: replicas, {binding}}}\n"
+    );
+    PolicySet::compile(&[manifest(ADMISSION), manifest(&binding)])
+}
+
+#[test]
+fn an_admission_policy_does_nothing_until_it_is_bound() {
+    let few = deployment("web", "shop", 1);
+    let (set, findings) = compile(ADMISSION);
+    assert_eq!(findings[0].code, Code::PolicyUnbound);
+    assert_eq!(set.evaluate(&Request::create(&few)), []);
+    assert!(
+        set.binding_all().evaluate(&Request::create(&few)).remove(0).refuses(),
+        "in tests it is bound everywhere"
+    );
+    for (binding, refuses) in [
+        ("validationActions: [Deny]", Some(true)),
+        ("validationActions: [Deny, Audit]", Some(true)),
+        ("validationActions: [Warn, Audit]", Some(false)),
+        ("validationActions: [Deny], matchResources: {objectSelector: {matchLabels: {a: b}}}", None),
+        ("validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {a: b}}}", None),
+        ("validationActions: [Deny], matchResources: {namespaceSelector: {}}", Some(true)),
+    ] {
+        let (set, findings) = bound(binding);
+        assert_eq!(findings, [], "{binding}");
+        let outcomes = set.evaluate(&Request::create(&few));
+        assert_eq!(outcomes.first().map(RuleOutcome::refuses), refuses, "{binding}");
+        assert!(outcomes.iter().all(|outcome| outcome.annotations == [("count".to_owned(), "1".to_owned())]));
+    }
+    let more = bound("validationActions: [Deny]")
+        .0
+        .evaluate(&Request::create(&deployment("web", "shop", 3)))
+        .remove(0);
+    assert!(more.result == Verdict::Pass && more.annotations.len() == 1);
+    for (binding, why) in [
+        ("validationActions: [Deny, Warn]", "cannot stand together"),
+        ("validationActions: [Refuse]", "Deny, Warn or Audit"),
+        ("validationAction: [Deny]", "unknown field"),
+        ("paramRef: {name: a, parameterNotFoundAction: Refuse}", "Allow or Deny"),
+        ("paramRef: {name: a, selector: {}}", "cannot stand together"),
+    ] {
+        let (set, findings) = bound(binding);
+        assert!(findings[0].code == Code::PolicyInvalid && findings[0].message.contains(why), "{findings:?}");
+        assert!(set.evaluate(&Request::create(&few)).remove(0).refuses());
+    }
+}
+
+#[test]
+fn of_several_bindings_the_strictest_that_is_violated_counts() {
+    let binding = |name: &str, action: &str| {
+        manifest(&format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {{name: {name}}}\n\
+             spec: {{policyName: replicas, validationActions: [{action}]}}\n"
+        ))
+    };
+    let all = [manifest(ADMISSION), binding("a", "Audit"), binding("b", "Deny")];
+    let (set, _) = PolicySet::compile(&all);
+    let outcomes = set.evaluate(&Request::create(&deployment("web", "shop", 1)));
+    assert!(
+        outcomes.len() == 1 && outcomes[0].refuses() && outcomes[0].annotations.len() == 1,
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn audit_annotations_of_a_policy_are_told_of_what_fails() {
+    let text = REPLICAS.replace(
+        "  validations:",
+        "  auditAnnotations: [{key: name, valueExpression: object.metadata.name}]\n  validations:",
+    );
+    let (set, findings) = compile(&text);
+    assert_eq!(findings, []);
+    let told =
+        |replicas| set.evaluate(&Request::create(&deployment("web", "shop", replicas))).remove(0).annotations;
+    assert_eq!(told(1), [("name".to_owned(), "web".to_owned())]);
+    assert_eq!(told(3), []);
 }

@@ -44,6 +44,17 @@ pub(super) static SPEC: Shape = Map(&[
     ("matchConditions", CONDITIONS),
 ]);
 
+const FILTERS: Shape = Map(&[("any", List(&Any)), ("all", List(&Any))]);
+
+pub(super) static CLEANUP: Shape = Map(&[
+    ("context", CONTEXT),
+    ("match", FILTERS),
+    ("exclude", FILTERS),
+    ("schedule", Text),
+    ("conditions", Map(&[("any", List(&Any)), ("all", List(&Any))])),
+    ("deletionPropagationPolicy", Text),
+]);
+
 const OVERRIDES: Shape = List(&Map(&[("action", Text), ("namespaces", TEXTS), ("namespaceSelector", Any)]));
 
 const CONDITIONS: Shape = List(&Map(&[("name", Text), ("expression", Text)]));

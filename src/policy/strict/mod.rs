@@ -38,6 +38,15 @@ pub(crate) fn of_rule(rule: &Reader<'_>, background: bool) -> Problems {
     problems
 }
 
+/// What is wrong with a CleanupPolicy's `spec`.
+pub(crate) fn of_cleanup(spec: &Reader<'_>) -> Problems {
+    let mut problems = Problems::default();
+    fields::CLEANUP.check(spec, &mut problems.errors);
+    rules::of_cleanup(spec, &mut problems);
+    variables::of_targets(spec, &mut problems.errors);
+    problems
+}
+
 /// Whether Kyverno scans what is there, which a policy has to say no to.
 pub(crate) fn scans_background(spec: &Reader<'_>) -> bool {
     spec.value["background"] != Value::Bool(false)

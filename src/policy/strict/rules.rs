@@ -62,6 +62,38 @@ pub(super) fn of_rule(rule: &Reader<'_>, background: bool, problems: &mut Proble
     }
 }
 
+/// A CleanupPolicy's `spec`: nobody asks for what it does, and it reads neither ConfigMaps nor registries.
+pub(super) fn of_cleanup(spec: &Reader<'_>, problems: &mut Problems) {
+    let mut known: Vec<&Value> = Vec::new();
+    for name in ["match", "exclude"] {
+        let Some(block) = spec.field(name) else { continue };
+        of_block(&block, false, problems);
+        let lists = ["any", "all"].map(|list| block.list(list).unwrap_or_default());
+        for filter in lists.iter().flatten() {
+            let users = ["roles", "clusterRoles", "subjects"].iter().filter_map(|name| filter.field(name));
+            for named in users.filter(is_something) {
+                problems.errors.push(named.error("nobody is known who asks for what goes by a schedule"));
+            }
+        }
+        for filter in &lists[0] {
+            if name == "exclude" && known.contains(&filter.value) {
+                problems
+                    .errors
+                    .push(filter.error("what is matched is excluded: the policy is about nothing"));
+            }
+            known.push(filter.value);
+        }
+    }
+    for entry in spec.list("context").unwrap_or_default() {
+        for name in ["configMap", "imageRegistry"] {
+            if let Some(part) = entry.field(name) {
+                problems.errors.push(part.error(format!("{name} is not allowed in a policy that cleans up")));
+            }
+        }
+    }
+    contexts(spec, problems);
+}
+
 /// Whether a part is more than an empty mapping or list.
 fn is_something(part: &Reader<'_>) -> bool {
     match part.value {

@@ -12,9 +12,18 @@ const KNOWN: [&str; 7] =
 /// Adds each variable of a rule that is neither known to every rule nor defined by a context of this one. Looked at is
 /// what Kyverno looks at: variables without braces in them. A call of a function may hold anything.
 pub(super) fn of_rule(rule: &Reader<'_>, errors: &mut Vec<CompileError>) {
+    let has_targets = rule.value["mutate"]["targets"].is_array();
+    check(rule, has_targets, errors);
+}
+
+/// The same of a policy whose `target` is what it selects.
+pub(super) fn of_targets(spec: &Reader<'_>, errors: &mut Vec<CompileError>) {
+    check(spec, true, errors);
+}
+
+fn check(rule: &Reader<'_>, has_targets: bool, errors: &mut Vec<CompileError>) {
     let mut defined = Vec::new();
     names(rule.value, &mut defined);
-    let has_targets = rule.value["mutate"]["targets"].is_array();
     texts(rule, &mut |reader, text| {
         for variable in innermost(text) {
             let known = KNOWN.iter().any(|part| variable.contains(part))

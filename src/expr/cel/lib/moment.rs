@@ -34,6 +34,11 @@ impl Moment {
     pub fn new(now: i128, seed: u64) -> Moment {
         Moment { now, seed, draws: AtomicU64::new(0) }
     }
+
+    /// Nanoseconds since 1970.
+    pub(crate) fn now(&self) -> i128 {
+        self.now
+    }
 }
 
 impl Opaque for Moment {

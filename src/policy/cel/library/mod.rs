@@ -39,6 +39,18 @@ pub(super) static IMAGE_POLICIES: LazyLock<Env> = LazyLock::new(|| {
     POLICIES.with_tables(&[verify::TABLE]).with_variables(names)
 });
 
+/// The environment of policies about requests of a proxy, but for what each proxy has of its own.
+pub(super) static PROXIES: LazyLock<Env> = LazyLock::new(|| {
+    let variable = |name| Type::Opaque(name, [].into());
+    let env = Env::kubernetes().with_bind().with_extensions();
+    env.with_tables(&[lookup::TABLE, text::TABLE, image::TABLE]).with_variables([
+        ("resource", variable(lookup::RESOURCE.into())),
+        ("http", variable(lookup::HTTP.into())),
+        ("image", variable(lookup::IMAGES.into())),
+        ("json", variable(text::JSON.into())),
+    ])
+});
+
 /// What the functions work with, made once for a set of policies.
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
@@ -84,6 +96,16 @@ impl Library {
     /// What is known, if anything is looked up at all.
     pub(crate) fn known(&self) -> Option<&Objects<'static>> {
         self.known.as_deref()
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared(&self) -> Option<Arc<Objects<'static>>> {
+        self.known.clone()
+    }
+
+    /// Nanoseconds since 1970.
+    pub(super) fn now(&self) -> i128 {
+        self.moment.now()
     }
 
     /// Gives the libraries their names. A policy of a namespace sees nothing outside of it.

@@ -36,6 +36,7 @@ impl Opaque for Format {
 #[rustfmt::skip]
 pub(super) const TABLE: &[Row] = &[
     row("unmarshal", "unmarshal_string_dyn", "json.Json().(dyn) -> dyn", Cost::Argument { factor: 0.1, sized: false }, unmarshal),
+    row("Unmarshal", "unmarshal_string_dyn_pascal", "json.Json().(dyn) -> dyn", Cost::Argument { factor: 0.1, sized: false }, unmarshal),
     row("marshal", "marshal_dyn_string", "json.Json().(dyn) -> string", UNIT, marshal),
     row("parse", "parse_string_dyn", "yaml.Yaml().(string) -> dyn", Cost::Argument { factor: 0.1, sized: false }, parse),
     row("sha1", "sha1_string_non_prefixed", "(string) -> string", UNIT, |args| by(&SHA1, args)),
