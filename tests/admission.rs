@@ -155,7 +155,8 @@ async fn an_apply_is_merged_before_it_is_changed() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_fails_as_its_policy_says() {
-    let server = WebhookServer::start(|_, _| (500, json!("broken")));
+    let server =
+        WebhookServer::start(|path, _| (if path.starts_with("/busy") { 503 } else { 500 }, json!("broken")));
     let plane = Plane::new();
     let mut broken = hook("a.moin.test", server.client_config("/"));
     broken["objectSelector"] = json!({"matchLabels": {"to": "broken"}});
@@ -167,7 +168,9 @@ async fn what_cannot_be_asked_fails_as_its_policy_says() {
     service["objectSelector"] = json!({"matchLabels": {"to": "service"}});
     let mut refused = hook("e.moin.test", json!({"url": "https://127.0.0.1:1/x"}));
     refused["objectSelector"] = json!({"matchLabels": {"to": "refused"}});
-    let hooks = json!([broken, lenient, unknown, service, refused]);
+    let mut busy = hook("f.moin.test", server.client_config("/busy"));
+    busy["objectSelector"] = json!({"matchLabels": {"to": "busy"}});
+    let hooks = json!([broken, lenient, unknown, service, refused, busy]);
     configure(&plane, "ValidatingWebhookConfiguration", "a", hooks).await;
     assert_eq!(post(&plane, MAPS, config_map("x", json!({}))).await.code, 201);
     for (to, why) in [
@@ -187,6 +190,10 @@ async fn what_cannot_be_asked_fails_as_its_policy_says() {
             "Internal error occurred: failed calling webhook \"e.moin.test\": failed to call webhook: Post \"https://127.0.0.1:1/x?timeout=10s\": dial tcp 127.0.0.1:1: connect: connection refused",
         ),
         (
+            "busy",
+            "Internal error occurred: failed calling webhook \"f.moin.test\": failed to call webhook: the server is currently unable to handle the request",
+        ),
+        (
             "service",
             "Internal error occurred: failed calling webhook \"d.moin.test\": failed to call webhook: Post \"https://none.default.svc:443?timeout=10s\": service \"none\" not found",
         ),
@@ -196,6 +203,8 @@ async fn what_cannot_be_asked_fails_as_its_policy_says() {
         let refused = post(&plane, MAPS, body).await;
         assert_eq!((refused.code, refused.message()), (500, why));
     }
+    let asked: Vec<String> = server.take_reviews().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/busy")).count(), 1, "once, whatever the answer");
 }
 
 #[tokio::test]

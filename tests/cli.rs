@@ -458,6 +458,11 @@ fn status_tells_what_a_pass_did() {
     let none = moin.run(&["status", "--kubeconfig", &kubeconfig]);
     assert_eq!(none.code, Some(2));
     assert!(none.stderr.contains("`moin run` starts one"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("not installed in this cluster") && none.stdout.is_empty(),
+        "{}",
+        none.stderr
+    );
 
     let repository = small();
     let pass = |moin: &Moin| {

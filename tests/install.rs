@@ -84,6 +84,9 @@ fn a_repository_without_roles_is_no_administrator() {
         "{}",
         refused.said()
     );
+    let nonsense = Moin::new().run(&["install", "--repo", &folder, "--follow", "notaurl"]);
+    assert_eq!(nonsense.code, Some(2));
+    assert!(nonsense.stderr.contains("notaurl") && nonsense.stderr.contains("help: "), "{}", nonsense.said());
     let finished = Moin::new().run(&["install", "--repo", &folder]);
     assert_eq!(finished.code, Some(0));
     assert!(finished.stderr.contains("Say --follow URL") && !finished.said().contains("cluster-admin"));

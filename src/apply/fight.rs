@@ -19,6 +19,8 @@ struct Round {
 impl FightLedger {
     /// So many repairs in a row are a fight.
     const MOST: u32 = 5;
+    /// With so many, those that are no row any more are forgotten.
+    const MANY: usize = 1024;
     /// Repairs further apart than this are no row.
     const ROW: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,9 @@ impl FightLedger {
                 (round.times > Self::MOST).then_some(round.times - 1)
             }
             _ => {
+                if self.0.len() >= Self::MANY {
+                    self.0.retain(|_, round| now.duration_since(round.last) < Self::ROW);
+                }
                 self.0.insert(id.clone(), Round { fields: fields.to_vec(), times: 1, last: now });
                 None
             }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Applier, Outcome, Work, fenced_off, of_error};
-use crate::cluster::{ApplyOptions, Preconditions};
+use crate::cluster::{ApplyOptions, ClusterError, Preconditions};
 use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::LiveObject;
 use crate::plan::{Action, Cause, Step};
@@ -60,15 +60,50 @@ async fn send(applier: &Applier, work: &Work, dry_run: bool) -> Result<Outcome, 
     if !applier.fence.is_open() {
         return Err(fenced_off(step.id()));
     }
-    let options = ApplyOptions { force: step.force, dry_run, preconditions };
+    let mut options = ApplyOptions { force: step.force, dry_run, preconditions };
     let mut cluster = applier.cluster_as(step.manifest.origin.tenant.as_deref());
     if step.action == Action::Create {
         cluster = cluster.creating();
     }
-    match cluster.apply(&work.kind, &step.manifest.body, &options).await {
+    let mut answer = cluster.apply(&work.kind, &step.manifest.body, &options).await;
+    if matches!(answer, Err(ClusterError::Stale { .. }))
+        && let Some(version) = only_its_status_moved(applier, work, &options).await
+        && applier.fence.is_open()
+    {
+        options.preconditions.resource_version = Some(version);
+        answer = cluster.apply(&work.kind, &step.manifest.body, &options).await;
+    }
+    match answer {
         Ok(object) => Ok(Outcome::Written(object)),
         Err(error) => Err(of_error(&error, Code::ApplyFailed, step.id())),
     }
+}
+
+/// The version of an object by now, if nothing of it has changed since it was planned on but what its controller says of
+/// it: every edit makes that move, and what was judged is still what is there.
+async fn only_its_status_moved(applier: &Applier, work: &Work, options: &ApplyOptions) -> Option<String> {
+    let planned = work.live.as_ref()?;
+    if options.preconditions.resource_version.as_deref() != Some(planned.resource_version()) {
+        return None;
+    }
+    let now = applier.cluster.get(&work.kind, work.step.id()).await.ok()??;
+    (now.uid() == planned.uid() && but_for_status(&now.body) == but_for_status(&planned.body))
+        .then(|| now.resource_version().to_owned())
+}
+
+/// An object without its status, and what the server notes of that.
+fn but_for_status(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+        if let Some(entries) = metadata.get_mut("managedFields").and_then(Value::as_array_mut) {
+            entries.retain(|entry| entry["subresource"] != "status");
+        }
+    }
+    object
 }
 
 /// An object without what changes on every write.

@@ -284,6 +284,17 @@ fn allows(action: ApprovalAction, entry: &Value, body: &Value) -> String {
         ApprovalAction::Create => "creates the object, though a real cluster of it may exist already",
     };
     let mut out = format!("{}\n  {what}\n", words(entry));
+    let is_asked = |finding: &&Value| {
+        let asked = &finding["approval"];
+        let subject = action.needs();
+        let (asked_for, named) = (asked[subject].as_str(), entry[subject].as_str().unwrap_or_default());
+        // A commit may be named by its beginning.
+        asked["action"] == action.word()
+            && asked_for.is_some_and(|it| it.starts_with(named) || named.starts_with(it))
+    };
+    if !pending(body).iter().any(is_asked) {
+        out += "  now: nothing waits for it; should something do so later, it need not ask\n";
+    }
     for finding in pending(body) {
         let about = finding["object"].as_str().map(str::to_owned);
         let about = about.filter(|about| entry["object"] == about.as_str());
@@ -317,6 +328,10 @@ mod tests {
         assert_eq!(the_only_one(ApprovalAction::Revision, &body).unwrap(), "2222222");
         assert!(the_only_one(ApprovalAction::Delete, &body).unwrap_err().to_string().contains("Namespace/b"));
         assert!(the_only_one(ApprovalAction::Rebuild, &body).is_err());
+        let nothing = |action, entry: Value| allows(action, &entry, &body).contains("nothing waits for it");
+        assert!(nothing(ApprovalAction::Rebuild, json!({"action": "rebuild", "cluster": "mgmt1"})));
+        assert!(!nothing(ApprovalAction::Delete, json!({"action": "delete", "object": "Namespace/a"})));
+        assert!(!nothing(ApprovalAction::Revision, json!({"action": "revision", "revision": "2222222aaaa"})));
     }
 
     #[test]

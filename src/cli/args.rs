@@ -220,9 +220,14 @@ pub fn render_options(settings: &Settings) -> RenderOptions {
 pub fn source_name(settings: &Settings) -> String {
     match &settings.repository {
         Some(RepositoryPlace::Url(url)) => source::redact(url),
-        Some(RepositoryPlace::Folder(path)) => path.display().to_string(),
-        None => ".".to_owned(),
+        Some(RepositoryPlace::Folder(path)) => folder_name(path),
+        None => folder_name(Path::new(".")),
     }
+}
+
+/// A folder by its whole path: what `.` means depends on where one stands.
+fn folder_name(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// The source that a daemon follows: a remote repository, or a folder as it is.
@@ -281,4 +286,17 @@ fn open(place: Place, settings: &Settings) -> Result<Source, BoxError> {
         ..Access::default()
     };
     Ok(Source::open(&SourceSettings { access, ..SourceSettings::new(place, settings.cache.clone()) })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_called_by_its_whole_path() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(folder_name(Path::new(".")), here.display().to_string());
+        assert_eq!(folder_name(Path::new("./src/..")), here.display().to_string());
+        assert_eq!(folder_name(Path::new("/not/there")), "/not/there");
+    }
 }

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::diff::escape::visible_lines;
 use crate::cluster::ClusterError;
+use crate::daemon::DaemonError;
 use crate::finding::{Finding, Rendered, Severity};
 use crate::source::SourceError;
 
@@ -116,9 +117,9 @@ pub fn fail(error: &(dyn Error + Send + Sync + 'static)) {
 }
 
 /// What to do about an error, where the error itself cannot know.
-fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+fn hint(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     if let Some(error) = error.downcast_ref::<SourceError>() {
-        return match error {
+        let source = match error {
             SourceError::BadUrl { .. } => Some(
                 "write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, file:///PATH, or a folder",
             ),
@@ -140,8 +141,12 @@ fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
             SourceError::Folder { .. } => Some("--repo names a folder, --path a folder inside it"),
             _ => None,
         };
+        return source.map(Cow::Borrowed);
     }
-    match error.downcast_ref::<ClusterError>()? {
+    if let Some(DaemonError::SourceMismatch(finding)) = error.downcast_ref::<DaemonError>() {
+        return finding.help.clone().map(Cow::Owned);
+    }
+    let cluster = match error.downcast_ref::<ClusterError>()? {
         ClusterError::Config { .. } => {
             Some("name a kubeconfig with --kubeconfig FILE, or set MOIN_KUBECONFIG or KUBECONFIG")
         }
@@ -153,7 +158,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
             Some("check that the API server runs and that the kubeconfig names it")
         }
         _ => None,
-    }
+    };
+    cluster.map(Cow::Borrowed)
 }
 
 #[cfg(test)]

@@ -5,10 +5,15 @@ use serde_json::{Value, json};
 use super::BoxError;
 use super::args::{ClusterArgs, SettingsArgs};
 use crate::cluster::{ApplyOptions, Cluster, ClusterError, ListOptions, Preconditions};
-use crate::model::{API_VERSION, Gvk, LiveObject, SYSTEM_NAMESPACE, ServedKind};
+use crate::model::{API_GROUP, API_VERSION, Gvk, LiveObject, ObjectId, SYSTEM_NAMESPACE, ServedKind};
+use crate::status;
 
-/// What is said where no daemon ever was.
-pub const NOBODY: &str = "no daemon has reported to this cluster yet; `moin run` starts one";
+/// What is said where no daemon has ever reported.
+pub const NOBODY: &str = "moin is installed here, but no daemon has reported yet; `kubectl get pods -n moin-system` shows \
+     whether one runs, and `moin run` starts one from outside";
+/// What is said where moin never was.
+pub const NOT_INSTALLED: &str = "moin is not installed in this cluster, which does not know the kind Reconciliation; `moin install` \
+     prints what a daemon needs there, and `moin run` starts one from outside";
 /// How often a write is tried again that another one overtook.
 const TRIES: u32 = 5;
 
@@ -27,10 +32,21 @@ pub async fn all(cluster: &Cluster) -> Result<(ServedKind, Vec<LiveObject>), Box
     let kinds = cluster.discover().await?;
     let gvk = Gvk::new(API_VERSION, "Reconciliation");
     let Some(kind) = kinds.get(&gvk.group_kind()).and_then(|versions| versions.first()) else {
-        return Err(NOBODY.into());
+        return Err(NOT_INSTALLED.into());
     };
     let options = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..ListOptions::default() };
     Ok((kind.clone(), cluster.list(kind, &options).await?))
+}
+
+/// The Reconciliation of an owner name, if there is one.
+pub async fn of(cluster: &Cluster, owner: &str) -> Result<Option<LiveObject>, ClusterError> {
+    let kinds = cluster.discover().await?;
+    let gvk = Gvk::new(API_VERSION, "Reconciliation");
+    let Some(kind) = kinds.get(&gvk.group_kind()).and_then(|versions| versions.first()) else {
+        return Ok(None);
+    };
+    let name = status::name_of(owner);
+    cluster.get(kind, &ObjectId::new(API_GROUP, "Reconciliation", Some(SYSTEM_NAMESPACE), &name)).await
 }
 
 impl Operated {
@@ -100,7 +116,7 @@ impl Operated {
     }
 
     async fn read(&mut self) -> Result<(), BoxError> {
-        let id = crate::model::ObjectId::of(&self.live.body)?;
+        let id = ObjectId::of(&self.live.body)?;
         let found = self.cluster.get(&self.kind, &id).await?;
         self.live = found.ok_or_else(|| format!("{id} was deleted meanwhile"))?;
         Ok(())

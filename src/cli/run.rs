@@ -36,7 +36,8 @@ pub struct RunArgs {
     /// Make one pass and end with its result.
     #[arg(long)]
     once: bool,
-    /// Plan, watch and tell (log, metrics, result of --once), but take no lease and write nothing into any cluster.
+    /// Plan, watch and tell (log, metrics; with --once what a pass would do, an object a line), but take no lease and write
+    /// nothing into any cluster.
     #[arg(long, alias = "observe")]
     observe_only: bool,
     /// How long a single pass may take at most, such as `60s`; 5m if nothing is said.
@@ -123,6 +124,9 @@ pub fn run(args: RunArgs) -> Outcome {
     runtime.shutdown_timeout(Duration::from_secs(1));
     if args.once {
         output::findings(&ended.report.findings);
+        if let Some(plan) = ended.plan.filter(|_| args.observe_only) {
+            output::words(&plan.to_string())?;
+        }
         output::result(&format!("{}\n", ended.report.summary()))?;
     }
     Ok(u8::try_from(ended.code).unwrap_or(1))

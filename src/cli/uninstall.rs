@@ -30,21 +30,21 @@ const CERTIFICATE: &str = "moin-webhook";
 /// The field manager of what this command changes.
 const MANAGER: &str = "moin-uninstall";
 /// How many seconds a daemon may take to give its lease back, and what is deleted to be gone.
-const PATIENCE: u32 = 30;
-/// Within how many seconds a peer takes a lease that nobody holds.
-const TAKEN_WITHIN: u32 = 18;
+const PATIENCE: u64 = 30;
+/// How much longer than a lease lasts a peer may take to take one that nobody holds, in seconds.
+const TAKEN_AFTER: u64 = 3;
 /// How often a look is taken whether it is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often a write is tried again that another one overtook.
 const TRIES: u32 = 5;
 
-/// What belongs to moin itself, in the order in which it goes: first who writes, then what guards the writing, then
-/// what is only records and rights. Group, kind, and whether it lives in moin's namespace.
+/// What belongs to moin itself, in the order in which it goes: first who is asked, then who writes, then what guards the
+/// writing, then what is only records and rights. Group, kind, and whether it lives in moin's namespace alone.
 const OWN: [(&str, &str, bool); 22] = [
-    ("apps", "Deployment", true),
     // With nobody to answer it, a webhook that may not fail would refuse everything that anybody writes.
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", false),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", false),
+    ("apps", "Deployment", true),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", false),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", false),
     ("wgpolicyk8s.io", "PolicyReport", false),
@@ -58,9 +58,10 @@ const OWN: [(&str, &str, bool); 22] = [
     ("apiextensions.k8s.io", "CustomResourceDefinition", false),
     ("coordination.k8s.io", "Lease", true),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding", false),
-    ("rbac.authorization.k8s.io", "RoleBinding", true),
+    // Also in the namespaces with the kubeconfigs of peers.
+    ("rbac.authorization.k8s.io", "RoleBinding", false),
     ("rbac.authorization.k8s.io", "ClusterRole", false),
-    ("rbac.authorization.k8s.io", "Role", true),
+    ("rbac.authorization.k8s.io", "Role", false),
     ("", "ServiceAccount", true),
     ("", "Secret", true),
     ("", "ConfigMap", true),
@@ -88,6 +89,9 @@ pub struct UninstallArgs {
     cluster: ClusterArgs,
 }
 
+/// So many of these kinds are what the API server asks before it lets anything pass.
+const WEBHOOKS: usize = 2;
+
 /// An object and how its kind is served.
 type Found = (ServedKind, ObjectId, LiveObject);
 
@@ -97,7 +101,7 @@ pub fn run(args: &UninstallArgs) -> Outcome {
     tokio::runtime::Runtime::new()?.block_on(async {
         let cluster = args.cluster.connect(&settings).await?;
         let kinds = cluster.discover().await?;
-        let (own, desired) = own_objects(&cluster, &kinds).await?;
+        let (own, desired) = own_objects(&cluster, &kinds, &OWN).await?;
         let marked = if args.marks { marked_objects(&cluster, &kinds).await? } else { Vec::new() };
         output::words(&list(&own, &desired, &marked))?;
         if own.is_empty() && marked.is_empty() {
@@ -128,6 +132,11 @@ pub fn run(args: &UninstallArgs) -> Outcome {
                     .into());
                 }
             }
+        }
+        // A daemon that was at work until now may have registered its webhook once more.
+        let again = own_objects(&cluster, &kinds, &OWN[..WEBHOOKS]).await?.0;
+        for (kind, id, object) in &again {
+            delete(&cluster, kind, id, object).await?;
         }
         until_gone(&cluster, &own).await?;
         for (kind, id, object) in &marked {
@@ -162,10 +171,14 @@ fn served<'a>(kinds: &'a Kinds, group: &str, kind: &str) -> Option<&'a ServedKin
     kinds.get(&GroupKind { group: group.into(), kind: kind.into() })?.first()
 }
 
-/// What belongs to moin itself, and what of that a repository wants.
-async fn own_objects(cluster: &Cluster, kinds: &Kinds) -> Result<(Vec<Found>, Vec<ObjectId>), BoxError> {
+/// What of these kinds belongs to moin itself, and what of that a repository wants.
+async fn own_objects(
+    cluster: &Cluster,
+    kinds: &Kinds,
+    of: &[(&str, &str, bool)],
+) -> Result<(Vec<Found>, Vec<ObjectId>), BoxError> {
     let (mut own, mut desired) = (Vec::new(), Vec::new());
-    for (group, kind, in_namespace) in OWN {
+    for &(group, kind, in_namespace) in of {
         let Some(served) = served(kinds, group, kind) else { continue };
         let namespace = in_namespace.then(|| SYSTEM_NAMESPACE.to_owned());
         let options = ListOptions { namespace, ..ListOptions::default() };
@@ -186,6 +199,7 @@ async fn own_objects(cluster: &Cluster, kinds: &Kinds) -> Result<(Vec<Found>, Ve
 /// Whether an object of one of these kinds is moin's: by what only moin is called, or by the label of `moin install`.
 fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
     let name = id.name();
+    let is_at_home = id.namespace() == Some(SYSTEM_NAMESPACE);
     let installed = || name == "moin" || object.label(NAME_LABEL) == Some("moin");
     match id.kind() {
         "Reconciliation" => true,
@@ -204,16 +218,21 @@ fn is_own(id: &ObjectId, object: &LiveObject) -> bool {
             let holds = |key: &str| object.body["data"][key].is_string();
             holds("peer.json") && name.contains("-peer-") || holds("memory.json") && name.ends_with("-memory")
         }
-        "ClusterRoleBinding" | "RoleBinding" => installed() || binds_account(object),
+        "ClusterRoleBinding" => installed() || binds_account(object),
+        // Elsewhere others may call theirs the same.
+        "RoleBinding" => binds_account(object) || is_at_home && installed(),
+        "Role" if !is_at_home => name == "moin" && object.label(NAME_LABEL) == Some("moin"),
         _ => installed(),
     }
 }
 
-/// Whether a binding is for moin's account and nobody else.
+/// Whether a binding is for moin's accounts and nobody else.
 fn binds_account(binding: &LiveObject) -> bool {
-    let account = json!({"kind": "ServiceAccount", "name": "moin", "namespace": SYSTEM_NAMESPACE});
-    let same =
-        |subject: &Value| ["kind", "name", "namespace"].iter().all(|key| subject[*key] == account[*key]);
+    let same = |subject: &Value| {
+        subject["kind"] == "ServiceAccount"
+            && subject["namespace"] == SYSTEM_NAMESPACE
+            && (subject["name"] == "moin" || subject["name"] == "moin-peer")
+    };
     let subjects = binding.body["subjects"].as_array();
     subjects.is_some_and(|subjects| !subjects.is_empty() && subjects.iter().all(same))
 }
@@ -285,9 +304,11 @@ async fn until_stopped(
     let leases: Vec<&Found> = own.iter().filter(|(_, id, _)| id.kind() == "Lease").collect();
     // A peer takes what is given back, within the time of a lease.
     let has_peers = own.iter().any(|(.., object)| object.body["data"]["peer.json"].is_string());
+    let lasts = |(.., lease): &&Found| lease.body["spec"]["leaseDurationSeconds"].as_u64();
+    let taken_within = leases.iter().filter_map(lasts).max().unwrap_or(15) + TAKEN_AFTER;
     let mut renewals: HashMap<&ObjectId, Value> = HashMap::new();
     let mut held = false;
-    for second in 0..PATIENCE {
+    for second in 0..PATIENCE.max(taken_within + 2) {
         held = false;
         let stopped = cluster.get(deployment.0, deployment.1).await?.is_none();
         for (kind, id, _) in &leases {
@@ -302,7 +323,7 @@ async fn until_stopped(
                 renewals.insert(id, renewed.clone());
             }
         }
-        if !held && (!has_peers || second > TAKEN_WITHIN) {
+        if !held && (!has_peers || second > taken_within) {
             return Ok(None);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -327,7 +348,7 @@ async fn until_gone(cluster: &Cluster, own: &[Found]) -> Result<(), BoxError> {
             if left.is_none_or(|left| left.uid() != object.uid()) {
                 break;
             }
-            if since.elapsed() > Duration::from_secs(PATIENCE.into()) {
+            if since.elapsed() > Duration::from_secs(PATIENCE) {
                 return Err(format!("{id} does not go; something holds it: see its finalizers").into());
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -403,6 +424,16 @@ mod tests {
         assert!(own("PolicyReport.wgpolicyk8s.io/team-a/moin-moin", of_moin));
         assert!(!own("PolicyReport.wgpolicyk8s.io/team-a/cpol-x", json!({})));
         let labelled = json!({"metadata": {"labels": {NAME_LABEL: "moin"}}});
+        let (role, binds) = ("Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io");
+        assert!(own(&format!("{role}/mgmt/moin"), labelled.clone()), "it reads a peer's kubeconfig");
+        assert!(
+            !own(&format!("{role}/mgmt/moin"), json!({}))
+                && !own(&format!("{role}/mgmt/other"), labelled.clone())
+        );
+        let peer = json!({"kind": "ServiceAccount", "name": "moin-peer", "namespace": "moin-system"});
+        assert!(own(&format!("{binds}/mgmt/moin"), json!({"subjects": [moins, peer]})));
+        assert!(!own(&format!("{binds}/mgmt/moin"), labelled.clone()));
+        assert_eq!(OWN[WEBHOOKS].1, "Deployment", "what is asked goes before who answers");
         assert!(own("ClusterRole.rbac.authorization.k8s.io/moin-writes", labelled));
     }
 }

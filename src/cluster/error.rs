@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::right::MissingRight;
 use super::write_fence::POLICY;
 use crate::finding::{Code, Finding};
 
@@ -132,7 +133,22 @@ impl ClusterError {
             error if error.is_retryable() => Code::ApplyFailed,
             _ => Code::ApplyRefused,
         };
-        Finding::error(code, self.to_string())
+        let finding = Finding::error(code, self.to_string());
+        match (self.missing_right(), self) {
+            (Some(right), _) => finding.help(right.help()),
+            (None, ClusterError::Refused { status: 401, .. }) => finding.help(
+                "the API server does not know who asks: renew the token or the client certificate of the kubeconfig",
+            ),
+            (None, _) => finding,
+        }
+    }
+
+    /// Which right its account lacks, if it is about one.
+    fn missing_right(&self) -> Option<MissingRight<'_>> {
+        match self {
+            ClusterError::Refused { status: 403, message, .. } => MissingRight::of(message),
+            _ => None,
+        }
     }
 
     /// From an answer that is no success. `asked` is the path, for a server that does not say what it misses.

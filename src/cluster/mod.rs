@@ -15,6 +15,7 @@ mod objects;
 mod peer;
 mod question;
 mod request;
+mod right;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

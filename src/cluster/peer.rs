@@ -4,6 +4,7 @@
 //! a kubeconfig that runs a program or names a file is refused. Its text reaches no log and no finding.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -88,7 +89,17 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
     let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
     let mut taken: Option<Result<String, Arc<Finding>>> = None;
     let mut listed = None;
-    while let Some(event) = stream.next().await {
+    let mut ends = None;
+    loop {
+        let event = tokio::select! {
+            event = stream.next() => event,
+            end = ended(ends) => {
+                ends = None;
+                access.send_replace(PeerAccess::Closed(secret.at_its_end(peer, end).into()));
+                continue;
+            }
+        };
+        let Some(event) = event else { return };
         let found = match event {
             Ok(Event::Init) => {
                 listed = None;
@@ -113,6 +124,12 @@ async fn follow(home: &Cluster, peer: &str, secret: &KubeconfigSecret, access: &
         let now = match &found {
             Ok(text) => secret.open(peer, text).await,
             Err(finding) => PeerAccess::Closed(finding.clone()),
+        };
+        ends = match (&found, &now) {
+            (Ok(text), PeerAccess::Open(_)) => {
+                Kubeconfig::from_yaml(text).ok().and_then(|file| end_of(&file))
+            }
+            _ => None,
         };
         taken = Some(found);
         access.send_replace(now);
@@ -142,8 +159,7 @@ impl KubeconfigSecret {
             return closed(self.finding(peer, "holds no valid kubeconfig"));
         };
         if let Some(end) = expired(&parsed, Timestamp::now()) {
-            let message = format!("the client certificate in {self} for the cluster {peer} ended at {end}");
-            return closed(Finding::error(Code::PeerCredentials, message));
+            return closed(self.at_its_end(peer, end));
         }
         match Cluster::connect_with_text(text, None).await {
             Ok(cluster) => PeerAccess::Open(cluster),
@@ -164,6 +180,11 @@ impl KubeconfigSecret {
         (status.code == 403).then(|| self.finding(peer, &format!("may not be read: {}", status.message)))
     }
 
+    fn at_its_end(&self, peer: &str, end: Timestamp) -> Finding {
+        let message = format!("the client certificate in {self} for the cluster {peer} ended at {end}");
+        Finding::error(Code::PeerCredentials, message)
+    }
+
     fn finding(&self, peer: &str, what: &str) -> Finding {
         Finding::error(Code::PeerKubeconfig, format!("{self}, which leads to the cluster {peer}, {what}"))
     }
@@ -177,13 +198,27 @@ impl std::fmt::Display for KubeconfigSecret {
 
 /// When the client certificate of the current context ended, if it has.
 fn expired(file: &Kubeconfig, now: Timestamp) -> Option<Timestamp> {
+    end_of(file).filter(|end| *end < now)
+}
+
+/// Waits for that moment, and answers with it; without one, for ever.
+async fn ended(end: Option<Timestamp>) -> Timestamp {
+    let Some(end) = end else { return std::future::pending().await };
+    // The last second counts in full.
+    let left = (end.as_second() + 1).saturating_sub(Timestamp::now().as_second());
+    tokio::time::sleep(Duration::from_secs(left.try_into().unwrap_or(0))).await;
+    end
+}
+
+/// When the client certificate of the current context ends.
+fn end_of(file: &Kubeconfig) -> Option<Timestamp> {
     use base64::Engine as _;
     let current = file.current_context.as_ref()?;
     let context = file.contexts.iter().find(|context| context.name == *current)?.context.as_ref()?;
     let user = file.auth_infos.iter().find(|user| Some(&user.name) == context.user.as_ref())?;
     let data = user.auth_info.as_ref()?.client_certificate_data.as_ref()?;
     let pem = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
-    expiry(&pem).filter(|end| *end < now)
+    expiry(&pem)
 }
 
 /// What a person should know when a peer does not answer as it should.
@@ -194,7 +229,8 @@ pub fn peer_finding(peer: &str, error: &ClusterError) -> Finding {
             Finding::error(Code::PeerCredentials, message)
         }
         ClusterError::Unreachable { reason } if reason.contains("ertificate") => {
-            let message = format!("the certificates of the cluster {peer} are not accepted: {reason}");
+            let message =
+                format!("the certificates of the cluster {peer} are not accepted: {}", refused(reason));
             Finding::error(Code::PeerCredentials, message)
         }
         error => {
@@ -202,6 +238,19 @@ pub fn peer_finding(peer: &str, error: &ClusterError) -> Finding {
             finding.message = format!("the cluster {peer}: {}", finding.message);
             finding
         }
+    }
+}
+
+/// Why the two sides of a connection do not believe each other, for people.
+fn refused(reason: &str) -> &str {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["BadSignature", "UnknownIssuer"]) {
+        "it shows a certificate of another authority than its kubeconfig holds. It was built anew and the Secret still \
+         leads to the one before, or something else answers there"
+    } else if says(&["CertificateExpired", "certificate expired"]) {
+        "the certificate of the kubeconfig has ended, or that of the API server has"
+    } else {
+        reason
     }
 }
 

@@ -145,3 +145,15 @@ async fn a_cluster_is_known_by_its_kube_system() {
     );
     assert_eq!(server.cluster().uid().await.unwrap().as_str(), made["metadata"]["uid"].as_str().unwrap());
 }
+
+#[test]
+fn what_a_library_says_of_certificates_is_said_in_words() {
+    let told = |reason: &str| peer_finding("mgmt2", &ClusterError::Unreachable { reason: reason.into() });
+    for reason in ["invalid peer certificate: BadSignature", "invalid peer certificate: UnknownIssuer"] {
+        let finding = told(reason);
+        assert_eq!(finding.code, Code::PeerCredentials);
+        assert!(finding.message.contains("another authority") && !finding.message.contains("BadSignature"));
+    }
+    assert!(told("received fatal alert: CertificateExpired").message.contains("has ended"));
+    assert!(told("certificate: something else").message.ends_with(": certificate: something else"));
+}

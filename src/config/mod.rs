@@ -8,6 +8,7 @@ mod approval;
 mod fields;
 mod glob;
 mod impersonation;
+mod lease;
 mod parse;
 mod protection;
 mod repository;
@@ -18,6 +19,7 @@ pub(crate) use fields::nearest;
 pub use approval::{Approval, ApprovalAction, SHORTEST_REVISION};
 pub use glob::Glob;
 pub use impersonation::Impersonation;
+pub use lease::{LONGEST_LEASE, LeaseTimes, SHORTEST_LEASE};
 pub use protection::{KindPattern, Protection};
 pub use repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,

@@ -6,6 +6,7 @@ use super::approval::{Approval, ApprovalAction, SHORTEST_REVISION};
 use super::fields::{Fields, Problems, repo_path};
 use super::glob::Glob;
 use super::impersonation::Impersonation;
+use super::lease::LeaseTimes;
 use super::protection::{KindPattern, Protection};
 use super::repository::{
     Adoption, FILE, ManagementCluster, OnFailure, Rebuild, Repository, SecretRef, Stage, TenantTemplate,
@@ -70,6 +71,7 @@ impl Repository {
             stages: stages(&mut spec, p),
             policies: spec.paths("policies", p),
             clusters: clusters(&mut spec, p),
+            lease: lease(&mut spec, p),
             adoption: spec.choice("adoption", &Adoption::WORDS, p).unwrap_or_default(),
             protection: protection(&mut spec, p),
             approvals: approvals(&mut spec, p),
@@ -196,6 +198,22 @@ fn clusters(spec: &mut Fields<'_>, problems: &mut Problems) -> BTreeMap<String, 
         clusters.insert(name.to_owned(), cluster);
     }
     clusters
+}
+
+/// `peers: {lease: 30s}`; the other two follow from it. What does not hold together is not taken in part.
+fn lease(spec: &mut Fields<'_>, problems: &mut Problems) -> LeaseTimes {
+    let mut fields = spec.mapping("peers", problems);
+    let usual = fields.duration("lease", problems).map_or_else(LeaseTimes::default, LeaseTimes::of);
+    let times = LeaseTimes {
+        renew: fields.duration("renew", problems).unwrap_or(usual.renew),
+        retry: fields.duration("retry", problems).unwrap_or(usual.retry),
+        ..usual
+    };
+    let path = fields.path.clone();
+    fields.finish(problems);
+    let Some((field, why)) = times.problem() else { return times };
+    problems.add(&path.key(field), format!("{}: {why}", path.key(field)));
+    LeaseTimes::default()
 }
 
 fn secret(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<SecretRef> {
@@ -451,6 +469,16 @@ spec:
             ("object: Cluster/team-a/web", "object: web", "26: \"web\" is not Kind"),
             ("object: Cluster/team-a/web, ", "", "26: this approval needs the field object"),
             ("peers: [mgmt2]", "peers: [mgmt3]", "18: there is no cluster mgmt3"),
+            (
+                "policies: [policies]",
+                "peers: {lease: 5s}",
+                "16: spec.peers.lease: a lease lasts from 15s to 1m",
+            ),
+            (
+                "policies: [policies]",
+                "peers: {lease: 30s, renew: 20s}",
+                "16: spec.peers.renew: a lease of 30s",
+            ),
             ("useCase: prod", "useCase: production", "18: there is no use case production"),
             ("policies: [policies]", "policies: [../policies]", "16: \"../policies\" leaves the repository"),
             ("policies: [policies]", "policies: [/policies]", "16: \"/policies\" must be a path inside"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::approval::Approval;
 use super::impersonation::Impersonation;
+use super::lease::LeaseTimes;
 use super::protection::Protection;
 use crate::model::{RepoPath, SourceText};
 
@@ -26,6 +27,8 @@ pub struct Repository {
     pub policies: Vec<RepoPath>,
     /// Management clusters by name.
     pub clusters: BTreeMap<String, ManagementCluster>,
+    /// How long leases last.
+    pub lease: LeaseTimes,
     /// What to do with objects that exist and are nobody's.
     pub adoption: Adoption,
     /// What is not deleted without an approval.

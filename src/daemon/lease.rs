@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::bootstrap;
 use crate::cluster::{Cluster, ClusterError, FENCED, Lease};
-use crate::engine::{Event, LEASE_DURATION, LEASE_PATIENCE, LeaseRecord, LeaseWrite, PROTOCOL, Role};
+use crate::engine::{Event, LEASE_PATIENCE, LeaseRecord, LeaseWrite, PROTOCOL, Role};
 use crate::model::{ClusterUid, SYSTEM_NAMESPACE};
 
 /// Annotation: who wants the lease from a stand-in.
@@ -134,7 +134,7 @@ fn changed(mut lease: Lease, write: &LeaseWrite, now: &str) -> Lease {
         // Whoever watches compares for change: a clock that stands still must not look like a holder that does.
         let stands_still = lease.renewed.as_deref() == Some(now);
         lease.renewed = Some(if stands_still { next_moment(now) } else { now.to_owned() });
-        lease.duration_seconds = LEASE_DURATION.as_secs() as u32;
+        lease.duration_seconds = u32::try_from(write.duration.as_secs()).unwrap_or(u32::MAX);
     }
     if lease.holder.as_deref().unwrap_or_default() != write.holder {
         lease.holder = Some(write.holder.clone()).filter(|holder| !holder.is_empty());
@@ -203,6 +203,7 @@ mod tests {
             cluster: Some("mgmt1".into()),
             hand_back: Some("home".into()),
             renews: true,
+            duration: Duration::from_secs(30),
         }
     }
 
@@ -214,6 +215,7 @@ mod tests {
         assert_eq!((record.holder.as_str(), record.role, record.protocol), ("me", Role::Peer, PROTOCOL));
         assert_eq!(record.cluster.as_deref(), Some("mgmt1"));
         assert_eq!(record.hand_back.as_deref(), Some("home"));
+        assert_eq!(record.duration, Duration::from_secs(30));
         assert_eq!((lease.transitions, lease.acquired.as_deref()), (1, Some(now)));
         let asked =
             changed(lease.clone(), &LeaseWrite { renews: false, hand_back: None, ..write("me") }, "later");

@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-pub use pipeline::{Pipeline, Turn, rules_of};
-pub use target::DaemonError;
+pub use pipeline::{Pipeline, Turn, kept_while_suspended, rules_of};
+pub use target::{DaemonError, operators_approvals};
 
 use crate::cluster::Cluster;
 use crate::engine::{Candidate, Mode, Options, Role};
 use crate::render::RenderOptions;
 use crate::source::Source;
-use crate::status::Report;
+use crate::status::{PlanReport, Report};
 use crate::web::Probes;
 use fetch::Fetcher;
 use peers::{Household, Peers};
@@ -70,6 +70,8 @@ pub struct Ended {
     pub code: i32,
     /// The last report.
     pub report: Report,
+    /// What is still to be done, by the last plan.
+    pub plan: Option<PlanReport>,
 }
 
 impl Daemon {
@@ -83,7 +85,7 @@ impl Daemon {
         self.probes.set_alive(true);
         let fetcher = Fetcher::new(self.source, self.fetch_timeout);
         let Some(first) = fetcher.first(self.once.is_none(), &self.stop).await? else {
-            return Ok(Ended { code: 0, report: Report::default() });
+            return Ok(Ended { code: 0, report: Report::default(), plan: None });
         };
         let mut pipeline = Pipeline::new(self.render.clone());
         let owner = pipeline.owner_of(&first.snapshot);
@@ -100,6 +102,7 @@ impl Daemon {
             },
             observe: self.observe,
             recorded: None,
+            lease: pipeline.lease_times(&first.snapshot),
         };
         let source = fetcher.record(&self.source_url, &self.render.path, &first);
         // A single pass is over its own cluster alone; and who only observes keeps no record of anybody.
@@ -126,6 +129,6 @@ impl Daemon {
         };
         let ended = home.run(pipeline, Some(first), &self.stop).await;
         self.probes.set_alive(false);
-        Ok(ended?.unwrap_or_else(|| Ended { code: 0, report: Report::default() }))
+        Ok(ended?.unwrap_or_else(|| Ended { code: 0, report: Report::default(), plan: None }))
     }
 }

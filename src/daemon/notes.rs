@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::apply::Fence;
 use crate::cluster::{ApplyOptions, Cluster, ClusterError};
 use crate::engine::Backoff;
+use crate::finding::{Finding, Severity};
 use crate::model::{Gvk, ObjectId, SYSTEM_NAMESPACE, ServedKind};
 
 /// A ConfigMap that holds one `T`.
@@ -46,6 +47,17 @@ impl<T: Serialize + DeserializeOwned + Default> Notes<T> {
         self.apply(&self.body(what)).await
     }
 
+    /// What a person should know when it may not be read or written.
+    pub(super) fn cannot(&self, done: &str, error: &ClusterError) -> Finding {
+        let mut finding = error.finding();
+        finding.severity = Severity::Warning;
+        finding.message = format!(
+            "what moin remembers in the ConfigMap {SYSTEM_NAMESPACE}/{} cannot be {done}: {}",
+            self.name, finding.message
+        );
+        finding
+    }
+
     async fn apply(&self, body: &Value) -> Result<(), ClusterError> {
         let options = ApplyOptions { force: true, ..ApplyOptions::default() };
         self.cluster.apply(&kind(), body, &options).await.map(drop)
@@ -74,6 +86,7 @@ impl<T: Serialize + DeserializeOwned + Default> Notes<T> {
 /// Writes the newest notes beside the loop, until it is done.
 pub(super) struct Scribe<T> {
     newest: watch::Sender<Option<Value>>,
+    trouble: watch::Receiver<Option<Finding>>,
     notes: Notes<T>,
     _task: AbortOnDropHandle<()>,
 }
@@ -82,8 +95,22 @@ impl<T: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static> 
     /// Begin; where there is a fence, nothing is written while it is closed.
     pub(super) fn begin(notes: Notes<T>, fence: Option<Fence>) -> Scribe<T> {
         let (newest, inbox) = watch::channel(None);
-        let task = AbortOnDropHandle::new(tokio::spawn(write_newest(notes.clone(), fence, inbox)));
-        Scribe { newest, notes, _task: task }
+        let (tell, trouble) = watch::channel(None);
+        let task = AbortOnDropHandle::new(tokio::spawn(write_newest(notes.clone(), fence, inbox, tell)));
+        Scribe { newest, trouble, notes, _task: task }
+    }
+
+    /// Why it cannot be written, if that does not pass by itself.
+    pub(super) fn trouble(&self) -> Option<Finding> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Waits until that changes.
+    pub(super) async fn changed(&mut self) {
+        // The other end lives as long as the task, and that as long as we.
+        if self.trouble.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Have this kept.
@@ -96,7 +123,15 @@ async fn write_newest<T: Serialize + DeserializeOwned + Default>(
     notes: Notes<T>,
     fence: Option<Fence>,
     mut inbox: watch::Receiver<Option<Value>>,
+    tell: watch::Sender<Option<Finding>>,
 ) {
+    let say = |trouble: Option<Finding>| {
+        tell.send_if_modified(|told| {
+            let is_new = *told != trouble;
+            *told = trouble;
+            is_new
+        });
+    };
     let mut backoff = Backoff::default();
     while inbox.changed().await.is_ok() {
         loop {
@@ -105,7 +140,13 @@ async fn write_newest<T: Serialize + DeserializeOwned + Default>(
                 // Whoever holds the lease now keeps what he sees himself.
                 break;
             }
-            let Err(error) = notes.apply(&body).await else { break };
+            let Err(error) = notes.apply(&body).await else {
+                say(None);
+                break;
+            };
+            if !error.is_retryable() {
+                say(Some(notes.cannot("written", &error)));
+            }
             tracing::warn!(%error, notes = notes.name, "what is to be remembered could not be written; trying again");
             tokio::select! {
                 () = tokio::time::sleep(backoff.next(0)) => {}
@@ -123,6 +164,24 @@ fn kind() -> ServedKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_may_not_be_written_is_told_with_the_missing_right() {
+        let message = "configmaps \"moin-x\" is forbidden: User \"system:serviceaccount:moin-system:moin\" cannot patch \
+                       resource \"configmaps\" in API group \"\" in the namespace \"moin-system\"";
+        let answer = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": message});
+        let router = axum::Router::new()
+            .fallback(move || async move { (http::StatusCode::FORBIDDEN, axum::Json(answer)) });
+        let cluster = Cluster::from_client(kube::Client::new(router, "default"));
+        let mut scribe: Scribe<Vec<String>> =
+            Scribe::begin(Notes::new(&cluster, "moin-x".into(), "x.json"), None);
+        assert_eq!(scribe.trouble(), None);
+        scribe.keep(&vec!["a".to_owned()]);
+        scribe.changed().await;
+        let told = scribe.trouble().unwrap();
+        assert!(told.message.contains("ConfigMap moin-system/moin-x cannot be written"), "{told:?}");
+        assert!(told.help.unwrap().contains("the right to patch configmaps in the namespace moin-system"));
+    }
 
     #[tokio::test]
     async fn what_is_broken_is_not_taken_for_nothing() {

@@ -315,7 +315,10 @@ impl Peer {
             match memory.recall().await {
                 Ok(record) => return record.uid().is_some(),
                 Err(error) => {
-                    tracing::warn!(%error, peer = self.name, "what is remembered of it cannot be read")
+                    tracing::warn!(%error, peer = self.name, "what is remembered of it cannot be read");
+                    if !error.is_retryable() {
+                        self.board.set(&self.name, vec![memory.cannot("read", &error)]);
+                    }
                 }
             }
             tokio::time::sleep(backoff.next(0)).await;

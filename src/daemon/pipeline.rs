@@ -9,7 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHasher};
 use serde_json::Value;
 
 use super::policy_reports::PolicyReports;
-use crate::config::Approval;
+use crate::config::{Approval, LeaseTimes};
 use crate::engine::{PlanView, UnitView};
 use crate::finding::{Finding, Severity};
 use crate::model::{Health, HealthStatus, LiveState, Manifest, ObjectId, Revision, Snapshot, Unit, UnitName};
@@ -38,7 +38,12 @@ pub struct Pipeline {
     health: HashMap<ObjectId, (Arc<Value>, Health)>,
     /// What an operator has suspended.
     suspensions: Vec<Suspension>,
+    /// From how much on what is known of objects that are gone is forgotten.
+    forget_at: usize,
 }
+
+/// Less than this is not worth looking through.
+const LITTLE: usize = 1024;
 
 fn live_of<'a>(live: &'a LiveState, world: &'a World) -> LiveTriggers<'a> {
     LiveTriggers { namespaces: &live.namespaces, world }
@@ -77,6 +82,7 @@ impl Pipeline {
             accepted: Accepted::default(),
             health: HashMap::new(),
             suspensions: Vec::new(),
+            forget_at: LITTLE,
         }
     }
 
@@ -88,6 +94,11 @@ impl Pipeline {
     /// What the repository calls itself.
     pub fn owner_of(&mut self, snapshot: &Snapshot) -> String {
         self.render(snapshot, &LiveState::default()).owner
+    }
+
+    /// How long leases last by it.
+    pub fn lease_times(&mut self, snapshot: &Snapshot) -> LeaseTimes {
+        self.render(snapshot, &LiveState::default()).repository.lease
     }
 
     /// Take a revision as applied: the fields that it renders are ours, and a change of them is drift.
@@ -156,7 +167,9 @@ impl Pipeline {
         let objects = Some(&live.objects);
         let surroundings = Surroundings { applied: self.applied.as_ref(), live: triggers, objects };
         let review = self.reviewer.review(&manifests, &surroundings);
-        let described = self.kept(review.admitted.described(), &manifests, live);
+        let suspended = manifests.units.iter().filter(|unit| unit.suspended).map(|unit| &unit.name).collect();
+        let applied = self.applied.as_ref().map_or(&[][..], |applied| &applied.manifests);
+        let described = kept_while_suspended(review.admitted.described(), &suspended, applied, live);
         let context = Context {
             revision: &snapshot.revision,
             applied: self.applied_revision.as_ref(),
@@ -175,6 +188,7 @@ impl Pipeline {
                 self.recorded.insert(step.id().clone(), body.clone());
             }
         }
+        self.forget_gone(&plan, live);
         let view = self.view(&manifests, &review, &plan, live);
         let mut findings = manifests.findings.clone();
         findings.extend(self.suspensions.iter().map(|suspension| suspension.finding(&manifests.units)));
@@ -186,24 +200,16 @@ impl Pipeline {
         Turn { blocked, manifests, plan, view, findings, in_sync, results }
     }
 
-    /// What is never pruned: all that is described, and what a suspended unit has applied. An object that the applied
-    /// revision does not hold may be of any unit, so it stays while one is suspended.
-    fn kept<'a>(
-        &self,
-        described: &'a HashSet<ObjectId>,
-        manifests: &Manifests,
-        live: &LiveState,
-    ) -> Cow<'a, HashSet<ObjectId>> {
-        let suspended: HashSet<&UnitName> =
-            manifests.units.iter().filter(|unit| unit.suspended).map(|unit| &unit.name).collect();
-        if suspended.is_empty() {
-            return Cow::Borrowed(described);
+    /// What is neither rendered nor there any more needs not be known. Looked through only when it has doubled.
+    fn forget_gone(&mut self, plan: &Plan, live: &LiveState) {
+        if self.recorded.len().max(self.accepted.len()) <= self.forget_at {
+            return;
         }
-        let applied = self.applied.iter().flat_map(|applied| &applied.manifests);
-        let units: HashMap<&ObjectId, &UnitName> =
-            applied.map(|manifest| (&manifest.id, &manifest.unit)).collect();
-        let stays = |id: &&ObjectId| units.get(id).is_none_or(|unit| suspended.contains(unit));
-        Cow::Owned(described.iter().chain(live.objects.keys().filter(stays)).cloned().collect())
+        let planned: HashSet<&ObjectId> = plan.steps.iter().map(|step| step.id()).collect();
+        let stays = |id: &ObjectId| planned.contains(id) || live.objects.contains_key(id);
+        self.recorded.retain(|id, _| stays(id));
+        self.accepted.retain(stays);
+        self.forget_at = LITTLE.max(2 * self.recorded.len().max(self.accepted.len()));
     }
 
     fn view(&mut self, manifests: &Manifests, review: &Review, plan: &Plan, live: &LiveState) -> PlanView {
@@ -238,6 +244,7 @@ impl Pipeline {
             deletions_waiting: plan.deletions.waiting.iter().map(|it| it.deletion.id.clone()).collect(),
             deletions_going: plan.deletions.going.iter().map(|(id, _)| id.clone()).collect(),
             hold_prune: hold_prune(manifests),
+            lease: Some(manifests.repository.lease).filter(|_| manifests.settings_are_clear()),
             flawed: blocked || errors || !review.blocked.is_empty() || !plan.deletions.held.is_empty(),
         }
     }
@@ -345,7 +352,53 @@ fn environment(live: &LiveState, rules: &Rules, schemas: u64) -> u64 {
     hasher.finish()
 }
 
+/// What is never pruned: all that is described, and what a suspended unit has applied. An object that the applied
+/// revision does not hold may be of any unit, so it stays while one is suspended.
+pub fn kept_while_suspended<'a>(
+    described: &'a HashSet<ObjectId>,
+    suspended: &HashSet<&UnitName>,
+    applied: &[Arc<Manifest>],
+    live: &LiveState,
+) -> Cow<'a, HashSet<ObjectId>> {
+    if suspended.is_empty() {
+        return Cow::Borrowed(described);
+    }
+    let units: HashMap<&ObjectId, &UnitName> =
+        applied.iter().map(|manifest| (&manifest.id, &manifest.unit)).collect();
+    let stays = |id: &&ObjectId| units.get(id).is_none_or(|unit| suspended.contains(unit));
+    Cow::Owned(described.iter().chain(live.objects.keys().filter(stays)).cloned().collect())
+}
+
 /// The repository's rules for planning, with what an operator approved beside git.
 pub fn rules_of(manifests: &Manifests, approvals: &[Approval]) -> Rules {
     Rules::of(&manifests.owner, &manifests.repository, approvals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{LiveObject, Revision};
+    use serde_json::json;
+
+    #[test]
+    fn what_is_known_of_objects_that_are_gone_is_forgotten() {
+        let mut pipeline = Pipeline::new(RenderOptions::default());
+        let plan = Plan {
+            revision: Revision::new("a"),
+            steps: Vec::new(),
+            deletions: Default::default(),
+            findings: Vec::new(),
+        };
+        let id = |n: usize| ObjectId::new("", "ConfigMap", Some("a"), &format!("x{n}"));
+        let mut live = LiveState::default();
+        live.objects.insert(id(7), LiveObject::new(json!({})));
+        let body = Arc::new(json!({}));
+        for n in 0..10 * LITTLE {
+            pipeline.record(&id(n), body.clone());
+            pipeline.accepted.remember(&id(n), &body, "1");
+            pipeline.forget_gone(&plan, &live);
+            assert!(pipeline.recorded.len() <= LITTLE && pipeline.accepted.len() <= LITTLE);
+        }
+        assert!(pipeline.recorded.contains_key(&id(7)) && pipeline.accepted.knows(&id(7), &body, "1"));
+    }
 }

@@ -18,6 +18,9 @@ use crate::engine::{Backoff, Effect, Engine, Event, Mode, Options, Role};
 use crate::status::SourceRecord;
 use crate::web::Probes;
 
+/// How often the loop turns over at least.
+const PULSE: Duration = Duration::from_secs(10);
+
 /// What is reconciled with what.
 pub(super) struct Reconciler {
     /// The target.
@@ -93,7 +96,10 @@ impl Reconciler {
         let mut events = vec![Event::Started];
         let mut wake: Option<Duration> = None;
         let mut stopping = false;
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let code = 'run: loop {
+            self.probes.beat();
             while let Some(event) = events.pop() {
                 for effect in engine.step(event, self.began.elapsed()) {
                     match effect {
@@ -120,13 +126,17 @@ impl Reconciler {
                     wake = None;
                     events.push(Event::Woke);
                 }
+                // With nothing to do it turns over all the same, which tells that it could.
+                _ = pulse.tick() => {}
                 () = stop.cancelled(), if !stopping => {
                     stopping = true;
+                    self.probes.set_ready(false);
                     events.push(Event::Stop);
                 }
             }
         };
-        Some(Ended { code, report: turning.finish(&engine).await })
+        let plan = turning.planned();
+        Some(Ended { code, report: turning.finish(&engine).await, plan })
     }
 
     /// Open the target. One that runs for ever waits for a cluster that cannot be reached; `None` when it was told to stop.

@@ -28,7 +28,7 @@ pub enum DaemonError {
     #[error("the cluster cannot be prepared")]
     Cluster(#[source] ClusterError),
     /// Another source uses the owner name in this cluster.
-    #[error("{}", .0.message)]
+    #[error("{} ({})", .0.message, .0.code)]
     SourceMismatch(Box<Finding>),
 }
 
@@ -102,8 +102,7 @@ impl Target {
 
     /// Approvals that an operator wrote into the Reconciliation.
     pub(super) fn approvals(&self) -> Vec<Approval> {
-        let approvals = self.told_by_operators()["spec"]["approvals"].clone();
-        approvals.as_array().into_iter().flatten().filter_map(approval_of).collect()
+        operators_approvals(&self.told_by_operators())
     }
 
     /// What an operator has suspended there.
@@ -187,6 +186,12 @@ pub(super) fn attempted_in(reconciliation: &Value) -> Option<Revision> {
     status["revision"].as_str().or(status["appliedRevision"].as_str()).map(Revision::new)
 }
 
+/// The approvals that operators wrote into a Reconciliation.
+pub fn operators_approvals(reconciliation: &Value) -> Vec<Approval> {
+    let approvals = reconciliation["spec"]["approvals"].as_array();
+    approvals.into_iter().flatten().filter_map(approval_of).collect()
+}
+
 /// An approval in the Reconciliation's spec; one that is not understood allows nothing.
 fn approval_of(entry: &Value) -> Option<Approval> {
     let text = |field: &str| entry[field].as_str().filter(|text| !text.is_empty());
@@ -258,7 +263,12 @@ pub(super) fn same_source(owner: &str, live: &LiveObject, source: &SourceRecord)
         "the owner name {owner:?} is used by another source in this cluster: {} at path {:?}, not {} at path {:?}",
         recorded.url, recorded.path, source.url, source.path
     );
-    let finding = Finding::error(Code::SourceMismatch, message).help(Code::SourceMismatch.page().remedy);
+    let help = format!(
+        "give this repository another metadata.name in moin.yaml, or another --name; if it is the same repository at a new \
+         place, `kubectl delete reconciliations.moin.scs.community -n {SYSTEM_NAMESPACE} {}` lets the next run record it",
+        status::name_of(owner)
+    );
+    let finding = Finding::error(Code::SourceMismatch, message).help(help);
     Err(DaemonError::SourceMismatch(Box::new(finding)))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Candidate, LeaseRecord, LeaseWrite, Now};
+use crate::config::LeaseTimes;
 use crate::finding::Finding;
 use crate::model::{Health, ObjectId, Revision, Unit};
 use crate::plan::Wave;
@@ -35,6 +36,8 @@ pub struct Options {
     pub observe: bool,
     /// The revision that the target was found to record.
     pub recorded: Option<Revision>,
+    /// How long leases last, until a plan says otherwise.
+    pub lease: LeaseTimes,
 }
 
 /// One look at the source.
@@ -145,6 +148,8 @@ pub struct PlanView {
     pub deletions_going: Vec<ObjectId>,
     /// Why nothing may be pruned: something was not understood, so that its objects may only seem to be gone.
     pub hold_prune: Option<String>,
+    /// How long leases last by that revision, if it says so.
+    pub lease: Option<LeaseTimes>,
     /// Whether anything is blocked or was found wrong, so that the pass is no success even when nothing moves.
     pub flawed: bool,
 }

@@ -6,14 +6,15 @@
 
 use std::time::Duration;
 
-use super::lease::{Observed, PROTOCOL, RENEW_EVERY, WRITE_FOR};
+use super::lease::{Observed, PROTOCOL};
 use super::{Effect, LeaseRecord, LeaseWrite, Now, Role};
+use crate::config::LeaseTimes;
 use crate::finding::{Code, Finding};
 
 /// How long a hand-over waits for the writes under way.
 const HAND_OVER_PATIENCE: Duration = Duration::from_millis(500);
-/// How soon a request that failed is sent again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// After so many renewals for another time than ours it is no passing difference.
+const ODD_RENEWALS: u32 = 2;
 /// How often one looks who waits for a stand-in, if no watch tells.
 const LOOK_OFTEN: Duration = Duration::from_millis(500);
 
@@ -67,7 +68,10 @@ pub(super) enum News {
 #[derive(Debug)]
 pub(super) struct Leader {
     me: Candidate,
+    times: LeaseTimes,
     standing: Standing,
+    /// How often in a row another holder has renewed it for another time than ours.
+    odd_renewals: u32,
     observed: Option<Observed>,
     under_way: Option<Request>,
     /// A state of the Lease that a watch told of and no answer has shown yet.
@@ -79,9 +83,11 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    pub fn new(me: Candidate) -> Leader {
+    pub fn new(me: Candidate, times: LeaseTimes) -> Leader {
         Leader {
             me,
+            times,
+            odd_renewals: 0,
             standing: Standing::Waiting,
             observed: None,
             under_way: None,
@@ -92,13 +98,44 @@ impl Leader {
         }
     }
 
+    /// From now on it lasts this long. A lease that is held says so with its next renewal, which comes at once.
+    pub fn go_by(&mut self, times: LeaseTimes, now: Now) {
+        if self.times == times {
+            return;
+        }
+        self.times = times;
+        self.odd_renewals = 0;
+        if let Standing::Held { renew_at, .. } = &mut self.standing {
+            *renew_at = (*renew_at).min(now);
+        }
+    }
+
+    /// Instances must agree how long a lease lasts; until they do, what its holder says counts.
+    fn disagreement(&self) -> Option<Finding> {
+        let record = self.observed.as_ref()?.record.as_ref()?;
+        (self.odd_renewals >= ODD_RENEWALS).then(|| {
+            let message = format!(
+                "{} holds its lease for {} s at a time, and here it is to last {} s (spec.peers.lease)",
+                record.holder,
+                record.duration.as_secs(),
+                self.times.lease.as_secs()
+            );
+            Finding::warning(Code::LeaseTimesDiffer, message)
+        })
+    }
+
     /// Until when the lease is certainly ours, if it is to stay so.
     pub fn held_until(&self) -> Option<Now> {
         if let Standing::Held { until, .. } = self.standing { Some(until) } else { None }
     }
 
+    /// What a person should know of it.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> {
+        self.finding().into_iter().chain(self.disagreement())
+    }
+
     /// What is in the way of holding it.
-    pub fn finding(&self) -> Option<Finding> {
+    fn finding(&self) -> Option<Finding> {
         if self.finding.is_some() {
             return self.finding.clone();
         }
@@ -137,8 +174,12 @@ impl Leader {
             self.look_at = now + LOOK_OFTEN;
             return held.then_some(News::Lost);
         }
-        let until = request.asked + WRITE_FOR;
-        self.standing = Standing::Held { until, renew_at: request.asked + RENEW_EVERY };
+        let duration = request.write.map_or(self.times.lease, |write| write.duration);
+        let until = request.asked + LeaseTimes::write_for(duration);
+        // What was asked for before the times changed must not run out on the way to the new ones.
+        let renew_after = self.times.renew.min(LeaseTimes::of(duration).renew);
+        let renew_at = if duration == self.times.lease { request.asked + renew_after } else { now };
+        self.standing = Standing::Held { until, renew_at };
         (!held).then_some(News::Won)
     }
 
@@ -152,9 +193,10 @@ impl Leader {
     /// No answer, or one that says nothing of the Lease. Whether a write was stored nobody knows.
     pub fn failed(&mut self, finding: Finding, now: Now) {
         self.answered();
-        self.look_at = now + TRY_AGAIN;
+        self.look_at = now + self.times.retry;
+        let again = now + self.times.retry;
         if let Standing::Held { renew_at, .. } = &mut self.standing {
-            *renew_at = now + TRY_AGAIN;
+            *renew_at = again;
         }
         self.finding = Some(finding);
     }
@@ -243,19 +285,19 @@ impl Leader {
 
     /// What to do about a lease that was just read and is not held.
     fn decide(&mut self, now: Now, around: Circumstances) -> Option<LeaseWrite> {
-        self.look_at = now + RENEW_EVERY;
+        self.look_at = now + self.times.renew;
         if self.finding.is_some() || around.leaving {
             return None;
         }
         let observed = self.observed.as_ref()?;
-        let free_at = observed.free_at(self.me.role);
+        let free_at = observed.free_at(self.me.role, self.times);
         let record = observed.record.as_ref();
         if record.is_some_and(|record| record.holder == self.me.identity) {
             return Some(self.write(true));
         }
         let able = around.able || self.me.role == Role::Home;
         if now >= free_at {
-            self.look_at = now + TRY_AGAIN;
+            self.look_at = now + self.times.retry;
             return able.then(|| self.write(true));
         }
         self.look_at = self.look_at.min(free_at);
@@ -286,6 +328,7 @@ impl Leader {
             cluster: self.me.cluster.clone().or_else(|| record.and_then(|record| record.cluster.clone())),
             hand_back: None,
             renews,
+            duration: self.times.lease,
         }
     }
 
@@ -304,6 +347,15 @@ impl Leader {
     }
 
     fn observe(&mut self, record: Option<LeaseRecord>, now: Now) {
+        let before = self.observed.as_ref().and_then(|observed| observed.record.as_ref());
+        let others = record.as_ref().filter(|it| !it.holder.is_empty() && it.holder != self.me.identity);
+        match others {
+            Some(it) if it.duration != self.times.lease => {
+                let renewed = before.is_some_and(|before| before.renewal != it.renewal);
+                self.odd_renewals += u32::from(renewed);
+            }
+            _ => self.odd_renewals = 0,
+        }
         self.observed = Some(Observed::update(self.observed.take(), record, now));
     }
 

@@ -26,7 +26,7 @@ impl Server {
             holder: write.holder.clone(),
             role: write.role,
             renewal: if write.renews { version.clone() } else { before },
-            duration: super::super::LEASE_DURATION,
+            duration: write.duration,
             cluster: write.cluster.clone(),
             protocol: PROTOCOL,
             hand_back: write.hand_back.clone(),
@@ -60,7 +60,10 @@ impl Server {
 }
 
 fn leader(identity: &str, role: Role) -> Leader {
-    Leader::new(Candidate { identity: identity.into(), role, cluster: Some("mgmt1".into()) })
+    Leader::new(
+        Candidate { identity: identity.into(), role, cluster: Some("mgmt1".into()) },
+        LeaseTimes::default(),
+    )
 }
 
 #[test]
@@ -179,4 +182,38 @@ fn a_lease_that_names_us_without_our_knowing_is_ours_again() {
     one.failed(Finding::error(Code::ClusterUnreachable, "no answer"), 4 * SECOND);
     assert_eq!(one.held_until(), None);
     assert_eq!(server.serve(&mut one, 5 * SECOND, ABLE), [News::Won]);
+}
+
+#[test]
+fn a_lease_that_lasts_longer_is_held_and_waited_for_longer() {
+    let longer = LeaseTimes::of(Duration::from_secs(60));
+    let mut server = Server::default();
+    let mut home = leader("home", Role::Home);
+    let mut peer = leader("peer", Role::Peer);
+    server.serve(&mut home, Now::ZERO, ABLE);
+    assert_eq!(home.held_until(), Some(10 * SECOND));
+    home.go_by(longer, SECOND);
+    server.serve(&mut home, SECOND, ABLE);
+    assert_eq!(server.record.as_ref().unwrap().duration, 60 * SECOND, "it is said at once");
+    assert_eq!(home.held_until(), Some(41 * SECOND));
+    assert_eq!(home.wake_at(ABLE), Some(21 * SECOND));
+    // The peer still thinks it lasts 15 seconds; what the holder says counts.
+    for at in [2, 22, 42] {
+        server.serve(&mut home, at * SECOND, ABLE);
+        peer.touched(String::new());
+        server.serve(&mut peer, at * SECOND, ABLE);
+    }
+    let told: Vec<Code> = peer.findings().map(|finding| finding.code).collect();
+    assert_eq!(told, [Code::LeaseTimesDiffer]);
+    peer.touched(String::new());
+    server.serve(&mut peer, 80 * SECOND, ABLE);
+    assert_eq!(server.holder(), "home");
+    peer.touched(String::new());
+    server.serve(&mut peer, 103 * SECOND, ABLE);
+    assert_eq!(server.holder(), "peer");
+    // Shorter again: what was promised is kept until the next renewal has said so.
+    peer.go_by(LeaseTimes::of(30 * SECOND), 104 * SECOND);
+    peer.go_by(LeaseTimes::default(), 104 * SECOND);
+    server.serve(&mut peer, 104 * SECOND, ABLE);
+    assert_eq!(peer.held_until(), Some(114 * SECOND));
 }

@@ -7,17 +7,10 @@
 use std::time::Duration;
 
 use super::Now;
+use crate::config::{LONGEST_LEASE, LeaseTimes, SHORTEST_LEASE};
 
-/// How long a lease is good for without a renewal.
-pub const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// For how long after a renewal was asked for its holder writes: shorter than the duration by what clocks may run apart.
-pub(super) const WRITE_FOR: Duration = Duration::from_secs(10);
 /// How much longer than everybody else a stand-in waits, so that a replica of the home daemon is faster.
 pub(super) const STAND_IN_WAITS: Duration = Duration::from_millis(500);
-/// The longest duration that is believed: nobody may lock a target for a day.
-const LONGEST: Duration = Duration::from_secs(60);
 /// The version of what instances tell each other through the Lease. One that reads a higher number takes no part.
 pub const PROTOCOL: u32 = 1;
 
@@ -67,6 +60,8 @@ pub struct LeaseWrite {
     pub hand_back: Option<String>,
     /// Whether the lease counts anew from this write.
     pub renews: bool,
+    /// How long it is good for from then on without a renewal.
+    pub duration: Duration,
 }
 
 /// The record as it was last seen, and since when nobody has renewed it.
@@ -88,11 +83,12 @@ impl Observed {
         Observed { record, since }
     }
 
-    /// When somebody of this role may take it. What nobody holds is the home's at once; a stand-in waits as long as for
+    /// When somebody of this role may take it; what its holder says of its duration counts. What nobody holds is the home's at once; a stand-in waits as long as for
     /// one that is held, for the home may just be starting.
-    pub fn free_at(&self, role: Role) -> Now {
+    pub fn free_at(&self, role: Role, times: LeaseTimes) -> Now {
         let held = self.record.as_ref().filter(|record| !record.holder.is_empty());
-        let good_for = held.map_or(LEASE_DURATION, |record| record.duration.clamp(LEASE_DURATION, LONGEST));
+        let good_for =
+            held.map_or(times.lease, |record| record.duration.clamp(SHORTEST_LEASE, LONGEST_LEASE));
         match (role, held) {
             (Role::Home, None) => self.since,
             (Role::Home, Some(_)) => self.since + good_for,
@@ -111,7 +107,7 @@ mod tests {
         Some(LeaseRecord {
             holder: holder.into(),
             renewal: renewal.into(),
-            duration: LEASE_DURATION,
+            duration: SHORTEST_LEASE,
             ..LeaseRecord::default()
         })
     }
@@ -120,12 +116,12 @@ mod tests {
     fn a_lease_is_free_when_nobody_renewed_it_for_its_duration() {
         // The other's clock is a day ahead; that says nothing.
         let observed = Observed::update(None, record("other", "2036-01-01"), Now::ZERO);
-        assert_eq!(observed.free_at(Role::Home), 15 * SECOND);
+        assert_eq!(observed.free_at(Role::Home, LeaseTimes::default()), 15 * SECOND);
         let observed = Observed::update(Some(observed), record("other", "2036-01-01"), 14 * SECOND);
-        assert_eq!(observed.free_at(Role::Home), 15 * SECOND);
+        assert_eq!(observed.free_at(Role::Home, LeaseTimes::default()), 15 * SECOND);
         let observed = Observed::update(Some(observed), record("other", "2036-01-02"), 14 * SECOND);
-        assert_eq!(observed.free_at(Role::Home), 29 * SECOND);
-        assert!(observed.free_at(Role::Peer) > 29 * SECOND);
+        assert_eq!(observed.free_at(Role::Home, LeaseTimes::default()), 29 * SECOND);
+        assert!(observed.free_at(Role::Peer, LeaseTimes::default()) > 29 * SECOND);
     }
 
     #[test]
@@ -136,15 +132,18 @@ mod tests {
             version: "2".into(),
             ..record
         });
-        assert_eq!(Observed::update(Some(observed), asked, 5 * SECOND).free_at(Role::Home), 15 * SECOND);
+        assert_eq!(
+            Observed::update(Some(observed), asked, 5 * SECOND).free_at(Role::Home, LeaseTimes::default()),
+            15 * SECOND
+        );
     }
 
     #[test]
     fn what_nobody_holds_is_the_homes_at_once_and_a_stand_ins_later() {
         for nobody in [None, record("", "x")] {
             let observed = Observed::update(None, nobody, SECOND);
-            assert_eq!(observed.free_at(Role::Home), SECOND);
-            assert!(observed.free_at(Role::Peer) >= 16 * SECOND);
+            assert_eq!(observed.free_at(Role::Home, LeaseTimes::default()), SECOND);
+            assert!(observed.free_at(Role::Peer, LeaseTimes::default()) >= 16 * SECOND);
         }
     }
 
@@ -152,8 +151,8 @@ mod tests {
     fn no_record_locks_a_target_for_long_nor_frees_it_early() {
         let with = |duration| record("other", "x").map(|record| LeaseRecord { duration, ..record });
         let long = Observed::update(None, with(Duration::from_secs(1 << 40)), Now::ZERO);
-        assert_eq!(long.free_at(Role::Home), 60 * SECOND);
+        assert_eq!(long.free_at(Role::Home, LeaseTimes::default()), 60 * SECOND);
         let short = Observed::update(None, with(Duration::ZERO), Now::ZERO);
-        assert_eq!(short.free_at(Role::Home), 15 * SECOND);
+        assert_eq!(short.free_at(Role::Home, LeaseTimes::default()), 15 * SECOND);
     }
 }

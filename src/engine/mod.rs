@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use backoff::Backoff;
 pub use event::{Effect, Event, Look, Mode, Options, PlanView, UnitView, WriteEnd, Written};
 pub use leader::Candidate;
-pub use lease::{LEASE_DURATION, LeaseRecord, LeaseWrite, PROTOCOL, Role};
+pub use lease::{LeaseRecord, LeaseWrite, PROTOCOL, Role};
 pub use units::{UnitPhase, UnitReport};
 
 use crate::finding::{Code, Finding, Severity};
@@ -78,7 +78,7 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(options: Options) -> Engine {
         Engine {
-            leader: Leader::new(options.candidate.clone()),
+            leader: Leader::new(options.candidate.clone(), options.lease),
             base: options.recorded.clone(),
             options,
             held: false,
@@ -131,7 +131,7 @@ impl Engine {
 
     /// What is in the way of writing at all: the lease, and what the target records.
     pub fn own_findings(&self) -> Vec<Finding> {
-        self.record.finding.iter().cloned().chain(self.leader.finding()).collect()
+        self.record.finding.iter().cloned().chain(self.leader.findings()).collect()
     }
 
     /// What is wrong now beyond the plan: the source, the lease, and writes that failed.
@@ -141,10 +141,10 @@ impl Engine {
         let writes = troubles.into_iter().map(|(_, trouble)| trouble.finding.clone());
         let units = self.units.values().filter_map(UnitReport::finding);
         let source = self.reading.finding.iter().chain(&self.record.finding).cloned();
-        source.chain(self.leader.finding()).chain(writes).chain(units).collect()
+        source.chain(self.leader.findings()).chain(writes).chain(units).collect()
     }
 
-    /// Whether everything of the newest plan is applied and healthy.
+    /// Whether everything of the newest plan is applied and healthy; what is suspended is not.
     pub fn is_converged(&self) -> bool {
         self.planned
             && !self.plan.flawed
@@ -153,11 +153,11 @@ impl Engine {
             && self.plan.deletions_at_once.is_empty()
             && self.plan.deletions_waiting.is_empty()
             && self.plan.deletions_going.is_empty()
-            && self.units.values().all(|unit| unit.phase.is_settled_well())
+            && self.units.values().all(|unit| unit.phase == UnitPhase::Ready)
     }
 
-    /// Whether all that the newest plan asks for is written and nothing of it was refused; kinds that nobody serves do
-    /// not count, for nothing of theirs can be written.
+    /// Whether all that the newest plan asks for is written and nothing of it was refused. Kinds that nobody serves do
+    /// not count, for nothing of theirs can be written; nor do suspended units, for nothing of theirs may be.
     pub fn has_applied_everything(&self) -> bool {
         let done = |phase: &UnitPhase| {
             matches!(
@@ -256,6 +256,9 @@ impl Engine {
                     return;
                 }
                 self.planned = true;
+                if let Some(times) = plan.lease {
+                    self.leader.go_by(times, now);
+                }
                 self.plan = plan;
                 self.forget_solved_troubles();
                 effects.push(Effect::Report);

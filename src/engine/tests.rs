@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::config::LeaseTimes;
 use crate::model::{Health, HealthStatus};
 use crate::plan::Wave;
 
@@ -16,6 +17,7 @@ fn options(mode: Mode) -> Options {
         candidate: candidate("me", Role::Home),
         observe: false,
         recorded: None,
+        lease: LeaseTimes::default(),
     }
 }
 
@@ -29,7 +31,7 @@ fn stored(write: &LeaseWrite, version: &str) -> LeaseRecord {
         holder: write.holder.clone(),
         role: write.role,
         renewal: version.into(),
-        duration: LEASE_DURATION,
+        duration: write.duration,
         cluster: write.cluster.clone(),
         protocol: PROTOCOL,
         hand_back: write.hand_back.clone(),
@@ -242,6 +244,28 @@ fn idle_asks_for_nothing_but_the_next_look_at_the_source() {
         }
     }
     assert!(engine.holds_lease() && version == 50);
+}
+
+#[test]
+fn what_is_suspended_is_not_ready_nor_is_what_waits_for_it() {
+    let mode = Mode::Once { deadline: 600 * SECOND };
+    let mut engine = begun(mode);
+    let suspended = Unit { suspended: true, ..unit("a", &[]) };
+    let units = vec![view(suspended, &[]), view(unit("b", &["a"]), &["x"]), view(unit("c", &["b"]), &["y"])];
+    let effects = engine.step(planned(units), Now::ZERO);
+    assert!(applies(&effects).is_empty());
+    assert!(!engine.is_converged() && engine.is_stalled());
+    assert!(effects.contains(&Effect::Finish(1)), "nothing moves without a person");
+    let said: Vec<&str> = engine.units().map(|unit| unit.message.as_str()).collect();
+    let expected = [
+        "suspended in the repository",
+        "waits for unit a, which is suspended",
+        "waits for unit b, which waits for the suspended unit a",
+    ];
+    assert_eq!(said, expected);
+    let mut engine = begun(mode);
+    let suspended = Unit { suspended: true, ..unit("a", &[]) };
+    assert!(engine.step(planned(vec![view(suspended, &[])]), Now::ZERO).contains(&Effect::Finish(1)));
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub enum UnitPhase {
 }
 
 impl UnitPhase {
-    /// Whether it needs nothing more.
-    pub fn is_settled_well(&self) -> bool {
+    /// Whether it holds up nothing that waits for the whole commit. What is suspended does not, though it is not ready.
+    pub fn lets_prune(&self) -> bool {
         matches!(self, UnitPhase::Ready | UnitPhase::Suspended)
     }
 
@@ -126,19 +126,34 @@ fn report(
         return plain(UnitPhase::Refused, reason.clone());
     }
     if unit.suspended {
-        return plain(UnitPhase::Suspended, "suspended".into());
+        return plain(UnitPhase::Suspended, "suspended in the repository".into());
     }
     if let Some(dependency) = unit.depends_on.iter().find(|name| !lets_go_on(others.get(name), engine, name))
     {
         let mut report = plain(
             UnitPhase::WaitingFor(dependency.clone()),
-            format!("waits for unit {dependency}, which is not ready"),
+            format!("waits for unit {dependency}, which {}", what_holds(dependency, others)),
         );
         report.finding = Some(unit_finding(Code::DependencyNotReady, unit, report.message.clone()));
         return report;
     }
     let (phase, message) = own_phase(view, engine);
     with_deadline(plain(phase, message), unit, before, engine, now)
+}
+
+/// Why a unit does not let its dependents begin: it stands still itself, or what it waits for does.
+fn what_holds(dependency: &UnitName, others: &BTreeMap<UnitName, UnitReport>) -> String {
+    let mut root = dependency;
+    // Units of a circle wait for each other for ever.
+    for _ in 0..others.len() {
+        let Some(UnitPhase::WaitingFor(next)) = others.get(root).map(|report| &report.phase) else { break };
+        root = next;
+    }
+    match others.get(root).map(|report| &report.phase) {
+        Some(UnitPhase::Suspended) if root == dependency => "is suspended".to_owned(),
+        Some(UnitPhase::Suspended) => format!("waits for the suspended unit {root}"),
+        _ => "is not ready".to_owned(),
+    }
 }
 
 /// Whether a unit that others depend on lets them begin.

@@ -159,7 +159,7 @@ impl Engine {
 
     fn next_deletions(&self, now: Now) -> Vec<ObjectId> {
         let mut deletions = self.plan.deletions_at_once.clone();
-        let is_applied = || self.units.values().all(|unit| unit.phase.is_settled_well());
+        let is_applied = || self.units.values().all(|unit| unit.phase.lets_prune());
         if self.plan.hold_prune.is_none() && (is_applied() || !self.keeps(Rule::PruneLast)) {
             deletions.extend(self.plan.deletions.iter().cloned());
         }

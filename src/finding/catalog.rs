@@ -278,6 +278,9 @@ catalog! {
     820 ProtocolUnknown "Another instance speaks a newer protocol",
         "The Lease was last written by a newer moin, with rules that this one does not know. It takes no part.",
         "Run the same version on both sides.";
+    821 LeaseTimesDiffer "Instances disagree how long a lease lasts",
+        "Another instance renews its lease for another time than `spec.peers.lease` of moin.yaml says here: it is at another commit, or follows another repository. What the holder says counts, so nothing is at risk; but who stands in, and when, is not what either of them expects.",
+        "Let both follow the same commit of the same repository.";
     901 Drift "An object was changed by hand",
         "A field that the repository sets was changed in the cluster, and was set back.",
         "Change it in the repository.";

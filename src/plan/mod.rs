@@ -15,6 +15,7 @@ mod offline;
 mod prune;
 mod recognise;
 mod step;
+mod stored;
 mod wave;
 mod way_back;
 
@@ -211,6 +212,21 @@ impl Accepted {
         self.0.insert(id.clone(), (desired.clone(), resource_version.to_owned()));
     }
 
+    /// How many pairs are remembered.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Remember only those of these objects.
+    pub fn retain(&mut self, keep: impl Fn(&ObjectId) -> bool) {
+        self.0.retain(|id, _| keep(id));
+    }
+
     /// Whether applying `desired` to this state is known to change nothing.
     pub fn knows(&self, id: &ObjectId, desired: &Arc<Value>, resource_version: &str) -> bool {
         self.0.get(id).is_some_and(|(known, version)| {
@@ -321,7 +337,7 @@ impl Planner {
             return known.step.clone();
         }
         let step = Arc::new(step::classify(manifest, live, brought, context));
-        let recorded = if step.is_settled() { Some(&manifest.body) } else { recorded };
+        let recorded = if step.is_settled() { Some(&step.manifest.body) } else { recorded };
         let remembered = Remembered {
             manifest: manifest.clone(),
             live: body.cloned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::stored::{stored, stored_manifest};
 use super::{Action, Cause, Context, Risk, Step, Wave};
 use crate::config::Adoption;
 use crate::finding::{Code, Finding, Location};
@@ -29,7 +30,7 @@ pub(super) fn classify(
     context: &Context<'_>,
 ) -> Step {
     let draft = Step {
-        manifest: manifest.clone(),
+        manifest: stored_manifest(manifest),
         wave: Wave::of(&manifest.gvk),
         action: Action::Unchanged,
         changes: Vec::new(),
@@ -93,19 +94,21 @@ fn owned(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
     if context.accepted.knows(&manifest.id, &manifest.body, object.resource_version()) {
         return draft;
     }
-    let recorded = context.recorded.get(&manifest.id);
+    let recorded = context.recorded.get(&manifest.id).map(|body| stored(body));
     let (predicted, conflicts) = predict(&manifest, object, context);
     if predicted == *object.body {
         return draft;
     }
-    let ours = recorded.map(|body| merge::set_by(context.schemas.type_of(&manifest.gvk).as_ref(), body));
+    let ty = context.schemas.type_of(&manifest.gvk);
+    let ours = recorded.as_deref().map(|body| merge::set_by(ty.as_ref(), body));
     let (drifted, foreign): (Vec<Conflict>, Vec<Conflict>) = conflicts
         .into_iter()
         .partition(|conflict| ours.as_ref().is_some_and(|set| set.contains(&conflict.field)));
     if !foreign.is_empty() && manifest.annotation(ON_CONFLICT) != Some("take") {
         return conflict(draft, &foreign);
     }
-    let report_only = manifest.annotation(DRIFT) == Some("report") && recorded == Some(&manifest.body);
+    let report_only =
+        manifest.annotation(DRIFT) == Some("report") && recorded.as_deref() == Some(&*manifest.body);
     let changes = visible_changes(&manifest, &object.body, &predicted, context);
     let ownership_differs = !same_ownership(&object.body, &predicted);
     if changes.is_empty() && !ownership_differs {
@@ -115,8 +118,8 @@ fn owned(draft: Step, object: &LiveObject, context: &Context<'_>) -> Step {
         let reported = changes.iter().map(|change| change.path.clone()).collect();
         return Step { reported, changes, ..draft };
     }
-    let cause = match recorded {
-        Some(body) if *body == manifest.body => {
+    let cause = match recorded.as_deref() {
+        Some(body) if *body == *manifest.body => {
             Cause::Drift(changes.iter().flat_map(|c| merge::owners_of(&object.body, &c.path)).collect())
         }
         _ => Cause::Commit,
@@ -200,7 +203,7 @@ pub(super) fn applied(
     now: &str,
 ) -> Result<Value, ApplyError> {
     let ty = schemas.type_of(&manifest.gvk);
-    let mut merged = merge::apply(ty.as_ref(), live, &manifest.body, FIELD_MANAGER, force, now)?;
+    let mut merged = merge::apply(ty.as_ref(), live, &stored(&manifest.body), FIELD_MANAGER, force, now)?;
     schemas.canonical(&manifest.gvk, &mut merged);
     Ok(match live {
         Some(live) => merge::settle(live, merged),

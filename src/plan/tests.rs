@@ -317,3 +317,22 @@ proptest! {
         prop_assert!(world.plan().is_empty(), "{:?}", world.plan());
     }
 }
+
+#[test]
+fn a_secret_with_texts_is_settled_and_a_value_that_goes_is_taken_out() {
+    let secret = |texts: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: a}}\nstringData: {texts}\n"
+        );
+        repo().file("s.yaml", &text)
+    };
+    let world = World::applied(&secret("{a: one, b: two}"));
+    let live = &world.live.objects.values().next().unwrap().body;
+    assert_eq!((&live["data"]["a"], live.get("stringData")), (&json!("b25l"), None));
+    assert!(world.plan().steps.iter().all(|step| step.is_settled()), "{:?}", world.plan().steps);
+    let next = world.then(&secret("{a: one}")).plan();
+    let paths: Vec<String> = next.steps[0].changes.iter().map(|change| change.path.to_string()).collect();
+    assert_eq!(paths, ["data.b"]);
+    assert_eq!(next.steps[0].action, Action::Update(Cause::Commit));
+    assert!(next.steps[0].manifest.body.get("stringData").is_none(), "it is sent as it is stored");
+}

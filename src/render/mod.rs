@@ -39,7 +39,7 @@ pub use place::{place, place_in_document};
 pub use pipeline::Renderer;
 
 use crate::config::Repository;
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, Manifest, ObjectId, RepoPath, Unit, UnitName};
 use crate::policy::{Neighbours, PolicySet, World};
 use crate::schema::Schemas;
@@ -123,6 +123,12 @@ impl Manifests {
     pub fn described(&self) -> HashSet<ObjectId> {
         let withheld = self.withheld.iter().filter_map(|withheld| withheld.id.clone());
         self.manifests.iter().map(|manifest| manifest.id.clone()).chain(withheld).collect()
+    }
+
+    /// Whether nothing is wrong with what the repository and the flags say of how to go about it.
+    pub fn settings_are_clear(&self) -> bool {
+        let unclear = |finding: &Finding| matches!(finding.code, Code::BadSettings | Code::BadRepositoryFile);
+        !self.findings.iter().any(unclear)
     }
 
     /// Whether everything that the repository describes is known by name. If not, what is missing from the manifests

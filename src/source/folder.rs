@@ -8,6 +8,7 @@ use std::sync::Arc;
 use git2::{ObjectType, Oid, Repository};
 use sha2::{Digest, Sha256};
 
+use super::kept::Kept;
 use super::tree::{self, Files, TreeError};
 use super::{CommitInfo, Limits, SourceError, history};
 use crate::finding::{Code, Finding};
@@ -20,12 +21,15 @@ pub struct FolderSource {
     /// Files that git ignores are left out, and a clean tree has its commit's name.
     worktree: bool,
     last: Option<Snapshot>,
+    /// What it held before: it has no history that would know.
+    kept: Kept,
     findings: Vec<Finding>,
 }
 
 impl FolderSource {
-    pub(super) fn new(folder: PathBuf, limits: Limits, worktree: bool) -> FolderSource {
-        FolderSource { folder, limits, worktree, last: None, findings: Vec::new() }
+    pub(super) fn new(folder: PathBuf, limits: Limits, worktree: bool, cache: &Path) -> FolderSource {
+        let kept = Kept::of(&folder, cache);
+        FolderSource { folder, limits, worktree, last: None, kept, findings: Vec::new() }
     }
 
     /// The folder.
@@ -40,25 +44,34 @@ impl FolderSource {
     /// Reads the folder as it is now.
     pub(super) fn fetch(&mut self) -> Result<Snapshot, SourceError> {
         let repository = if self.worktree { Repository::open(&self.folder).ok() } else { None };
-        let none = BTreeMap::new();
-        let known = self.last.as_ref().map_or(&none, |snapshot| &snapshot.files);
-        let mut walk = Walk {
-            repository: repository.as_ref(),
-            limits: &self.limits,
-            by_id: known.values().map(|file| (&*file.id, &file.bytes)).collect(),
-            entries: 0,
-            out: Files::default(),
-        };
-        walk.folder(&self.folder, "")?;
-        let Files { files, findings } = walk.out;
+        let Files { files, findings } = self.walk(repository.as_ref(), &self.folder)?;
         let revision = repository
             .as_ref()
             .and_then(|repository| clean_head(repository, &self.limits, &files))
             .unwrap_or_else(|| content_revision(&files));
         self.findings = findings;
         let snapshot = Snapshot { revision, files };
+        // Of a working tree nobody applies anything.
+        if !self.worktree && self.last.as_ref().is_none_or(|last| last.revision != snapshot.revision) {
+            self.kept.keep(&snapshot);
+        }
         self.last = Some(snapshot.clone());
         Ok(snapshot)
+    }
+
+    /// All files below a folder.
+    fn walk(&self, repository: Option<&Repository>, folder: &Path) -> Result<Files, SourceError> {
+        let none = BTreeMap::new();
+        let known = self.last.as_ref().map_or(&none, |snapshot| &snapshot.files);
+        let mut walk = Walk {
+            repository,
+            limits: &self.limits,
+            by_id: known.values().map(|file| (&*file.id, &file.bytes)).collect(),
+            entries: 0,
+            out: Files::default(),
+        };
+        walk.folder(folder, "")?;
+        Ok(walk.out)
     }
 
     pub(super) fn resolve(&self, rev: &str) -> Result<Revision, SourceError> {
@@ -66,6 +79,10 @@ impl FolderSource {
     }
 
     pub(super) fn snapshot(&mut self, rev: &str) -> Result<Snapshot, SourceError> {
+        let named = Revision::new(rev);
+        if is_content(&named) {
+            return self.content(&named);
+        }
         let repository = self.repository()?;
         let commit = history::resolve(&repository, rev)?;
         let none = BTreeMap::new();
@@ -76,6 +93,23 @@ impl FolderSource {
         })?;
         self.findings = read.findings;
         Ok(Snapshot { revision: history::revision(commit), files: read.files })
+    }
+
+    /// A state by its content: the present one, or one that was kept.
+    fn content(&self, revision: &Revision) -> Result<Snapshot, SourceError> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.revision == *revision) {
+            return Ok(last.clone());
+        }
+        for place in [self.folder.clone(), self.kept.place(revision)] {
+            // What is not what it is called (it changed since, or was only written in part) does not count.
+            if let Ok(Files { files, .. }) = self.walk(None, &place)
+                && content_revision(&files) == *revision
+            {
+                return Ok(Snapshot { revision: revision.clone(), files });
+            }
+        }
+        let reason = format!("{} has changed since, and no copy was kept", self.folder.display());
+        Err(SourceError::NoSuchRevision { revision: revision.to_string(), reason })
     }
 
     pub(super) fn is_ancestor(&self, old: &Revision, new: &Revision) -> Result<bool, SourceError> {
@@ -287,6 +321,32 @@ mod tests {
         assert!(source.is_ancestor(&first.revision, &second.revision).unwrap());
         assert!(matches!(source.resolve("main"), Err(SourceError::NoHistory { .. })));
         assert_eq!(source.root_commit(&second.revision).unwrap(), None);
+    }
+
+    #[test]
+    fn a_restart_knows_what_a_folder_held_before() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir_all(dir.path().join("a")).unwrap();
+        fs::write(dir.path().join("a/x.yaml"), "1").unwrap();
+        let open = || {
+            let place = Place::Folder(dir.path().to_owned());
+            Source::open(&SourceSettings::new(place, cache.path().join("c"))).unwrap()
+        };
+        let first = open().fetch().unwrap();
+        assert_eq!(open().snapshot(first.revision.as_str()).unwrap(), first, "it is still so");
+        fs::write(dir.path().join("a/x.yaml"), "2").unwrap();
+        let mut restarted = open();
+        let second = restarted.fetch().unwrap();
+        assert_eq!(restarted.snapshot(first.revision.as_str()).unwrap(), first, "it was kept");
+        assert_eq!(restarted.snapshot(second.revision.as_str()).unwrap(), second);
+        for n in 0..40 {
+            fs::write(dir.path().join("a/x.yaml"), format!("more {n}")).unwrap();
+            restarted.fetch().unwrap();
+        }
+        let gone = restarted.snapshot(first.revision.as_str()).unwrap_err();
+        assert!(matches!(gone, SourceError::NoSuchRevision { .. }), "only so many are kept");
+        let elsewhere = SourceSettings::new(Place::Folder(dir.path().to_owned()), "/proc/none");
+        assert!(Source::open(&elsewhere).unwrap().fetch().is_ok(), "it goes without, too");
     }
 
     #[cfg(unix)]

@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod git;
 mod history;
+mod kept;
 mod shared;
 mod transport;
 mod tree;
@@ -119,7 +120,7 @@ impl Source {
             // Checked here for an early answer; it may still go away later.
             std::fs::read_dir(path)
                 .map_err(|error| SourceError::Folder { path: path.clone(), reason: error.to_string() })?;
-            Ok(Source::Folder(FolderSource::new(path.clone(), settings.limits, worktree)))
+            Ok(Source::Folder(FolderSource::new(path.clone(), settings.limits, worktree, &settings.cache)))
         };
         match &settings.place {
             Place::Folder(path) => folder(path, false),

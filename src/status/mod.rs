@@ -63,6 +63,9 @@ pub struct SourceRecord {
     pub root_commit: String,
 }
 
+/// The phase of a unit that somebody suspended.
+pub const SUSPENDED: &str = "Suspended";
+
 /// A unit as outsiders see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,8 +104,26 @@ impl Report {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error)
     }
 
+    /// Names of the units that are suspended.
+    pub fn suspended(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().filter(|unit| unit.phase == SUSPENDED).map(|unit| unit.name.as_str())
+    }
+
+    /// Whether nothing but a suspension keeps it from being all that the repository says.
+    pub fn is_suspended(&self) -> bool {
+        !self.converged && self.stalled && self.suspended().next().is_some() && self.errors().next().is_none()
+    }
+
     /// One sentence on how it stands.
     pub fn summary(&self) -> String {
+        match self.suspended().collect::<Vec<_>>()[..] {
+            [] => self.counts(),
+            [unit] => format!("{}; unit {unit} is suspended", self.counts()),
+            ref units => format!("{}; {} units are suspended", self.counts(), units.len()),
+        }
+    }
+
+    fn counts(&self) -> String {
         let counts = &self.objects;
         let revision = self.revision.as_deref().map_or("nothing read yet", short);
         match self.errors().count() {
@@ -113,5 +134,35 @@ impl Report {
                 counts.in_sync, counts.rendered, counts.blocked
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_suspended_is_neither_ready_nor_blocked() {
+        let unit = |name: &str, phase: &str| UnitStatus {
+            name: name.into(),
+            phase: phase.into(),
+            message: String::new(),
+        };
+        let counts = ObjectCounts { rendered: 2, in_sync: 1, blocked: 0, pending: 1 };
+        let mut report = Report {
+            revision: Some("3f2c1d9aaaa".into()),
+            stalled: true,
+            units: vec![unit("a", SUSPENDED), unit("b", "WaitingForDependency")],
+            objects: counts,
+            ..Report::default()
+        };
+        assert_eq!(report.summary(), "1 of 2 objects as in 3f2c1d9; unit a is suspended");
+        assert!(report.is_suspended());
+        let ready = reconciliation(&report, None, "now")["status"]["conditions"][0].clone();
+        assert_eq!((&ready["status"], &ready["reason"]), (&"False".into(), &"Suspended".into()));
+        report.units.push(unit("c", SUSPENDED));
+        assert!(report.summary().ends_with("; 2 units are suspended"));
+        report.findings.push(Finding::error(crate::finding::Code::Unhealthy, "x"));
+        assert!(!report.is_suspended(), "that is not all that is wrong");
     }
 }

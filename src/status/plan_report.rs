@@ -1,10 +1,13 @@
 //! A plan as machines read it: `moin diff -o json`.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::Finding;
-use crate::model::Manifest;
+use crate::model::{Manifest, UnitName};
 use crate::plan::{Action, Cause, MASK, Plan, Risk, Step};
 
 /// A plan.
@@ -28,7 +31,7 @@ pub struct PlannedObject {
     /// `Kind.group/namespace/name`.
     pub object: String,
     /// `create`, `update`, `repair`, `adopt`, `recreate`, `await`, `blocked`, `delete`; `refused` by the review, `held` until its
-    /// deletion is approved.
+    /// deletion is approved, `suspended` with its unit.
     pub action: &'static str,
     /// Where it is written: file and line, layers, rule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,9 +62,17 @@ pub struct PlannedChange {
 
 impl PlanReport {
     /// The part of a plan that is not "unchanged".
-    pub fn of(plan: &Plan, findings: Vec<Finding>) -> PlanReport {
-        let objects =
-            plan.steps.iter().filter(|step| step.action != Action::Unchanged).map(|step| object(step));
+    /// The steps of these units, each with who suspended it, are not carried out.
+    pub fn of(plan: &Plan, findings: Vec<Finding>, suspended: &BTreeMap<UnitName, String>) -> PlanReport {
+        let steps = plan.steps.iter().filter(|step| step.action != Action::Unchanged);
+        let objects = steps.map(|step| match suspended.get(&step.manifest.unit) {
+            Some(words) => PlannedObject {
+                action: "suspended",
+                reason: Some(format!("unit {} is {words}", step.manifest.unit)),
+                ..object(step)
+            },
+            None => object(step),
+        });
         let now = plan.deletions.allowed.iter().map(|deletion| (deletion, String::new()));
         let later = plan.deletions.waiting.iter().map(|waiting| (&waiting.deletion, waiting.when()));
         let deletions = now.chain(later).map(|(deletion, when)| PlannedObject {
@@ -124,6 +135,24 @@ fn object(step: &Step) -> PlannedObject {
             Action::Blocked { finding, .. } => Some(finding.message.clone()),
             _ => None,
         },
+    }
+}
+
+impl fmt::Display for PlanReport {
+    /// An object a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for object in self.objects.iter().chain(&self.deletions) {
+            write!(f, "{} {}", object.action, object.object)?;
+            if !object.changes.is_empty() {
+                let paths: Vec<&str> = object.changes.iter().map(|change| change.path.as_str()).collect();
+                write!(f, ": {}", paths.join(", "))?;
+            }
+            match &object.reason {
+                Some(reason) => writeln!(f, " ({reason})")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Report, SourceRecord};
+use super::{Report, SUSPENDED, SourceRecord};
 use crate::finding::{Finding, Severity};
 use crate::model::{API_VERSION, SYSTEM_NAMESPACE};
 
@@ -80,6 +80,7 @@ fn conditions(report: &Report, old: &Value, generation: &Value, now: &str) -> Ve
     let summary = report.summary();
     let ready = match (report.converged, report.stalled) {
         (true, _) => ("True", "Converged", summary.clone()),
+        (false, true) if report.is_suspended() => ("False", SUSPENDED, summary.clone()),
         (false, true) => ("False", "Blocked", summary.clone()),
         (false, false) => ("False", "Progressing", summary.clone()),
     };

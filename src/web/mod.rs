@@ -1,45 +1,93 @@
 //! What the daemon serves: `/healthz`, `/readyz`, `/metrics` over HTTP, and the admission webhook over TLS.
 //!
-//! Alive means that the main loop turned over lately; ready means that the first plan was made. Neither depends on
-//! whether the repository is right: a cluster must not restart its reconciler because of a bad commit.
+//! Alive means that the main loop turned over lately; ready means that it is, that the first plan was made, and that the
+//! webhook, where one is served, has policies to judge by. Neither depends on whether the newest commit is right: a
+//! cluster must not restart its reconciler because of a bad commit.
 
 mod metrics;
 mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use parking_lot::Mutex;
 
 pub use metrics::Metrics;
 pub use webhook::{
     AdmissionPolicies, FailurePolicy, Lifetimes, Reached, WebhookSettings, start as start_webhook,
 };
 
+/// A loop that has not turned for this long stands still; an idle one turns far more often.
+const STILL: Duration = Duration::from_secs(60);
+
 /// What the endpoints tell, shared with the daemon.
 #[derive(Debug, Clone, Default)]
 pub struct Probes {
-    ready: Arc<AtomicBool>,
-    alive: Arc<AtomicBool>,
+    planned: Arc<AtomicBool>,
+    pulse: Arc<Mutex<Pulse>>,
     /// Figures for `/metrics`.
     pub metrics: Arc<Metrics>,
     /// What the admission webhook judges by.
     pub admission: AdmissionPolicies,
 }
 
+/// Where the main loop is.
+#[derive(Debug, Default)]
+enum Pulse {
+    /// Not running, or on its way to the end.
+    #[default]
+    None,
+    /// Reading the source and opening the cluster, which have time-outs of their own.
+    Starting,
+    /// It turned over last at this time.
+    Beat(Instant),
+}
+
 impl Probes {
     /// Say whether the first plan was made.
     pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+        self.planned.store(ready, Ordering::Relaxed);
     }
 
-    /// Say whether the main loop runs.
+    /// Say whether there is to be a main loop.
     pub fn set_alive(&self, alive: bool) {
-        self.alive.store(alive, Ordering::Relaxed);
+        *self.pulse.lock() = if alive { Pulse::Starting } else { Pulse::None };
+    }
+
+    /// The main loop turns over.
+    pub fn beat(&self) {
+        *self.pulse.lock() = Pulse::Beat(Instant::now());
+    }
+
+    /// Why it is not alive, if so.
+    fn dead(&self, now: Instant) -> Option<String> {
+        match *self.pulse.lock() {
+            Pulse::None => Some("not running".to_owned()),
+            Pulse::Beat(at) if now.duration_since(at) > STILL => {
+                Some(format!("the main loop stands still since {} s", now.duration_since(at).as_secs()))
+            }
+            Pulse::Starting | Pulse::Beat(_) => None,
+        }
+    }
+
+    /// Why it is not ready, if so.
+    fn unready(&self, now: Instant) -> Option<String> {
+        let planned = self.planned.load(Ordering::Relaxed);
+        let unknown = self.admission.are_wanted() && !self.admission.are_known();
+        let why = match (planned, unknown) {
+            (false, _) => Some("no plan yet".to_owned()),
+            (true, true) => {
+                Some("no revision was applied yet whose policies the webhook could judge by".to_owned())
+            }
+            (true, false) => None,
+        };
+        self.dead(now).or(why)
     }
 }
 
@@ -48,21 +96,20 @@ pub fn router(probes: Probes) -> Router {
     Router::new()
         .route(
             "/healthz",
-            get(|State(probes): State<Probes>| async move { answer(&probes.alive, "not running") }),
+            get(|State(probes): State<Probes>| async move { answer(probes.dead(Instant::now())) }),
         )
         .route(
             "/readyz",
-            get(|State(probes): State<Probes>| async move { answer(&probes.ready, "no plan yet") }),
+            get(|State(probes): State<Probes>| async move { answer(probes.unready(Instant::now())) }),
         )
         .route("/metrics", get(metrics_text))
         .with_state(probes)
 }
 
-fn answer(flag: &AtomicBool, otherwise: &'static str) -> (StatusCode, &'static str) {
-    if flag.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, otherwise)
+fn answer(trouble: Option<String>) -> (StatusCode, String) {
+    match trouble {
+        None => (StatusCode::OK, "ok".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 
@@ -98,6 +145,21 @@ mod tests {
         probes.set_ready(true);
         probes.metrics.report(&Report { stalled: true, ..Report::default() });
         assert_eq!(get(&probes, "/readyz").await.0, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_loop_that_stands_still_is_neither_alive_nor_ready() {
+        let probes = Probes::default();
+        let now = Instant::now();
+        assert_eq!(probes.dead(now).as_deref(), Some("not running"));
+        probes.set_alive(true);
+        assert_eq!(probes.dead(now + 10 * STILL), None, "what it begins with has time-outs of its own");
+        probes.beat();
+        probes.set_ready(true);
+        assert_eq!((probes.dead(now + STILL / 2), probes.unready(now + STILL / 2)), (None, None));
+        let later = Instant::now() + 2 * STILL;
+        assert!(probes.dead(later).unwrap().contains("stands still since 1"));
+        assert_eq!(probes.unready(later), probes.dead(later));
     }
 
     #[tokio::test]

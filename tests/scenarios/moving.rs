@@ -4,7 +4,9 @@ use moin::model::OWNER_LABEL;
 use serde_json::{Value, json};
 
 use crate::support::moin::Finished;
-use crate::support::scenario::{CONFIG_MAP, CRD, Kind, LEASE, Scenario, crd, holds, map, settings};
+use crate::support::scenario::{
+    CONFIG_MAP, CRD, Kind, LEASE, NAMESPACE, Scenario, crd, holds, map, settings,
+};
 
 use super::operate::Operator;
 
@@ -131,9 +133,13 @@ async fn who_only_observes_writes_nothing_at_all() {
     };
     let before = observe().await;
     holds(before.code == Some(1) && before.stdout.contains("0 of 2 objects as in"), &before.said());
+    holds(
+        before.stdout.starts_with("create ConfigMap/default/a\ncreate ConfigMap/default/b\n"),
+        &before.said(),
+    );
     scenario.converges().await;
     let settled = observe().await;
-    holds(settled.code == Some(0), &settled.said());
+    holds(settled.code == Some(0) && settled.stdout.lines().count() == 1, &settled.said());
     scenario
         .somebody_applies(
             "jane",
@@ -145,7 +151,11 @@ async fn who_only_observes_writes_nothing_at_all() {
     scenario.repository.remove("b.yaml");
     scenario.commit(&[]);
     let drift = observe().await;
-    holds(drift.code == Some(1), &drift.said());
+    holds(
+        drift.code == Some(1) && drift.stdout.contains("repair ConfigMap/default/a: data.key\n"),
+        &drift.said(),
+    );
+    holds(drift.stdout.contains("delete ConfigMap/default/b ("), &drift.said());
     assert_eq!(scenario.value("a").await.as_deref(), Some("by hand"));
     assert!(scenario.map("b").await.is_some(), "nothing is pruned");
     let webhook =
@@ -166,6 +176,9 @@ async fn nothing_of_moin_is_left_to_stand_in_anybodys_way() {
         "ValidatingAdmissionPolicyBinding",
         "validatingadmissionpolicybindings",
     );
+    const ROLE: Kind = ("rbac.authorization.k8s.io/v1", "Role", "roles");
+    const ROLE_BINDING: Kind = ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings");
+    const DEPLOYMENT: Kind = ("apps/v1", "Deployment", "deployments");
     let scenario = Scenario::new();
     let operator = Operator::of(&scenario).await;
     let binding = json!({"policyName": "p", "validationActions": ["Deny"]});
@@ -181,7 +194,31 @@ async fn nothing_of_moin_is_left_to_stand_in_anybodys_way() {
         }
         scenario.somebody_applies("x", kind, object).await;
     }
+    // What `moin install` gives the account where a peer's kubeconfig lies.
+    let labels = json!({"app.kubernetes.io/name": "moin"});
+    let metadata = json!({"name": "moin", "namespace": "mgmt", "labels": labels});
+    let version = "rbac.authorization.k8s.io/v1";
+    let role = json!({"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": []});
+    let binds = json!({"apiVersion": version, "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "moin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "moin", "namespace": "moin-system"}]});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "moin", "namespace": "moin-system"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}},
+            "spec": {"containers": [{"name": "moin", "image": "moin"}]}}}});
+    for name in ["mgmt", "moin-system"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        scenario.somebody_applies("x", NAMESPACE, namespace).await;
+    }
+    scenario.somebody_applies("x", ROLE, role).await;
+    scenario.somebody_applies("x", ROLE_BINDING, binds).await;
+    scenario.somebody_applies("x", DEPLOYMENT, deployment).await;
     operator.succeeds(&["uninstall", "--yes"]).await;
+    assert!(scenario.get(ROLE, Some("mgmt"), "moin").await.is_none());
+    assert!(scenario.get(ROLE_BINDING, Some("mgmt"), "moin").await.is_none());
+    let order = scenario.deletions();
+    let first = |part: &str| order.iter().position(|path| path.contains(part));
+    holds(first("/validatingwebhookconfigurations/") < first("/deployments/"), &order);
     for kind in [WEBHOOK, FENCE] {
         let left: Vec<String> = scenario.versions(kind).await.into_keys().collect();
         assert_eq!(left, ["/somebodys"]);

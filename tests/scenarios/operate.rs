@@ -167,8 +167,12 @@ async fn what_is_suspended_stays_as_it_is_until_it_is_resumed() {
     scenario.repository.remove("gone.yaml");
     let commit = scenario.commit(&[("a.yaml", map("a", "2"))]);
     scenario.until_told(move |status| status["revision"] == commit.as_str()).await;
-    let status = operator.says(&["status"]).await.stdout;
+    scenario.until_told(|status| status["conditions"][0]["reason"] == "Suspended").await;
+    let status = operator.says(&["status"]).await;
+    holds(status.code == Some(1) && status.stdout.starts_with("test: suspended, "), &status.said());
+    let status = status.stdout;
     holds(status.contains("suspended by ") && status.contains("moin resume root"), &status);
+    holds(status.contains("unit root is suspended"), &status);
     assert_eq!(scenario.value("a").await.as_deref(), Some("1"));
     let wrong = operator.says(&["resume", "other"]).await;
     holds(wrong.code == Some(2) && wrong.stderr.contains("not suspended"), &wrong.stderr);
@@ -184,6 +188,11 @@ async fn what_cannot_be_approved_says_why() {
     let operator = Operator::of(&scenario).await;
     let nobody = operator.says(&["approve"]).await;
     holds(nobody.code == Some(2) && nobody.stderr.contains("moin run"), &nobody.stderr);
+    let status = operator.says(&["status"]).await;
+    holds(
+        status.code == Some(2) && status.stderr.contains("moin is not installed in this cluster"),
+        &status.said(),
+    );
     scenario.converges().await;
     for (args, why) in [
         (vec!["approve", "delete", "ConfigMap/default/none"], "there is no ConfigMap/default/none"),
@@ -214,4 +223,65 @@ fn kubeconfig_of(file: &str) -> Value {
     let text = std::fs::read(file).unwrap();
     let mut documents = moin::yaml::read(&"kubeconfig".parse().unwrap(), &text);
     documents.remove(0).unwrap().value
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_diff_against_a_cluster_goes_by_what_is_applied_there() {
+    let scenario = Scenario::with(&[("a.yaml", map("a", "1")), ("b.yaml", map("b", "1"))]);
+    let operator = Operator::of(&scenario).await;
+    scenario.converges().await;
+    let of_another = |name: &str, key: &str| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+            "data": {key: "9"}})
+    };
+    scenario.somebody_applies("jane", CONFIG_MAP, of_another("a", "other")).await;
+    scenario.somebody_applies("jane", CONFIG_MAP, of_another("b", "key")).await;
+    scenario.repository.write("a.yaml", &format!("{}  other: mine\n", map("a", "1")));
+    let folder = scenario.repository.path().display().to_string();
+    let diff = ["diff", "--live", "--repo", folder.as_str()];
+    let said = operator.says(&diff).await;
+    holds(said.code == Some(1), &said.said());
+    holds(said.stdout.contains("! ConfigMap/default/a (blocked)"), &said.said());
+    holds(said.stdout.contains("somebody else owns data.other (owned by \"jane\")"), &said.said());
+    holds(said.stdout.contains("~ ConfigMap/default/b (repair, in place)"), &said.said());
+    holds(said.stdout.contains("changed in the cluster by jane"), &said.said());
+    operator.succeeds(&["suspend", "root", "--reason", "repair"]).await;
+    let said = operator.says(&diff).await;
+    holds(said.stdout.contains("! ConfigMap/default/b (differs, suspended)"), &said.said());
+    holds(
+        said.stdout.contains("unit root is suspended by ") && said.stdout.contains("2 suspended"),
+        &said.said(),
+    );
+    let said = operator.says(&[&diff[..], &["-o", "json"]].concat()).await;
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    let actions: Vec<&Value> =
+        report["objects"].as_array().unwrap().iter().map(|object| &object["action"]).collect();
+    assert_eq!(actions, ["suspended", "suspended"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_is_known_again_after_a_restart_and_by_its_place() {
+    let scenario = Scenario::new();
+    let operator = Operator::of(&scenario).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = place.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    let folder = |name: &str| place.path().join(name).display().to_string();
+    let (one, other, cache) = (folder("one"), folder("other"), folder("cache"));
+    file("one/a.yaml", &map("a", "1"));
+    file("other/a.yaml", &map("a", "2"));
+    let run = ["run", "--once", "--name", "test", "--cache-dir", cache.as_str(), "--repo"];
+    operator.succeeds(&[&run[..], &[&one]].concat()).await;
+    let by_hand = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"},
+        "data": {"key": "9"}});
+    scenario.somebody_applies("jane", CONFIG_MAP, by_hand).await;
+    file("one/b.yaml", &map("b", "1"));
+    operator.succeeds(&[&run[..], &[&one]].concat()).await;
+    assert_eq!(scenario.value("a").await.as_deref(), Some("1"), "what was applied before was still known");
+    let refused = operator.says(&[&run[..], &[&other]].concat()).await;
+    assert_eq!(refused.code, Some(2));
+    holds(refused.stderr.contains("MOIN-0706") && refused.stderr.contains("help: "), &refused.said());
 }

@@ -1,12 +1,16 @@
 //! Objects and fields that belong to somebody else, and hands that reach into ours.
 
+use kube::api::{Patch, PatchParams};
 use moin::finding::Code;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use crate::support::moin::Moin;
 use crate::support::scenario::{
-    CONFIG_MAP, EVENT, RECONCILIATION, Scenario, finding, holds, map, place, settings,
+    CONFIG_MAP, EVENT, Kind, RECONCILIATION, Scenario, condition, finding, holds, map, place, settings,
 };
+
+const DEPLOYMENT: Kind = ("apps/v1", "Deployment", "deployments");
 
 fn theirs(name: &str, labels: serde_json::Value, data: serde_json::Value) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
@@ -114,4 +118,74 @@ async fn what_is_wrong_is_told_once_as_an_event() {
     let events = scenario.api(EVENT, None).list(&Default::default()).await.unwrap();
     let about: Vec<_> = events.iter().filter(|event| event.data["reason"] == "ForeignOwner").collect();
     holds(about.len() == 1 && about[0].data["type"] == "Warning", &events.items);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_by_hand_is_repaired_once() {
+    const EDITS: usize = 24;
+    let files: Vec<(String, String)> =
+        (0..=EDITS).map(|n| (format!("{n}.yaml"), map(&format!("m{n}"), "1"))).collect();
+    let files: Vec<(&str, String)> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    let scenario = Scenario::with(&files);
+    let daemon = scenario.forever();
+    scenario.until_told(|status| condition(status, "Ready") == Some("True")).await;
+    let maps = scenario.api(CONFIG_MAP, Some("default"));
+    scenario.plane.clear_requests();
+    // Whatever would still come of an edit comes before what comes of the next one.
+    for n in 0..=EDITS {
+        let edit = Patch::Merge(json!({"data": {"key": "by hand"}}));
+        let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+        maps.patch(&format!("m{n}"), &params, &edit).await.unwrap();
+        scenario.until_value(&format!("m{n}"), "1").await;
+    }
+    let applies = scenario.plane.requests().into_iter().filter(|it| it.query.contains("fieldManager=moin"));
+    let applies: Vec<(String, bool)> = applies
+        .filter(|it| it.path.contains("/configmaps/m"))
+        .map(|it| (it.path.rsplit('/').next().unwrap().to_owned(), it.query.contains("dryRun")))
+        .filter(|(name, _)| *name != format!("m{EDITS}"))
+        .collect();
+    // Asked first, then done.
+    let expected: Vec<(String, bool)> =
+        (0..EDITS).flat_map(|n| [(format!("m{n}"), true), (format!("m{n}"), false)]).collect();
+    assert_eq!(applies, expected);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_moves_in_between_holds_up_no_repair() {
+    let deployment = |replicas: u32| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: default}}\nspec:\n  replicas: {replicas}\n  \
+             selector: {{matchLabels: {{a: b}}}}\n  template:\n    metadata: {{labels: {{a: b}}}}\n    \
+             spec: {{containers: [{{name: c, image: i}}]}}\n"
+        )
+    };
+    let scenario = Scenario::with(&[("d.yaml", deployment(1))]);
+    let deployments = scenario.api(DEPLOYMENT, Some("default"));
+    let (router, api) = (scenario.plane.router(), deployments.clone());
+    // A controller notes each edit a moment before it is repaired.
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (router, api) = (router.clone(), api.clone());
+        let query = request.uri().query().unwrap_or_default();
+        let is_write = query.contains("fieldManager=moin&force=true") && !query.contains("dryRun");
+        let repairs = is_write && request.uri().path().ends_with("/deployments/d");
+        async move {
+            if repairs {
+                let seen = Patch::Merge(json!({"status": {"observedGeneration": 7}}));
+                api.patch_status("d", &PatchParams::default(), &seen).await.unwrap();
+            }
+            router.oneshot(request.map(axum::body::Body::new)).await
+        }
+    });
+    let daemon = scenario.forever_as(kube::Client::new(service, "default"));
+    scenario.until_told(|status| status["objects"]["inSync"] == 1).await;
+    scenario.plane.clear_requests();
+    let edit = Patch::Merge(json!({"spec": {"replicas": 5}}));
+    let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    deployments.patch("d", &params, &edit).await.unwrap();
+    let repaired = |object: Option<&serde_json::Value>| object.is_some_and(|it| it["spec"]["replicas"] == 1);
+    scenario.until(DEPLOYMENT, Some("default"), "d", repaired).await;
+    daemon.stop().await;
+    let asked = scenario.plane.requests().into_iter().filter(|it| it.query.contains("dryRun")).count();
+    assert_eq!(asked, 1, "one turn repairs it");
 }

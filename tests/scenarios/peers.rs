@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::wait::await_condition;
@@ -329,4 +330,63 @@ async fn two_that_take_themselves_for_the_home_do_not_fight() {
     assert!(two.api(CONFIG_MAP, "default").get_opt("one").await.unwrap().is_none());
     first.stop().await;
     second.stop().await;
+}
+
+/// The kubeconfig with a client certificate that ends in a moment.
+fn ending(kubeconfig: &str, left: Duration) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + left;
+    let certificate = params.self_signed(&key).unwrap();
+    let data = |pem: String| base64::engine::general_purpose::STANDARD.encode(pem);
+    let identity = format!(
+        "    client-certificate-data: {}\n    client-key-data: {}\n    token:",
+        data(certificate.pem()),
+        data(key.serialize_pem())
+    );
+    kubeconfig.replacen("    token:", &identity, 1)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_that_ends_is_told_and_a_new_one_taken() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.sites;
+    let daemon = pair.start(one);
+    one.until_ready().await;
+    two.until_held_by("mgmt1").await;
+    let kubeconfig = two.plane.kubeconfig(two.serving.url());
+    one.secret(two, &ending(&kubeconfig, Duration::from_secs(4))).await;
+    one.until_found("MOIN-0809").await;
+    let told = one.api(RECONCILIATION, "moin-system").get("test").await.unwrap();
+    let told = told.data["status"]["findings"][0]["message"].as_str().unwrap().to_owned();
+    holds(
+        told.starts_with(
+            "the client certificate in Secret/mgmt/mgmt2-kubeconfig for the cluster mgmt2 ended at 20",
+        ),
+        &told,
+    );
+    one.secret(two, &kubeconfig).await;
+    one.until(RECONCILIATION, "moin-system", "test", |it| it["status"]["findings"] == json!([])).await;
+    pair.repository.write("clusters/of-mgmt2/two.yaml", &map("two", "2"));
+    pair.repository.commit("Another");
+    two.until_value("two", "2").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_lasts_as_the_repository_says() {
+    let pair = Pair::new().await;
+    let [one, _] = &pair.sites;
+    let lasts = |seconds: u64| move |lease: &Value| lease["spec"]["leaseDurationSeconds"] == seconds;
+    let daemon = pair.start(one);
+    one.until(LEASE, "moin-system", "moin-test", lasts(15)).await;
+    pair.repository.write("moin.yaml", &format!("{SETTINGS}  peers: {{lease: 40s}}\n"));
+    pair.repository.commit("Longer");
+    one.until(LEASE, "moin-system", "moin-test", lasts(40)).await;
+    pair.repository.write("moin.yaml", &format!("{SETTINGS}  peers: {{lease: 5s}}\n"));
+    pair.repository.commit("Too short");
+    one.until_found("MOIN-0301").await;
+    one.until(LEASE, "moin-system", "moin-test", lasts(40)).await;
+    daemon.stop().await;
 }

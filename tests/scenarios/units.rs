@@ -106,3 +106,24 @@ async fn a_suspended_unit_is_neither_applied_nor_pruned() {
     assert_eq!(scenario.value("a").await.as_deref(), Some("2"));
     assert!(scenario.map("b").await.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_depends_on_a_suspended_unit_waits_and_says_so() {
+    let scenario = with_flux(&[
+        ("flux/base.yaml", unit("base", "  suspend: true\n")),
+        ("flux/app.yaml", unit("app", "  dependsOn: [{name: base}]\n")),
+        ("apps/base/b.yaml", map("b", "1")),
+        ("apps/app/a.yaml", map("a", "1")),
+    ])
+    .await;
+    let ended = scenario.once().await;
+    assert_eq!(ended.code, 1, "{:#?}", ended.report);
+    let waits = ended.report.units.iter().find(|unit| unit.name == "flux-system/app").unwrap();
+    assert_eq!(waits.message, "waits for unit flux-system/base, which is suspended");
+    assert!(
+        ended.report.summary().ends_with("; unit flux-system/base is suspended"),
+        "{}",
+        ended.report.summary()
+    );
+    assert!(scenario.map("a").await.is_none() && scenario.map("b").await.is_none());
+}

@@ -1,12 +1,13 @@
 //! One object of a printed plan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::finding::{Finding, Severity};
-use crate::model::{LiveState, Manifest, ObjectId, Origin};
+use crate::model::{Actor, LiveState, Manifest, ObjectId, Origin, UnitName};
 use crate::plan::{self, Action, Cause, Context, Deletion, Plan, Risk, Step};
 use crate::review::Blocked;
 use crate::status::{PlannedObject, risk_words};
@@ -55,13 +56,23 @@ enum Kind {
     Blocked,
     /// The review does not let it.
     Refused,
+    /// It would change, and its unit is suspended.
+    Suspended,
 }
 
 impl Entry {
     /// Everything of a plan that is not "unchanged", in the order in which it would happen.
-    pub fn all_of(plan: &Plan, live: &LiveState, context: &Context<'_>) -> Vec<Entry> {
+    pub fn all_of(
+        plan: &Plan,
+        live: &LiveState,
+        context: &Context<'_>,
+        suspended: &BTreeMap<UnitName, String>,
+    ) -> Vec<Entry> {
         let steps = plan.steps.iter().filter(|step| step.action != Action::Unchanged);
-        let steps = steps.map(|step| Entry::of_step(step, live, context));
+        let steps = steps.map(|step| match suspended.get(&step.manifest.unit) {
+            Some(words) => Entry::of_suspended(step, words),
+            None => Entry::of_step(step, live, context),
+        });
         let now = plan.deletions.allowed.iter().map(|deletion| Entry::of_deletion(deletion, "", live));
         let later = plan.deletions.waiting.iter();
         let later = later.map(|waiting| Entry::of_deletion(&waiting.deletion, &waiting.when(), live));
@@ -101,10 +112,7 @@ impl Entry {
     fn of_step(step: &Step, live: &LiveState, context: &Context<'_>) -> Entry {
         let (kind, reason) = match &step.action {
             Action::Create | Action::AwaitKind => (Kind::Create, None),
-            Action::Update(Cause::Drift(actors)) => {
-                let names: Vec<&str> = actors.iter().map(|actor| actor.manager.as_str()).collect();
-                (Kind::Repair, Some(format!("changed in the cluster by {}", names.join(", "))))
-            }
+            Action::Update(Cause::Drift(actors)) => (Kind::Repair, Some(changed_by(actors))),
             Action::Recreate => (Kind::Update, Some("deleted and created anew, as approved".to_owned())),
             Action::Update(Cause::Commit) | Action::Unchanged => (Kind::Update, None),
             Action::Adopt => (Kind::Adopt, None),
@@ -121,6 +129,17 @@ impl Entry {
             before,
             after,
             ..Entry::bare(step.id().clone(), kind)
+        }
+    }
+
+    /// It would change, but for the unit that it is of.
+    fn of_suspended(step: &Step, words: &str) -> Entry {
+        let reason = format!("unit {} is {words}", step.manifest.unit);
+        Entry {
+            origin: Some(step.manifest.origin.clone()),
+            reason: Some(reason),
+            exact: step.exact,
+            ..Entry::bare(step.id().clone(), Kind::Suspended)
         }
     }
 
@@ -146,7 +165,7 @@ impl Entry {
             Kind::Create => '+',
             Kind::Update | Kind::Repair | Kind::Adopt => '~',
             Kind::Delete => '-',
-            Kind::Held | Kind::Blocked | Kind::Refused => '!',
+            Kind::Held | Kind::Blocked | Kind::Refused | Kind::Suspended => '!',
         }
     }
 
@@ -161,6 +180,7 @@ impl Entry {
             Kind::Held => "kept until its deletion is approved",
             Kind::Blocked => "blocked",
             Kind::Refused => "refused",
+            Kind::Suspended => "differs, suspended",
         }
     }
 
@@ -200,6 +220,7 @@ impl Entry {
         match self.kind {
             Kind::Refused => self.refused_by,
             Kind::Held => "deletes, waits for an approval",
+            Kind::Suspended => "suspended",
             _ => "blocked",
         }
     }
@@ -219,7 +240,7 @@ impl Entry {
         self.origin.as_ref().map(origin_text).into_iter().chain(self.reason.clone())
     }
 
-    /// For machines, what the plan itself does not hold: objects that are refused, and those kept until approved.
+    /// For machines, what the plan itself does not say: objects that are refused, and those kept until approved.
     pub fn stopped(&self) -> Option<PlannedObject> {
         let action = match self.kind {
             Kind::Refused => "refused",
@@ -259,6 +280,17 @@ fn refused_by(findings: &[Finding]) -> &'static str {
         (true, false) => "refused by a policy",
         (false, true) => "refused by the API",
         (false, false) => "refused",
+    }
+}
+
+/// Who changed an object in the cluster, as far as its managed fields say.
+fn changed_by(actors: &[Actor]) -> String {
+    let mut names: Vec<&str> =
+        actors.iter().map(|actor| actor.manager.as_str()).filter(|name| !name.is_empty()).collect();
+    names.dedup();
+    match names[..] {
+        [] => "changed in the cluster".to_owned(),
+        ref names => format!("changed in the cluster by {}", names.join(", ")),
     }
 }
 
@@ -310,6 +342,7 @@ pub struct Summary {
     held: usize,
     blocked: usize,
     refused: usize,
+    suspended: usize,
     /// Errors that are about none of the objects above.
     errors: usize,
 }
@@ -326,6 +359,7 @@ impl Summary {
                 Kind::Held => summary.held += 1,
                 Kind::Blocked => summary.blocked += 1,
                 Kind::Refused => summary.refused += 1,
+                Kind::Suspended => summary.suspended += 1,
             }
         }
         let told = |finding: &Finding| {
@@ -352,6 +386,7 @@ impl fmt::Display for Summary {
             (self.held, "to delete once approved"),
             (self.blocked, "blocked"),
             (self.refused, "refused"),
+            (self.suspended, "suspended"),
             (self.errors, if self.errors == 1 { "error" } else { "errors" }),
         ];
         let mut parts: Vec<String> =

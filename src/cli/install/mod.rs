@@ -1,6 +1,7 @@
 //! `moin install`: what a cluster needs so that the daemon can run in it.
 
 mod objects;
+mod questions;
 mod rights;
 
 use clap::{Args, ValueEnum};
@@ -10,7 +11,7 @@ use super::args::{SourceArgs, TriggerArgs};
 use super::offline::Offline;
 use super::{BoxError, Outcome, output};
 use crate::config::{RepositoryPlace, variable};
-use crate::source::redact;
+use crate::source::{RemoteUrl, redact};
 use crate::yaml;
 use rights::{Rights, rights};
 
@@ -38,8 +39,8 @@ Examples:
 
 /// Print what a cluster needs to run the daemon: namespace, definition, account, rights, Deployment, NetworkPolicy.
 ///
-/// The rights are those for the kinds that the repository renders, and the few that the daemon needs for itself; after a
-/// commit that brings a new kind, print and apply it anew. What the rights amount to stands on top of the output, and on
+/// The rights are those for the kinds that the repository renders, those to read what its policies ask for, and the few that the
+/// daemon needs for itself; after a commit that brings a new kind or question, print and apply it anew. What the rights amount to stands on top of the output, and on
 /// stderr where it is all there is. The same input gives the same output.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -111,6 +112,12 @@ pub fn run(args: InstallArgs) -> Outcome {
             "warning: nobody here defines {kind} of {group}; its name in the rights is a guess"
         ));
     }
+    for (policy, text) in &rights.unknown {
+        output::complain(&format!(
+            "warning: the policy {policy} asks for {text}: which right that takes is known only when it is asked; add it by hand \
+             (MOIN-0508 names it)"
+        ));
+    }
     let objects = objects::objects(&rights, &daemon);
     let text = match args.output {
         Format::Yaml => as_yaml(&objects, &rights),
@@ -130,6 +137,15 @@ fn daemon(args: &InstallArgs) -> Result<Daemon, BoxError> {
         Some(RepositoryPlace::Url(url)) => Some(url.clone()),
         _ => None,
     };
+    if let Some(url) = &args.follow {
+        url.parse::<RemoteUrl>()?;
+        if url.starts_with('/') {
+            return Err(format!(
+                "{url} is a folder of this machine, which a daemon in the cluster cannot follow: give a URL"
+            )
+            .into());
+        }
+    }
     let url = args.follow.clone().or(from_repo);
     if url.is_none() {
         output::complain(

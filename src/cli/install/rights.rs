@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::questions::Questions;
 use crate::model::{API_GROUP, Gvk, Tenant};
 use crate::render::Manifests;
 use crate::schema::Schemas;
@@ -31,6 +32,8 @@ pub struct Rights {
     pub peers: BTreeSet<(String, String)>,
     /// What these rights amount to beyond what they say.
     pub powers: Vec<String>,
+    /// What policies ask for, where the text does not tell which right that takes: policy and text.
+    pub unknown: BTreeSet<(String, String)>,
     /// Kinds whose name in URLs is a guess, for nobody here defines them.
     pub guessed: Vec<Gvk>,
 }
@@ -60,6 +63,9 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>, webhook: bool) -> Rig
             rules.push(rule(group, [plural], &READ));
         }
     }
+    let all = rendered.manifests.iter().map(|manifest| &**manifest);
+    let questions = Questions::of(rendered.policies.iter().map(|policy| &**policy), all);
+    rules.extend(questions.rules(|group, plural| has(group, plural)));
     rules.extend(own_rules());
     if rendered.repository.policy_reports != Some(false) {
         rules.extend(report_rules());
@@ -119,6 +125,9 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>, webhook: bool) -> Rig
     if has("", "secrets") {
         powers.push("It may read every Secret.".to_owned());
     }
+    if !has("", "secrets") && questions.read_secrets() {
+        powers.push("It may read the Secrets that policies ask for.".to_owned());
+    }
     if !kubeconfigs.is_empty() {
         powers.push(
             "It may read the kubeconfigs of the repository's Clusters, to look what would stay behind when one goes: \
@@ -130,7 +139,8 @@ pub fn rights(rendered: &Manifests, cluster: Option<&str>, webhook: bool) -> Rig
         let names: Vec<&str> = tenants.keys().copied().collect();
         powers.push(format!("It may act as the tenants {}.", names.join(", ")));
     }
-    Rights { cluster: rules, home, peers: peers(rendered, cluster), powers, guessed }
+    let unknown = questions.unknown;
+    Rights { cluster: rules, home, peers: peers(rendered, cluster), powers, unknown, guessed }
 }
 
 /// What every daemon needs in the cluster, whatever it renders: to tell of events, and to put the fence in place that

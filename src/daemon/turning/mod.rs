@@ -70,6 +70,8 @@ pub(super) struct Turning {
     own: OwnRecord,
     own_memory: OwnMemory,
     own_scribe: Scribe<OwnRecord>,
+    /// Why it may not be read what the target keeps of itself.
+    own_unread: Option<Finding>,
     /// The fence in the API server, once it stands, or why it does not.
     write_fence: Option<Result<WriteFence, Box<Finding>>>,
     /// It is being raised beside the loop.
@@ -122,6 +124,7 @@ impl Turning {
             own: OwnRecord::default(),
             own_scribe: Scribe::begin(own_memory.clone(), Some(tools.fence.clone())),
             own_memory,
+            own_unread: None,
             fence: tools.fence,
             lease: tools.lease,
             peer_scribe: tools.stand_in.as_ref().map(|it| Scribe::begin(it.memory.clone(), None)),
@@ -166,6 +169,7 @@ impl Turning {
         tokio::select! {
             Some(message) = self.inbox.recv() => Some(self.receive(message)),
             Some(event) = self.events.recv() => Some(event),
+            () = self.own_scribe.changed() => None,
             () = peers_changed => {
                 let replan = self.peers.as_ref().is_some_and(Peers::ask_for_a_plan);
                 replan.then_some(Event::ClusterChanged)

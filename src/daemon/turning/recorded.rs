@@ -28,6 +28,8 @@ pub(super) struct Found {
     write_fence: Option<Result<WriteFence, Box<Finding>>>,
     /// What it keeps of itself.
     own: OwnRecord,
+    /// Why that may not be read.
+    unread: Option<Finding>,
     /// All files of the revision that it says was applied as a whole, where that is another than was known.
     applied: Option<Snapshot>,
 }
@@ -52,6 +54,7 @@ impl Turning {
                             same_cluster: false,
                             write_fence: None,
                             own: OwnRecord::default(),
+                            unread: None,
                             applied: None,
                         });
                     }
@@ -66,7 +69,7 @@ impl Turning {
                         tracing::info!(%owner, ?delay, "the API server knows who writes");
                     }
                 }
-                let own = own_record(&memory, told).await?;
+                let (own, unread) = own_record(&memory, told).await?;
                 let live = bootstrap::find(&cluster, &owner).await?;
                 let applied = live.as_ref().and_then(|live| status::recorded(&live.body).1);
                 let applied = applied.map(|revision| Revision::new(&revision));
@@ -74,7 +77,7 @@ impl Turning {
                     Some(revision) => snapshot_of(&fetcher, &revision).await,
                     None => None,
                 };
-                Ok(Found { live, same_cluster: true, write_fence, own, applied })
+                Ok(Found { live, same_cluster: true, write_fence, own, unread, applied })
             };
             Message::Record(Box::new(read.await))
         });
@@ -92,7 +95,8 @@ impl Turning {
                 self.elsewhere = true;
                 Event::Woke
             }
-            Ok(Found { live, applied, write_fence, own, .. }) => {
+            Ok(Found { live, applied, write_fence, own, unread, .. }) => {
+                self.own_unread = unread;
                 self.pipeline.recall_moves(&own.moved);
                 self.own = own;
                 if let Some(fence) = write_fence {
@@ -116,15 +120,15 @@ impl Turning {
 async fn own_record(
     memory: &OwnMemory,
     told: Option<(String, Vec<Provisioned>)>,
-) -> Result<OwnRecord, ClusterError> {
-    let mut own = match memory.recall().await {
+) -> Result<(OwnRecord, Option<Finding>), ClusterError> {
+    let (mut own, unread) = match memory.recall().await {
         Err(error @ ClusterError::Refused { status: 403, .. }) => {
             tracing::warn!(%error, "what the cluster keeps of itself may not be read");
-            OwnRecord::default()
+            (OwnRecord::default(), Some(memory.cannot("read", &error)))
         }
-        answer => answer?,
+        answer => (answer?, None),
     };
-    let Some((name, lost)) = told else { return Ok(own) };
+    let Some((name, lost)) = told else { return Ok((own, unread)) };
     let before = own.clone();
     own.lost = united(own.lost, &lost);
     own.standing.insert(name);
@@ -132,5 +136,5 @@ async fn own_record(
         // Before the first write: its own daemon may be back at any moment.
         memory.keep(&own).await?;
     }
-    Ok(own)
+    Ok((own, unread))
 }

@@ -1,10 +1,12 @@
 //! Saying how it stands.
 
 use super::Turning;
+use crate::daemon::notes::Scribe;
 use crate::daemon::peers::Peers;
 use crate::engine::{Engine, Event, UnitPhase};
+use crate::finding::Finding;
 use crate::model::Revision;
-use crate::status::{ObjectCounts, Report, Suspension, UnitStatus};
+use crate::status::{ObjectCounts, PlanReport, Report, SUSPENDED, Suspension, UnitStatus};
 
 impl Turning {
     /// Say how it stands.
@@ -36,12 +38,33 @@ impl Turning {
         if let Some(stand_in) = &self.stand_in {
             let mut findings = engine.own_findings();
             findings.extend(self.unfenced());
+            findings.extend(self.forgetful());
             if findings.is_empty() {
                 // One of many watches that fail for one reason says enough.
                 findings.extend(self.target.findings().into_iter().take(1));
             }
             stand_in.board.set(&stand_in.name, findings);
         }
+    }
+
+    /// What cannot be remembered, or recalled.
+    fn forgetful(&self) -> impl Iterator<Item = Finding> {
+        let of_peer = self.peer_scribe.as_ref().and_then(Scribe::trouble);
+        self.own_unread.clone().into_iter().chain(self.own_scribe.trouble()).chain(of_peer)
+    }
+
+    /// What the last plan would still do.
+    pub(in crate::daemon) fn planned(&self) -> Option<PlanReport> {
+        let turn = self.turn.as_ref()?;
+        let suspensions = self.target.suspensions();
+        let suspended = turn.manifests.units.iter().filter(|unit| unit.suspended).map(|unit| {
+            let by_hand = suspensions.iter().find(|it| it.covers(unit.name.as_str()));
+            (
+                unit.name.clone(),
+                by_hand.map_or_else(|| "suspended in the repository".to_owned(), Suspension::words),
+            )
+        });
+        Some(PlanReport::of(&turn.plan, turn.findings.clone(), &suspended.collect()))
     }
 
     pub(super) fn make_report(&mut self, engine: &Engine) -> Report {
@@ -51,10 +74,13 @@ impl Turning {
         findings.extend(engine.findings());
         findings.extend(self.unfenced());
         findings.extend(self.policy_reports.findings());
+        findings.extend(self.forgetful());
         findings.extend(self.peers.iter().flat_map(Peers::findings));
         let converged = engine.is_converged();
         let revision = engine.revision().cloned();
-        if engine.has_applied_everything() && self.applied != revision {
+        // After a restart the target may record as applied what could not be read any more.
+        let is_known = self.pipeline.applied_revision() == revision.as_ref();
+        if engine.has_applied_everything() && (self.applied != revision || !is_known) {
             self.applied.clone_from(&revision);
             if let Some(turn) = &self.turn {
                 self.pipeline.record_turn(turn);
@@ -96,7 +122,7 @@ impl Turning {
 fn phase_name(phase: &UnitPhase) -> &'static str {
     match phase {
         UnitPhase::Refused => "Refused",
-        UnitPhase::Suspended => "Suspended",
+        UnitPhase::Suspended => SUSPENDED,
         UnitPhase::WaitingFor(_) => "WaitingForDependency",
         UnitPhase::Applying => "Applying",
         UnitPhase::WaitingForHealth => "WaitingForHealth",

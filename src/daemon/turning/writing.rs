@@ -105,12 +105,15 @@ impl Turning {
                 let step = steps.get(&id);
                 let fingerprint = step.map(|step| fingerprint(&step.manifest)).unwrap_or_default();
                 let drift = step.is_some_and(|step| matches!(step.action, Action::Update(Cause::Drift(_))));
+                // What the server would not have changed was no drift.
+                if desired.is_some() && matches!(outcome, Outcome::Written(_)) {
+                    self.probes.metrics.written.inc();
+                    if drift {
+                        self.probes.metrics.repaired.inc();
+                    }
+                }
                 let end = match outcome {
                     Outcome::Written(object) | Outcome::AlreadySo(object) if desired.is_some() => {
-                        self.probes.metrics.written.inc();
-                        if drift {
-                            self.probes.metrics.repaired.inc();
-                        }
                         if let Some(desired) = desired {
                             self.pipeline.accepted.remember(&id, &desired, object.resource_version());
                             self.pipeline.record(&id, desired);

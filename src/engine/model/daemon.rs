@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Sabotage;
 use super::server::{Ask, Commit, OBJECTS, Object, Reply, wanted};
+use crate::config::LeaseTimes;
 use crate::engine::{
     Candidate, Effect, Engine, Event, Look, Mode, Now, Options, PlanView, Role, UnitView, WriteEnd, Written,
 };
@@ -93,6 +94,7 @@ impl Seat {
             candidate,
             observe: false,
             recorded: None,
+            lease: LeaseTimes::default(),
         });
         if let Some(Sabotage::Engine(rule)) = sabotage {
             engine.leave_out(rule);

@@ -1,6 +1,6 @@
 //! A target and the history of the repository, as far as they matter to who may write.
 
-use crate::engine::{LEASE_DURATION, LeaseRecord, LeaseWrite, PROTOCOL};
+use crate::engine::{LeaseRecord, LeaseWrite, PROTOCOL};
 
 /// How many objects there are names for, in each target.
 pub const OBJECTS: usize = 4;
@@ -208,7 +208,7 @@ impl Target {
             holder: write.holder.clone(),
             role: write.role,
             renewal: if write.renews { version.clone() } else { renewal },
-            duration: LEASE_DURATION,
+            duration: write.duration,
             cluster: write.cluster.clone(),
             protocol: PROTOCOL,
             hand_back: write.hand_back.clone(),

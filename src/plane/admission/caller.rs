@@ -122,6 +122,8 @@ impl Caller {
         let mut config = kube::Config::new(uri);
         config.tls_server_name = name;
         config.proxy_url = None;
+        // What the webhook answers is what the client is told: nobody asks it again.
+        config.default_retry = false;
         if !self.authorities.is_empty() {
             config.root_cert = Some(certificates(&self.authorities));
         }
@@ -152,12 +154,19 @@ fn read(code: u16, bytes: &[u8]) -> Result<Value, String> {
     Err(match code {
         404 => "the server could not find the requested resource".to_owned(),
         401 => "the server has asked for the client to provide credentials".to_owned(),
-        403 => said,
+        403 | 415 => said,
+        406 if said.is_empty() => {
+            "the server was unable to respond with a content type that the client supports".to_owned()
+        }
+        406 => said,
+        409 => "the server reported a conflict".to_owned(),
         405 => "the server does not allow this method on the requested resource".to_owned(),
         429 => "the server has received too many requests and has asked us to try again later".to_owned(),
         503 => "the server is currently unable to handle the request".to_owned(),
-        504 => "the server was unable to return a response in the time allotted".to_owned(),
-        400 | 422 => "the server rejected our request for an unknown reason".to_owned(),
+        504 => "the server was unable to return a response in the time allotted, but may still be processing the request"
+            .to_owned(),
+        400 => "the server rejected our request for an unknown reason".to_owned(),
+        422 => "the server rejected our request due to an error in our request".to_owned(),
         500.. => format!("an error on the server ({said:?}) has prevented the request from succeeding"),
         _ => {
             "the server responded with the status code ".to_owned()

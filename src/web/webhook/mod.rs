@@ -93,6 +93,11 @@ impl AdmissionPolicies {
         });
     }
 
+    /// Whether there are any to judge by.
+    pub(super) fn are_known(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     fn current(&self) -> Option<Arc<Policies>> {
         self.current.borrow().clone()
     }

@@ -1,0 +1,83 @@
+//! Copies of what a folder held, for a folder has no history: after a restart the applied state must still be known.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::cache::{private_folder, remove};
+use crate::model::{Revision, Snapshot};
+
+/// So many states are kept; with each new one the oldest goes.
+const MOST: usize = 32;
+
+/// The copies of one folder: below it, one folder a state.
+pub(super) struct Kept {
+    folder: PathBuf,
+    /// The cache lies in the very folder: a copy would be read as part of it.
+    inside: bool,
+}
+
+impl Kept {
+    /// Those of this folder, in a cache.
+    pub(super) fn of(folder: &Path, cache: &Path) -> Kept {
+        let known_as = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let hash = Sha256::digest(known_as.as_os_str().as_encoded_bytes());
+        let name: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let whole = |path: &Path| {
+            std::path::absolute(path).ok()?.ancestors().find_map(|above| above.canonicalize().ok())
+        };
+        let inside = whole(cache).is_some_and(|cache| cache.starts_with(&known_as));
+        Kept { folder: cache.join(format!("{name}.folder")), inside }
+    }
+
+    /// Where the copy of a state lies, if there is one.
+    pub(super) fn place(&self, revision: &Revision) -> PathBuf {
+        let name = revision.as_str().rsplit(':').next().unwrap_or_default();
+        // A name that leads elsewhere is none of ours.
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        self.folder.join(name)
+    }
+
+    /// Keep a copy. Without one everything goes on; only a restart would know less.
+    pub(super) fn keep(&self, snapshot: &Snapshot) {
+        if self.inside {
+            return;
+        }
+        if let Err(error) = self.write(snapshot) {
+            tracing::debug!(%error, cache = %self.folder.display(), "what the folder holds is not kept");
+        }
+    }
+
+    fn write(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let place = self.place(&snapshot.revision);
+        private_folder(&self.folder)?;
+        if place.exists() {
+            // It is the newest again.
+            return fs::File::open(&place)?.set_modified(SystemTime::now());
+        }
+        let half = place.with_extension("part");
+        remove(&half)?;
+        private_folder(&half)?;
+        for (path, file) in &snapshot.files {
+            let target = half.join(path.as_str());
+            private_folder(target.parent().unwrap_or(&half))?;
+            fs::write(target, &file.bytes)?;
+        }
+        fs::rename(half, place)?;
+        self.tidy()
+    }
+
+    fn tidy(&self) -> io::Result<()> {
+        let mut states: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            states.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        states.sort();
+        let superfluous = states.len().saturating_sub(MOST);
+        states.iter().take(superfluous).try_for_each(|(_, path)| remove(path))
+    }
+}
