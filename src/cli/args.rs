@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use serde_json::Value;
-
+pub use super::triggers::TriggerArgs;
 use super::{BoxError, output};
 use crate::cluster::Cluster;
 use crate::config::{self, Flags, RepositoryPlace, Settings, SettingsFile};
-use crate::finding::Finding;
-use crate::model::{LiveObject, RepoPath};
-use crate::policy::World;
 use crate::render::RenderOptions;
 use crate::source::{self, Access, Place, RemoteUrl, Source, SourceSettings};
-use crate::yaml;
+use clap::Args;
 
 /// Where settings come from beside flags.
 #[derive(Debug, Clone, Args)]
@@ -85,18 +80,6 @@ pub struct ClusterArgs {
     context: Option<String>,
 }
 
-/// Namespaces beside those of the repository.
-#[derive(Debug, Clone, Default, Args)]
-pub struct TriggerArgs {
-    /// File with Namespace objects that trigger rules as if they lived in the cluster.
-    #[arg(long, value_name = "FILE")]
-    namespaces: Option<PathBuf>,
-    /// File with values that policies would ask a cluster for: `globalValues`, `policies`, `apiCallResponses` and
-    /// `globalContextEntries`, as kyverno-test.yaml and its files of values have them.
-    #[arg(long, value_name = "FILE")]
-    values: Option<PathBuf>,
-}
-
 impl SettingsArgs {
     /// The settings that these flags, the environment and the file say.
     pub fn resolve(&self, flags: Flags) -> Result<Settings, BoxError> {
@@ -161,43 +144,6 @@ impl ClusterArgs {
         let kubeconfig = self.kubeconfig.as_deref().map(Path::new).or(settings.kubeconfig.as_deref());
         let context = self.context.as_deref().or(settings.context.as_deref());
         Ok(Cluster::connect(kubeconfig, context).await?)
-    }
-}
-
-impl TriggerArgs {
-    /// The namespaces of the file, by name.
-    pub fn namespaces(&self) -> Result<BTreeMap<String, LiveObject>, BoxError> {
-        let mut namespaces = BTreeMap::new();
-        let Some(path) = &self.namespaces else { return Ok(namespaces) };
-        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let shown: RepoPath = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
-        for document in yaml::read(&shown, &bytes) {
-            let document = document.map_err(|finding: Finding| finding.to_string())?;
-            let items = match &document.value["items"] {
-                Value::Array(items) => items.clone(),
-                _ => vec![document.value.clone()],
-            };
-            for item in items.into_iter().filter(|item| item["kind"] == "Namespace") {
-                let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                namespaces.insert(name, LiveObject::new(item));
-            }
-        }
-        Ok(namespaces)
-    }
-
-    /// What policies may ask for beside the repository.
-    pub fn world(&self) -> Result<World, BoxError> {
-        let Some(path) = &self.values else { return Ok(World::nothing()) };
-        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let shown: RepoPath = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
-        let mut documents = yaml::read(&shown, &bytes).into_iter();
-        let first = documents.next().ok_or_else(|| format!("{} is empty", path.display()))?;
-        let values = first.map_err(|finding: Finding| finding.to_string())?.value;
-        let known = ["globalValues", "policies", "apiCallResponses", "globalContextEntries"];
-        if !known.iter().any(|field| values.get(field).is_some()) {
-            return Err(format!("{} holds none of {}", path.display(), known.join(", ")).into());
-        }
-        Ok(World::nothing().given(values))
     }
 }
 

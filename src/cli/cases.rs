@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::expr::cel::{Bindings, Budget, Env, Schema, Value as CelValue};
 use crate::expr::{Context, Environment, Expression};
+use crate::finding::any_of;
 use crate::yaml;
 
 /// The languages there are answers for.
@@ -36,13 +37,22 @@ const NOW: i128 = 1_716_458_400_000_000_000;
 /// Compares a file of answers.
 ///
 /// # Errors
-/// A line that is no JSON.
+/// The lines that are no recorded answers, by their numbers.
 pub fn compare(language: Language, text: &str) -> Result<Report, String> {
-    let mut lines = Vec::new();
+    let (mut lines, mut malformed) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         // What nests deeper than the JSON reader goes is YAML, too.
-        let read = serde_json::from_str::<Value>(line).or_else(|_| yaml::parse(line, true));
-        lines.push(read.map_err(|error| format!("line {}: {error}", i + 1))?);
+        let read = serde_json::from_str::<Value>(line).or_else(|error| {
+            // The complaint is about the JSON that the line was meant to be.
+            yaml::parse(line, true).map_err(|_| format!("no JSON: column {}", error.column()))
+        });
+        match read.and_then(|case| fit(language, &case, lines.is_empty()).map(|()| case)) {
+            Ok(case) => lines.push(case),
+            Err(why) => malformed.push(format!("line {}: {why}", i + 1)),
+        }
+    }
+    if !malformed.is_empty() {
+        return Err(malformed.join("\n"));
     }
     let mut report = Report::default();
     match language {
@@ -54,6 +64,33 @@ pub fn compare(language: Language, text: &str) -> Result<Report, String> {
         Language::Cel => cel_cases(&lines, &mut report)?,
     }
     Ok(report)
+}
+
+/// Whether a line is what the language's files hold.
+fn fit(language: Language, case: &Value, is_first: bool) -> Result<(), String> {
+    if !case.is_object() {
+        return Err("no JSON object".to_owned());
+    }
+    let has = |keys: &[&str]| keys.iter().any(|key| case.get(key).is_some());
+    let (text, answers, head): (_, &[&str], &[&str]) = match language {
+        Language::Yaml => ("input", &["json", "error"], &[]),
+        Language::Jmespath => ("expression", &["result", "error"], &["document"]),
+        Language::Cel => ("expression", &["result", "compileError", "runtimeError"], &["schema", "self"]),
+    };
+    let is_head = has(head) && case.get(text).is_none();
+    if language == Language::Jmespath && is_first != is_head {
+        return Err(match is_head {
+            true => "only the first line holds a `document`".to_owned(),
+            false => "the first line must hold a `document`".to_owned(),
+        });
+    }
+    match case.get(text) {
+        _ if is_head => Ok(()),
+        None => Err(format!("no `{text}`")),
+        Some(value) if !value.is_string() => Err(format!("`{text}` is no text")),
+        Some(_) if !has(answers) => Err(format!("no answer: {}", any_of(answers))),
+        Some(_) => Ok(()),
+    }
 }
 
 impl Report {
@@ -214,4 +251,23 @@ pub fn cel_answer(
     };
     let bindings = Bindings::new().with("self", value);
     program.run(&bindings, &mut Budget::kubernetes()).map(|value| value.to_json()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_answer_is_named() {
+        let cel = "{\"expression\": \"1\", \"result\": 1}\n{\"expresion\": \"1\", \"result\": 1}\n\n{\"expression\": \"1\"}\n[\n";
+        assert_eq!(
+            compare(Language::Cel, cel).unwrap_err(),
+            "line 2: no `expression`\nline 4: no answer: result, compileError or runtimeError\nline 5: no JSON: column 1"
+        );
+        let jmespath = "{\"expression\": \"a\", \"result\": 1}\n";
+        assert!(compare(Language::Jmespath, jmespath).unwrap_err().contains("must hold a `document`"));
+        let well = "{\"document\": {\"a\": 1}}\n{\"expression\": \"a\", \"result\": 1}\n";
+        assert_eq!(compare(Language::Jmespath, well).unwrap().passed, 1);
+        assert_eq!(compare(Language::Yaml, "{\"case\": \"x\"}").unwrap_err(), "line 1: no `input`");
+    }
 }

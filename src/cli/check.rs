@@ -19,6 +19,11 @@ Examples:
   moin check --explain                   for each object that a policy refuses, how it came to that, step by step
   moin check --cluster mgmt1 -o github   in a workflow: findings at the lines of the pull request";
 
+/// What is said of a folder that nobody would call a repository.
+const NOTHING: &str = "there is no moin.yaml and no object here, so nothing was checked\n\
+    help: run it in the folder of moin.yaml or of the manifests, or name that with --repo and --path; docs/repository.md \
+    tells what moin.yaml holds";
+
 /// Judge a repository offline: YAML, ownership, policies, Cluster API rules.
 ///
 /// Ends with 0 when there is nothing to say, with 1 when there are errors or warnings, with 2 when it could not run.
@@ -63,6 +68,10 @@ pub fn run(args: CheckArgs) -> Outcome {
         return Ok(code);
     }
     let findings = reviewed.findings();
+    let rendered = &reviewed.manifests;
+    if findings.is_empty() && rendered.manifests.is_empty() && rendered.repository.source.is_none() {
+        return Err(NOTHING.into());
+    }
     match args.output {
         Format::Text => {
             let explained = if args.explain { explained(&reviewed, &findings) } else { String::new() };

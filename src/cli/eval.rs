@@ -12,6 +12,8 @@ use super::{BoxError, Outcome, output};
 use crate::expr::cel::{Bindings, Budget, Env, Type, Value as CelValue};
 use crate::expr::explain::Steps;
 use crate::expr::{Context, Environment, Expression};
+use crate::finding::{Finding, counted};
+use crate::model::RepoPath;
 use crate::yaml;
 
 const EXAMPLES: &str = "\
@@ -38,6 +40,9 @@ pub struct EvalArgs {
     /// A file with the document, in YAML or JSON; `-` for stdin. Without one, the document is empty.
     #[arg(short, long, value_name = "FILE", conflicts_with = "cases")]
     input: Option<PathBuf>,
+    /// Which document of a file that holds several, counted from 1.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "cases")]
+    document: Option<usize>,
     /// Show how the expression came to its value: every part of it with its own.
     #[arg(long, conflicts_with = "cases")]
     explain: bool,
@@ -52,19 +57,26 @@ pub fn run(args: &EvalArgs) -> Outcome {
         return compare(args.language, file);
     }
     let text = args.input.as_deref().map(read).transpose()?;
+    let name = args.input.as_deref().unwrap_or(Path::new("-"));
     if args.explain && args.language == Language::Yaml {
         return Err("--explain is for expressions: cel and jmespath".into());
     }
     if args.language == Language::Yaml {
         let text = text.or_else(|| args.expression.clone()).unwrap_or_default();
-        return match yaml::parse(&text, true) {
+        return match document(name, &text, args.document)? {
             Ok(value) => show(&value),
-            Err(error) => refuse(&error.to_string()),
+            Err(finding) => refuse(&output::shown(&finding, output::colors(&std::io::stderr()))),
         };
     }
-    let document = match text.map(|text| yaml::parse(&text, true)).transpose() {
-        Ok(document) => document.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        Err(error) => return Err(format!("the document: {error}").into()),
+    let document = match text {
+        Some(text) => match document(name, &text, args.document)? {
+            Ok(document) => document,
+            Err(finding) => {
+                output::findings(&[finding]);
+                return Err("the document cannot be read".into());
+            }
+        },
+        None => Value::Object(serde_json::Map::new()),
     };
     let Some(expression) = &args.expression else { return Err("an expression is needed".into()) };
     let answer = match args.language {
@@ -97,6 +109,44 @@ fn read(file: &Path) -> Result<String, BoxError> {
     std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
+/// The document of a text that is meant: the only one, or the one of this number. What is wrong with it is a finding.
+///
+/// # Errors
+/// When there is no such document, or it is not said which of several is meant.
+fn document(name: &Path, text: &str, number: Option<usize>) -> Result<Result<Value, Finding>, BoxError> {
+    let shown: RepoPath = if name == Path::new("-") {
+        "input".parse()?
+    } else {
+        name.file_name().unwrap_or_default().to_string_lossy().parse()?
+    };
+    let mut documents = yaml::read(&shown, text.as_bytes());
+    let count = documents.len();
+    let at = match number {
+        Some(number) if (1..=count).contains(&number) => number - 1,
+        Some(number) => {
+            return Err(format!(
+                "there is no document {number}: the input holds {}",
+                counted(count, "document")
+            )
+            .into());
+        }
+        None if count > 1 => {
+            return Err(
+                format!("the input holds {count} documents: say with --document which (from 1)").into()
+            );
+        }
+        None if count == 0 => return Ok(Ok(Value::Null)),
+        None => 0,
+    };
+    Ok(documents.swap_remove(at).map(|document| document.value).map_err(|mut finding| {
+        // What the caller has is the caller's to see, whatever it holds.
+        for place in finding.location.iter_mut().chain(&mut finding.related) {
+            place.text = text.lines().nth(place.line.saturating_sub(1) as usize).map(str::to_owned);
+        }
+        finding
+    }))
+}
+
 fn show(value: &Value) -> Outcome {
     output::result(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
     Ok(0)
@@ -109,7 +159,7 @@ fn refuse(message: &str) -> Outcome {
 
 fn compare(language: Language, file: &Path) -> Outcome {
     let report =
-        cases::compare(language, &read(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        cases::compare(language, &read(file)?).map_err(|error| format!("{}:\n{error}", file.display()))?;
     let mut out = String::new();
     for difference in &report.failed {
         out.push_str(difference);
@@ -188,5 +238,20 @@ mod tests {
         let error = cel("self.a == 1 &&\n object.b == 2", &document, false).unwrap_err();
         assert_eq!(error, "ERROR: <input>:2:8: no such key: b\n |  object.b == 2\n | .......^");
         assert!(jmespath("a ==", &document, false).unwrap_err().contains('^'));
+    }
+
+    #[test]
+    fn one_of_several_documents_must_be_chosen() {
+        let read = |text: &str, number| document(Path::new("a.yaml"), text, number);
+        let two = "a: 1\n---\na: 2\n";
+        assert!(read(two, None).unwrap_err().to_string().contains("--document"));
+        assert_eq!(read(two, Some(2)).unwrap().unwrap(), json!({"a": 2}));
+        assert!(read(two, Some(3)).unwrap_err().to_string().contains("holds 2 documents"));
+        assert_eq!(read("# nothing\n", None).unwrap().unwrap(), Value::Null);
+        let broken = read("a: b: c\n", None).unwrap().unwrap_err().to_string();
+        assert!(
+            broken.contains("a.yaml:1") && broken.contains("a: b: c") && broken.contains('^'),
+            "{broken}"
+        );
     }
 }

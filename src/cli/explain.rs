@@ -6,7 +6,7 @@ use clap::Args;
 use include_dir::{Dir, include_dir};
 
 use super::{Outcome, output};
-use crate::finding::Code;
+use crate::finding::{Code, any_of, nearest};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +48,7 @@ pub fn run(args: ExplainArgs) -> Outcome {
     let text = match args.subject {
         Some(subject) if readme(&subject).is_some() => readme(&subject).unwrap_or_default().to_owned(),
         Some(code) => {
-            let code: Code = code.parse().map_err(|error| format!("{error}; `moin explain` lists all"))?;
+            let code: Code = code.parse().map_err(|error| format!("{error}; {}", instead_of(&code)))?;
             let page = code.page();
             format!("{code}: {}\n\n{}\n\nWhat to do: {}\n", page.title, page.meaning, page.remedy)
         }
@@ -62,6 +62,24 @@ pub fn run(args: ExplainArgs) -> Outcome {
 /// The page of a policy of the library.
 fn readme(policy: &str) -> Option<&'static str> {
     LIBRARY.get_file(format!("{policy}/README.md"))?.contents_utf8()
+}
+
+/// What to ask for in place of what there is not.
+fn instead_of(subject: &str) -> String {
+    let codes: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
+    let policies = LIBRARY.dirs().filter_map(|folder| folder.path().to_str());
+    let known: Vec<&str> = codes.iter().map(String::as_str).chain(policies).collect();
+    // A part of a name is as good as a misspelt one.
+    let part = subject.to_lowercase();
+    let is_part = |name: &&&str| part.len() > 2 && name.contains(&part);
+    let mut near: Vec<&str> = known.iter().filter(is_part).take(5).copied().collect();
+    if near.is_empty() {
+        near.extend(nearest(subject, &known));
+    }
+    match near[..] {
+        [] => "`moin explain` lists all".to_owned(),
+        _ => format!("did you mean {}? `moin explain` lists all", any_of(&near)),
+    }
 }
 
 /// Codes with their titles, and policies with theirs.
@@ -102,5 +120,13 @@ mod tests {
     fn every_code_has_its_page() {
         let pages = pages();
         assert!(Code::ALL.iter().all(|code| pages.contains(&format!("### {code}: "))));
+    }
+
+    #[test]
+    fn what_is_not_there_is_answered_with_what_is_near() {
+        assert!(instead_of("control-plane-replica").starts_with("did you mean control-plane-replicas?"));
+        assert!(instead_of("quota").contains("quota-per-tenant"));
+        assert!(instead_of("MOIN-0599").starts_with("did you mean MOIN-05"));
+        assert_eq!(instead_of("nope"), "`moin explain` lists all");
     }
 }

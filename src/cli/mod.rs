@@ -26,6 +26,7 @@ mod status;
 mod suspend;
 mod tenant;
 mod test;
+mod triggers;
 mod uninstall;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::diff::escape::visible_lines;
 use crate::cluster::ClusterError;
 use crate::daemon::DaemonError;
-use crate::finding::{Finding, Rendered, Severity};
+use crate::finding::{Finding, Rendered, Severity, counted};
 use crate::source::SourceError;
 
 /// How messages on stderr are written.
@@ -92,7 +92,7 @@ pub fn count(findings: &[Finding]) -> Option<String> {
         [("error", of(Severity::Error)), ("warning", of(Severity::Warning)), ("note", of(Severity::Note))]
             .iter()
             .filter(|(_, n)| *n > 0)
-            .map(|(word, n)| format!("{n} {word}{}", if *n == 1 { "" } else { "s" }))
+            .map(|(word, n)| counted(*n, word))
             .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 
 use super::{Outcome, output};
-use crate::model::RepoPath;
+use crate::model::{FieldPath, RepoPath};
 use crate::plane::{AuditLevel, AuditLog, Plane, write_private};
-use crate::yaml;
+use crate::yaml::{self, Document};
 
 /// Serve one embedded API server over TLS: kubectl works against it.
 ///
@@ -83,7 +84,10 @@ pub fn run(args: PlaneArgs) -> Outcome {
             builder = builder.fault_header();
         }
         builder = builder.root_ca(args.root_ca);
-        let plane = builder.open().map_err(|error| format!("--data: {error}"))?;
+        let plane = builder.open().map_err(|error| match &args.data {
+            Some(folder) => format!("--data {}: {error}", folder.display()),
+            None => error.to_string(),
+        })?;
         if let Some(folder) = &args.crds {
             define_all(&plane, folder)?;
         }
@@ -111,27 +115,57 @@ pub fn run(args: PlaneArgs) -> Outcome {
 /// Defines what the files of a folder hold; what is refused is named with its file and line.
 fn define_all(plane: &Plane, folder: &Path) -> Result<(), String> {
     let mut files = Vec::new();
-    find_files(folder, &mut files).map_err(|error| format!("--crds: {}: {error}", folder.display()))?;
+    find_files(folder, &mut files).map_err(|error| format!("--crds {}: {error}", folder.display()))?;
     files.sort();
-    let mut wrong = Vec::new();
-    for path in files {
-        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let name: RepoPath =
-            path.file_name().unwrap_or_default().to_string_lossy().parse().unwrap_or_default();
+    let (mut wrong, mut defined) = (Vec::new(), 0);
+    for path in &files {
+        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name: RepoPath = name.parse().unwrap_or_default();
         for document in yaml::read(&name, &bytes) {
-            match document {
-                Err(finding) => wrong.push(format!("{}: {}", path.display(), finding.message)),
-                Ok(document) if document.value["kind"] == "CustomResourceDefinition" => {
-                    if let Err(error) = plane.define(&document.value) {
-                        wrong.push(format!("{}:{}: {error}", path.display(), document.line));
-                    }
+            match document.map(|document| define(plane, &document)) {
+                Ok(said) => {
+                    defined += said.len();
+                    let said = said.into_iter().filter_map(Result::err);
+                    wrong.extend(said.map(|(line, why)| format!("{}:{line}: {why}", path.display())));
                 }
-                // What else lies there is none of the plane's business.
-                Ok(_) => {}
+                Err(finding) => {
+                    let line = finding.location.as_ref().map_or(1, |at| at.line);
+                    wrong.push(format!("{}:{line}: {}", path.display(), finding.message));
+                }
             }
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    match defined {
+        0 => Err(format!("--crds {}: no CustomResourceDefinition is there", folder.display())),
+        _ => Ok(()),
+    }
+}
+
+/// Defines what a document holds, or each item of a list: what came of each definition, with its line if it is refused.
+/// What else lies there is none of the plane's business.
+fn define(plane: &Plane, document: &Document) -> Vec<Result<(), (u32, String)>> {
+    let items = match &document.value["items"] {
+        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Some(at), item)).collect(),
+        _ => vec![(None, &document.value)],
+    };
+    let mut said = Vec::new();
+    for (at, item) in items {
+        let line = || match at {
+            Some(at) => yaml::locate(&document.source, &FieldPath::of_keys(["items"]).index(at)).line,
+            None => document.line,
+        };
+        let (version, kind) = (item["apiVersion"].as_str().unwrap_or_default(), &item["kind"]);
+        if kind == "CustomResourceDefinition" {
+            said.push(plane.define(item).map_err(|error| (line(), error.to_string())));
+        } else if version.starts_with("apiextensions.k8s.io/") {
+            said.push(Err((line(), format!("{kind} is no kind of {version}"))));
+        }
+    }
+    said
 }
 
 fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -144,4 +178,40 @@ fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_is_refused_is_named_with_its_place() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.yaml", "a: 1\n---\nb: [\n");
+        write(
+            "b.yaml",
+            "# one\nkind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nmetadata: {name: x}\n",
+        );
+        write(
+            "c.json",
+            "{\"kind\": \"CustomResourceDefinitio\", \"apiVersion\": \"apiextensions.k8s.io/v1\"}",
+        );
+        write(
+            "d.yaml",
+            "kind: List\nitems:\n- apiVersion: apiextensions.k8s.io/v1\n  kind: CustomResourceDefinition\n  metadata: {name: y}\n",
+        );
+        let said = define_all(&Plane::builder().build(), folder.path()).unwrap_err();
+        for place in ["a.yaml:4: ", "b.yaml:2: ", "c.json:1: ", "d.yaml:3: "] {
+            let place = format!("{}/{place}", folder.path().display());
+            assert!(said.contains(&place), "{place} in {said}");
+        }
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        std::fs::create_dir(folder.path()).unwrap();
+        assert!(
+            define_all(&Plane::builder().build(), folder.path())
+                .unwrap_err()
+                .contains("no CustomResourceDefinition")
+        );
+    }
 }

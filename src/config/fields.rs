@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::finding::{Code, Finding, Location};
+use crate::finding::{Code, Finding, Location, any_of, nearest};
 use crate::model::{FieldPath, RepoPath, SourceText};
 use crate::yaml::Places;
 
@@ -230,37 +230,4 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
-}
-
-/// `a, b or c`.
-pub(super) fn any_of(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
-/// The known word that a misspelt one most likely means.
-pub(crate) fn nearest<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
-    let word = word.to_lowercase();
-    let distance = |name: &&'n str| edit_distance(&word, &name.to_lowercase());
-    let best = known.iter().copied().min_by_key(distance)?;
-    (distance(&best) <= 1 + best.len() / 4).then_some(best)
-}
-
-/// How many characters to change, add or remove to make `b` of `a`.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = if x == *y { diagonal } else { 1 + diagonal.min(above).min(row[j]) };
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }

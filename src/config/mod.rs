@@ -14,8 +14,6 @@ mod protection;
 mod repository;
 mod settings;
 
-pub(crate) use fields::nearest;
-
 pub use approval::{Approval, ApprovalAction, SHORTEST_REVISION};
 pub use glob::Glob;
 pub use impersonation::Impersonation;

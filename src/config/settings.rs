@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::nearest;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, nearest};
 use crate::model::RepoPath;
 use crate::yaml;
 
@@ -224,6 +223,12 @@ impl Reader {
             self.wrong(format!("{}: the file is not UTF-8", file.path));
             return;
         };
+        // What cannot be read is said below.
+        let path = file.path.parse().unwrap_or_default();
+        if yaml::read(&path, file.bytes).len() > 1 {
+            self.wrong(format!("{}: the file must be one document", file.path));
+            return;
+        }
         let map = match yaml::parse(text, true) {
             Ok(Value::Object(map)) => map,
             Ok(Value::Null) => return,

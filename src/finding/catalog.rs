@@ -139,7 +139,10 @@ catalog! {
         "Correct the suite at the place that the message shows.";
     508 ContextMissing "A policy asks for what is not known here",
         "The rule reads a ConfigMap, a path of the API server, a service, a registry or a GlobalContextEntry. Offline the repository's own objects and a file of values answer; with a cluster, its API server does. Without an answer the rule is an error, which refuses the object if the policy is enforced.",
-        "Describe the object in the repository, give the answer with --values FILE (globalValues, policies, apiCallResponses, globalContextEntries, as kyverno-test.yaml has them), or ask a cluster: moin diff --live.";
+        "Describe the object in the repository, or ask a cluster: moin diff --live. Services and registries are never asked; their answers stand in a file for --values FILE: under `apiCallResponses` an entry with `url` (or `urlPath`) and `response: {statusCode, body}`, under `globalContextEntries` one with `name` and `data`, and for what a registry knows of an image the context entry's value itself, under `policies` -> `rules` -> `values`, by the name of the entry.";
+    509 NoPolicy "A document among the policies is no policy",
+        "Its kind, version or group is not one of a policy, so nobody obeys it. In a folder of policies, a misspelt policy refuses everything, as one that cannot be read does; what is something else is left out there, and not applied either.",
+        "Correct apiVersion or kind; move what is no policy to a folder that is rendered.";
     510 DeletionSelects "A policy that deletes selects an object",
         "A DeletingPolicy or a CleanupPolicy selects an object that the repository describes. moin deletes nothing by such policies: it deletes only what it can prove to be its own and what the repository no longer describes. Where Kyverno runs it deletes the object when the schedule says so, and moin applies it again.",
         "Take the object out of the repository if it is to go; else narrow the policy so that it leaves alone what the repository describes.";
@@ -231,8 +234,8 @@ catalog! {
         "What is suspended is neither written nor pruned, and drift in it stays.",
         "Let it go on with `moin resume`.";
     724 NotRevertible "A change cannot be taken back",
-        "The API server refuses the way back, or what was deleted cannot be restored by a manifest.",
-        "Keep the newer state of what the message names, or recreate the object with an approval.";
+        "The way back to the older state is closed, or loses something: the API server refuses the older value of a field that never changes, objects are stored in a version that the older definition does not have, or an object was deleted since and what it held (data of a volume, what is in a namespace) is not in git.",
+        "Keep what the message names as it is now, or recreate the object (`moin approve recreate`) and restore what it held from a backup.";
     801 ApplyRefused "The API server refused an object",
         "The request was answered with an error that trying again does not mend.",
         "Correct the object as the server's message says.";

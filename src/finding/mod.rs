@@ -7,11 +7,13 @@ mod catalog;
 mod display;
 mod request;
 mod secret;
+mod spelling;
 
 pub use catalog::{Code, Page};
 pub use display::Rendered;
 pub use request::ApprovalRequest;
 pub use secret::conceal;
+pub use spelling::{any_of, counted, nearest};
 
 use serde::Serialize;
 

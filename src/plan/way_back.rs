@@ -132,13 +132,13 @@ fn contents(id: &ObjectId) -> Option<&'static str> {
 fn empty(step: &Step) -> Option<Finding> {
     let id = step.id();
     let what = contents(id)?;
-    let message = format!("it was deleted since: it comes back new, and not with it {what}");
+    let message = format!("it was deleted since: it comes back new, without {what}");
     Some(Finding::warning(Code::NotRevertible, message).about(id).help("restore that from a backup"))
 }
 
 fn lost(id: &ObjectId) -> Option<Finding> {
     let what = contents(id)?;
-    let message = format!("it is newer than the old state: its deletion takes along {what}");
+    let message = format!("it is newer than the old state: going back deletes it, and {what} with it");
     Some(Finding::warning(Code::NotRevertible, message).about(id).help("save what is still needed first"))
 }
 

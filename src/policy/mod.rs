@@ -29,6 +29,7 @@ mod request;
 mod rule;
 mod selector;
 mod set;
+mod standing;
 mod strict;
 mod validate;
 mod variables;
@@ -38,6 +39,9 @@ pub use crate::expr::Outside;
 pub use cel::{Proxy, ProxyRequest};
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
-pub use set::{Explanation, Generated, NotGenerated, PolicyNotes, PolicySet, RuleOutcome, TargetOutcome};
+pub use set::{
+    Explanation, Generated, NOT_COMPILED, NotGenerated, PolicyNotes, PolicySet, RuleOutcome, TargetOutcome,
+};
+pub use standing::Standing;
 pub use validate::Verdict;
 pub use world::{Asking, Neighbours, World};

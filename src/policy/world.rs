@@ -23,6 +23,15 @@ const MOST_QUESTIONS: usize = 2000;
 /// What is said of a path beyond these.
 const TOO_MANY: &str = "is not asked for: policies ask for more than 2000 paths";
 
+/// What is said of an API call that changes something.
+const NOT_SENT: &str = "is a POST, which is not sent from here";
+
+/// What is said of a service.
+const NOT_CALLED: &str = "is a service, which is not called from here";
+
+/// What is said of an image.
+const NOT_PULLED: &str = "is in a registry, which is not asked from here: not evaluated offline";
+
 /// Answers from outside of the repository.
 #[derive(Debug, Default)]
 pub struct World {
@@ -219,6 +228,11 @@ impl Asking<'_, '_> {
         finding.code = Code::ContextMissing;
         let how = if finding.message.contains(TOO_MANY) {
             "have policies ask for a list in place of one object after the other"
+        } else if finding.message.contains(NOT_CALLED) || finding.message.contains(NOT_SENT) {
+            "give the answer with --values FILE: apiCallResponses: [{url: ..., response: {statusCode: 200, body: ...}}]"
+        } else if finding.message.contains(NOT_PULLED) {
+            "give what the registry knows with --values FILE: policies: [{name: ..., rules: [{name: ..., values: {...}}]}], by \
+             the name of the context entry; or judge images at admission"
         } else if self.around.world.has_cluster {
             "it is asked for; until it answers, the object waits"
         } else {
@@ -344,12 +358,12 @@ impl Outside for Asking<'_, '_> {
 
     fn post(&self, path: &str, _body: &Value) -> Result<Value, String> {
         let given = self.world().response("POST", path);
-        given.unwrap_or_else(|| Err(self.missing(path, "is a POST, which is not sent from here")))
+        given.unwrap_or_else(|| Err(self.missing(path, NOT_SENT)))
     }
 
     fn call(&self, method: &str, url: &str, _body: Option<&Value>) -> Result<Value, String> {
         let given = self.world().response(method, url);
-        given.unwrap_or_else(|| Err(self.missing(url, "is a service, which is not called from here")))
+        given.unwrap_or_else(|| Err(self.missing(url, NOT_CALLED)))
     }
 
     fn global(&self, name: &str) -> Option<Value> {
@@ -374,7 +388,7 @@ impl Outside for Asking<'_, '_> {
 
     fn image(&self, reference: &str) -> Result<Value, String> {
         self.world();
-        Err(self.missing(reference, "is in a registry, which is not asked from here: not evaluated offline"))
+        Err(self.missing(reference, NOT_PULLED))
     }
 
     fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {

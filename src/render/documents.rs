@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::memo::Memo;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Location};
 use crate::model::{API_GROUP, FieldPath, File, Gvk, IdError, ObjectId, RepoPath, Snapshot, SourceText};
 use crate::yaml;
 
@@ -46,6 +46,8 @@ pub(super) struct FileDocs {
     pub docs: Vec<Arc<Doc>>,
     /// What could not be understood; objects may be missing for each.
     pub findings: Vec<Finding>,
+    /// Documents that hold settings of a repository.
+    pub settings: Vec<Location>,
 }
 
 /// Reads files, each content once.
@@ -109,7 +111,7 @@ fn take(value: Value, source: &SourceText, line: u32, at: &FieldPath, out: &mut 
     }
     match doc_of(value, source, line) {
         Ok(Some(doc)) => out.docs.push(Arc::new(doc)),
-        Ok(None) => {}
+        Ok(None) => out.settings.push(yaml::locate(source, &at.key("kind"))),
         Err((error, message)) => {
             let mut place = yaml::locate(source, &error_path(at, &error));
             place.line = place.line.max(line);

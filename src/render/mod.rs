@@ -23,6 +23,7 @@ mod memo;
 mod mutate;
 mod pipeline;
 mod place;
+mod policies;
 mod settings;
 mod tenancy;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::documents::{Doc, Reader, is_manifest_file};
+use super::documents::{Doc, Reader};
 use super::finish::{self, LeftOut, StampMemo};
 use super::folder::Folders;
 use super::gather::{Gathered, Gatherer, Piece, Start};
@@ -15,12 +15,13 @@ use super::keep::{KeepMemo, mark_unpruned};
 use super::layers::{self, Layered, MergeMemo, address};
 use super::memo::Memo;
 use super::mutate::{self, MutateMemo};
+use super::policies;
 use super::settings::{self, Settings};
 use super::tenancy::Tenancy;
 use super::{LiveTriggers, Manifests, RenderOptions, Withheld, flux, units};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::model::{FieldPath, Gvk, LiveObject, Manifest, ObjectId, RepoPath, Snapshot, UnitName};
-use crate::policy::PolicySet;
+use crate::policy::{PolicySet, Standing};
 use crate::schema::Schemas;
 
 /// Renders snapshots, and remembers what it read and made, so that a commit costs what it changes.
@@ -256,6 +257,15 @@ impl Renderer {
             for path in start.files.iter().filter(|path| !gathered.taken.contains(*path)) {
                 let docs = gatherer.file(path);
                 gathered.findings.extend(docs.findings.iter().cloned());
+                if settings.file.as_ref() != Some(path) {
+                    let unread = docs.settings.iter().map(|place| settings.unread(place));
+                    for finding in unread {
+                        if finding.severity == Severity::Error {
+                            refused.get_or_insert_with(|| finding.message.clone());
+                        }
+                        gathered.findings.push(finding);
+                    }
+                }
                 gathered.withheld.extend(
                     docs.findings
                         .iter()
@@ -344,28 +354,14 @@ impl Renderer {
     ) -> Vec<Arc<Manifest>> {
         let mut policies: Vec<Arc<Manifest>> =
             manifests.iter().filter(|manifest| is_policy(&manifest.gvk)).cloned().collect();
-        let mut pieces = Vec::new();
-        for folder in &settings.layout.policies {
-            let mut problems = match self.folders.files(snapshot, folder, &[]) {
-                Ok(files) => {
-                    self.reader.prefetch(snapshot, &files);
-                    let mut problems = Vec::new();
-                    for path in files.iter().filter(|path| is_manifest_file(path)) {
-                        let docs = self.reader.file(snapshot, path);
-                        let broken = docs.findings.iter().filter(|finding| finding.code != Code::NotAnObject);
-                        problems.extend(broken.cloned());
-                        let judges = docs.docs.iter().filter(|doc| is_policy(&doc.gvk));
-                        pieces.extend(judges.map(|doc| Piece { doc: doc.clone(), unit: UnitName::root() }));
-                    }
-                    problems
-                }
-                Err(problems) => problems,
-            };
-            if let Some(first) = problems.first() {
-                refused.get_or_insert(format!("a policy in {folder} cannot be read: {}", first.message));
-            }
-            out.findings.append(&mut problems);
+        out.findings.extend(manifests.iter().filter_map(misspelt));
+        let mut of_folders = policies::read(snapshot, &settings.layout, &mut self.folders, &mut self.reader);
+        out.findings.append(&mut of_folders.findings);
+        if let Some(why) = of_folders.refused {
+            refused.get_or_insert(why);
         }
+        let pieces: Vec<Piece> =
+            of_folders.docs.into_iter().map(|doc| Piece { doc, unit: UnitName::root() }).collect();
         let of_folders = finish::stamp(&pieces, &settings.owner, &Tenancy::default(), &mut self.stamped);
         let rendered: std::collections::HashSet<(RepoPath, u32)> =
             policies.iter().map(|policy| (policy.origin.source.file.clone(), policy.origin.line)).collect();
@@ -458,6 +454,14 @@ fn is_policy(gvk: &Gvk) -> bool {
         "admissionregistration.k8s.io" => gvk.kind.contains("AdmissionPolicy"),
         _ => false,
     }
+}
+
+/// Says that a rendered object was meant as a policy, and that nobody obeys it.
+fn misspelt(manifest: &Arc<Manifest>) -> Option<Finding> {
+    let Standing::Misspelt { field, what, help } = Standing::of(&manifest.gvk) else { return None };
+    let place = super::place(manifest, &FieldPath::of_keys([field]));
+    let message = format!("{what}: the document is obeyed by nobody");
+    Some(Finding::error(Code::NoPolicy, message).about(&manifest.id).at(place).help(help))
 }
 
 /// CRDs that could not be understood.

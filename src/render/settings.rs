@@ -45,6 +45,21 @@ pub(super) fn read(snapshot: &Snapshot, options: &RenderOptions) -> Settings {
 }
 
 impl Settings {
+    /// What is said of settings that stand elsewhere than where they are looked for. If there are no others, they were meant:
+    /// without them, everything would be rendered otherwise.
+    pub fn unread(&self, place: &Location) -> Finding {
+        let (severity, other): (fn(Code, String) -> Finding, _) = match &self.file {
+            Some(file) => (Finding::warning, format!("those of {file} count")),
+            None => (
+                Finding::error,
+                "they count only as moin.yaml, in the folder of --path or at the root".to_owned(),
+            ),
+        };
+        severity(Code::BadRepositoryFile, format!("the settings in {} are not read: {other}", place.file))
+            .at(place.clone())
+            .help("name the file moin.yaml and its folder with --path, or take it away")
+    }
+
     /// Whether annotations in a file may switch a safety off.
     pub fn allows_safeties(&self, file: &RepoPath) -> bool {
         let within = file.relative_to(&self.base).and_then(|path| path.parse().ok());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Namespaces, RuleResult, cluster_api};
 use crate::finding::{Code, Finding, Location, conceal};
 use crate::model::{FieldPath, Manifest};
-use crate::policy::{Asking, PolicySet, Request, RuleOutcome, Values, Verdict};
+use crate::policy::{Asking, NOT_COMPILED, PolicySet, Request, RuleOutcome, Values, Verdict};
 use crate::render::{Manifests, place, place_in_document};
 use crate::schema::Schemas;
 
@@ -100,6 +100,12 @@ fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
     let message = format!("{}{rule}: {}", outcome.policy, outcome.message);
     let finding = match (outcome.result, outcome.refuses()) {
         (Verdict::Pass | Verdict::Skip, _) => return None,
+        // It is the fault of no rule alone.
+        (Verdict::Error, refuses) if outcome.message.starts_with(NOT_COMPILED) => {
+            let message = format!("{}: {}", outcome.policy, outcome.message);
+            let severity = if refuses { Finding::error } else { Finding::warning };
+            severity(Code::PolicyInvalid, message)
+        }
         (Verdict::Error, true) => Finding::error(Code::PolicyError, message),
         (Verdict::Error, false) => Finding::warning(Code::PolicyError, message),
         (Verdict::Fail | Verdict::Warn, true) => Finding::error(Code::PolicyViolation, message),

@@ -7,6 +7,7 @@
 //! Guarantees: an object with an error among its findings is never admitted; what is blocked is still described, so
 //! that nobody deletes it. Cost: one look-up for each object, and a judgement for each new pair of object and policies.
 
+mod broken;
 mod cluster_api;
 mod explain;
 mod judge;
@@ -147,7 +148,7 @@ impl Reviewer {
         for (index, finding) in cluster_api::across(rendered, surroundings) {
             add_missing(&mut found[index], &[finding]);
         }
-        let mut findings = Vec::new();
+        let (mut findings, mut of_objects) = (Vec::new(), Vec::new());
         if let Some(applied) = surroundings.applied {
             findings.extend(weakened::weakened(applied, rendered));
             if !Arc::ptr_eq(&applied.policy_set, &rendered.policy_set) {
@@ -165,8 +166,9 @@ impl Reviewer {
             } else {
                 admitted.push(manifest.clone());
             }
-            findings.extend(found.iter().cloned());
+            of_objects.extend(found.iter().cloned());
         }
+        findings.extend(broken::taken_together(of_objects, &rendered.findings));
         let admitted = Admitted {
             manifests: admitted,
             units: rendered.units.clone(),

@@ -23,7 +23,7 @@ pub use suspension::{ALL_UNITS, Suspension};
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, counted};
 
 /// How a reconciliation stands.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -130,8 +130,11 @@ impl Report {
             0 if self.converged => format!("{} objects as in {revision}", counts.in_sync),
             0 => format!("{} of {} objects as in {revision}", counts.in_sync, counts.rendered),
             errors => format!(
-                "{} of {} objects as in {revision}, {} blocked, {errors} errors",
-                counts.in_sync, counts.rendered, counts.blocked
+                "{} of {} objects as in {revision}, {} blocked, {}",
+                counts.in_sync,
+                counts.rendered,
+                counts.blocked,
+                counted(errors, "error")
             ),
         }
     }

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::TEST_FILE;
 use super::inputs::texts;
 use super::row::Row;
+use crate::finding::Location;
 use crate::policy::Operation;
 
 /// An entry of `results`.
@@ -38,6 +40,10 @@ pub struct SuiteResult {
     pub expected: String,
     /// Line of the entry in its file.
     pub line: u32,
+    /// The file of the expectation, from the suite's folder.
+    pub file: String,
+    /// Where the rule stands, if it is known.
+    pub rule_at: Option<Location>,
     /// Whether it came so.
     pub outcome: Outcome,
 }
@@ -112,6 +118,8 @@ impl Expectation {
             resource: resource.to_owned(),
             expected: self.result.clone(),
             line: self.line,
+            file: TEST_FILE.to_owned(),
+            rule_at: None,
             outcome,
         }
     }
@@ -135,13 +143,13 @@ impl Expectation {
 }
 
 /// A rule is also known by what it is turned into for pod controllers.
-fn names_rule(wanted: &str, rule: &str) -> bool {
+pub(super) fn names_rule(wanted: &str, rule: &str) -> bool {
     let own = rule.strip_prefix("autogen-").unwrap_or(rule);
     rule == wanted || own == wanted || own.strip_prefix("cronjob-") == Some(wanted)
 }
 
 /// `Deployment`, or with its group or version before it (`apps/v1/Deployment`).
-fn names_kind(wanted: &str, row: &Row) -> bool {
+pub(super) fn names_kind(wanted: &str, row: &Row) -> bool {
     let (before, kind) = wanted.rsplit_once('/').unwrap_or(("", wanted));
     let group = row.api_version.split_once('/').map_or("", |(group, _)| group);
     kind == row.kind && (before.is_empty() || before == row.api_version || before == group)

@@ -5,17 +5,28 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Location};
 use crate::model::{FieldPath, Gvk, Manifest, ObjectId, Origin, RepoPath, UnitName};
-use crate::policy::{Proxy, ProxyRequest};
+use crate::policy::{Proxy, ProxyRequest, Standing};
 use crate::schema::Schemas;
 use crate::yaml;
 
-/// The documents of a file of a suite; what cannot be read is a finding. Lists (`kind: List`) are taken apart, and
-/// what only wraps objects for the tool (`ClusterResource`, `Context`) gives them free.
+/// The documents of a file of a suite; what cannot be read is a finding, and so is a file that holds none.
 pub(super) fn documents(folder: &Path, file: &str, problems: &mut Vec<Finding>) -> Vec<yaml::Document> {
+    let known = problems.len();
+    let documents = any_documents(folder, file, problems);
+    if documents.is_empty() && problems.len() == known {
+        let name = shown(&folder.join(file));
+        let finding = Finding::error(Code::SuiteBroken, format!("{name} holds no document"));
+        let help = "write what it should hold, or take the file out of the suite";
+        problems.push(finding.at(Location::line(&name, 1)).help(help));
+    }
+    documents
+}
+
+/// The documents of a file that may be empty.
+pub(super) fn any_documents(folder: &Path, file: &str, problems: &mut Vec<Finding>) -> Vec<yaml::Document> {
     let path = folder.join(file);
-    let name = shown(&path);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -24,7 +35,7 @@ pub(super) fn documents(folder: &Path, file: &str, problems: &mut Vec<Finding>) 
         }
     };
     let mut documents = Vec::new();
-    for document in yaml::read(&name, &bytes) {
+    for document in yaml::read(&shown(&path), &bytes) {
         match document {
             Ok(document) => documents.push(document),
             Err(finding) => problems.push(finding),
@@ -60,7 +71,48 @@ pub(super) fn requests(
     requests
 }
 
-/// Objects in documents.
+/// The policies in documents. What is none is said: nothing would be judged by it.
+pub(super) fn policies(documents: Vec<yaml::Document>, problems: &mut Vec<Finding>) -> Vec<Arc<Manifest>> {
+    let mut policies = Vec::new();
+    for document in documents {
+        let source = document.source.clone();
+        let place = |field: &str| yaml::locate(&source, &FieldPath::of_keys([field]));
+        let gvk = match Gvk::of(&document.value) {
+            Ok(gvk) => gvk,
+            Err(error) => {
+                let message = format!("this document is no policy: {error}");
+                problems.push(Finding::error(Code::SuiteBroken, message).at(place("kind")));
+                continue;
+            }
+        };
+        let problem = match Standing::of(&gvk) {
+            Standing::Misspelt { field, what, help } => {
+                Finding::error(Code::SuiteBroken, format!("{what}: nothing is judged by it"))
+                    .at(place(field))
+                    .help(help)
+            }
+            Standing::Foreign => {
+                let message = format!("a {} of {} is no policy", gvk.kind, gvk.api_version());
+                let help = "name it under `resources`, or under what it is to the policies";
+                Finding::warning(Code::SuiteBroken, message).at(place("kind")).help(help)
+            }
+            Standing::Policy | Standing::Beside => match manifest(document) {
+                Some(manifest) => {
+                    policies.push(manifest);
+                    continue;
+                }
+                None => {
+                    Finding::error(Code::SuiteBroken, "the policy has no metadata.name").at(place("metadata"))
+                }
+            },
+        };
+        problems.push(problem);
+    }
+    policies
+}
+
+/// Objects in documents. Lists (`kind: List`) are taken apart, and what only wraps objects for the tool
+/// (`ClusterResource`, `Context`) gives them free.
 pub(super) fn objects(documents: Vec<yaml::Document>) -> Vec<Value> {
     documents.into_iter().flat_map(|document| unwrapped(document.value)).collect()
 }
@@ -76,10 +128,23 @@ fn unwrapped(value: Value) -> Vec<Value> {
 }
 
 /// A path as findings name it: without steps back where that is possible.
-fn shown(path: &Path) -> RepoPath {
+pub(super) fn shown(path: &Path) -> RepoPath {
     let text = path.to_string_lossy();
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     text.parse().or_else(|_| name.parse()).unwrap_or_default()
+}
+
+/// The policy exceptions in documents; anything else there is said.
+pub(super) fn exceptions(documents: Vec<yaml::Document>, problems: &mut Vec<Finding>) -> Vec<Arc<Manifest>> {
+    let (exceptions, others): (Vec<_>, Vec<_>) =
+        policies(documents, problems).into_iter().partition(|one| one.id.kind() == "PolicyException");
+    for other in others {
+        let message = format!("a {} is no PolicyException", other.id.kind());
+        let place = yaml::locate(&other.origin.source, &FieldPath::of_keys(["kind"]));
+        let help = "name it under `policies`";
+        problems.push(Finding::error(Code::SuiteBroken, message).at(place).help(help));
+    }
+    exceptions
 }
 
 /// A document as a policy; `None` if it is no object.

@@ -5,24 +5,29 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::inputs::{documents, objects, texts, with_namespace};
+use super::row::Row;
 use crate::finding::Finding;
 use crate::policy::Objects;
 use crate::schema::Schemas;
 
 /// Reads `context`, `clusterResources`, `paramResources`, `targetResources`, `globalContextEntries`, `apiCallResponses`
-/// and the `cloneSourceResource` of what is expected.
+/// and the `cloneSourceResource` of what is expected; and which objects these are.
 pub(super) fn known(
     folder: &Path,
     test: &Value,
     schemas: &Schemas,
     problems: &mut Vec<Finding>,
-) -> Objects<'static> {
-    let mut known = Objects::default();
+) -> (Objects<'static>, Vec<Row>) {
+    let (mut known, mut named) = (Objects::default(), Vec::new());
     for document in files(test).iter().flat_map(|file| documents(folder, file, problems)) {
         for image in list(&document.value["spec"]["images"]) {
             known.add_image(image["image"].as_str().unwrap_or_default(), image.clone());
         }
-        objects(vec![document]).into_iter().for_each(|object| known.add(with_namespace(object, schemas)));
+        for object in objects(vec![document]) {
+            let object = with_namespace(object, schemas);
+            named.push(Row::about(&object));
+            known.add(object);
+        }
     }
     for entry in list(&test["globalContextEntries"]) {
         let data = match entry.get("data").filter(|data| !data.is_null()) {
@@ -36,7 +41,7 @@ pub(super) fn known(
         let Some(url) = text("url").or_else(|| text("urlPath")) else { continue };
         known.add_response(text("method").unwrap_or_default(), url, answer["response"].clone());
     }
-    known
+    (known, named)
 }
 
 fn files(test: &Value) -> Vec<String> {

@@ -10,18 +10,24 @@
 
 mod cases;
 mod compare;
+mod demands;
 mod expect;
 mod inputs;
+mod keys;
 mod known;
 mod row;
 mod run;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 
 pub use expect::{Expectation, Outcome, SuiteResult};
+pub use keys::of_given;
 pub use row::Row;
 
 /// The file that makes a folder a suite.
@@ -43,8 +49,12 @@ pub struct Report {
 impl Report {
     /// Whether every expectation was met and nothing is wrong with the suite.
     pub fn is_well(&self) -> bool {
-        let wrong = |finding: &Finding| finding.severity == crate::finding::Severity::Error;
-        !self.problems.iter().any(wrong) && self.results.iter().all(|result| result.outcome == Outcome::Met)
+        !self.has_errors() && self.results.iter().all(|result| result.outcome == Outcome::Met)
+    }
+
+    /// Whether something is wrong with the suite itself.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|finding| finding.severity == Severity::Error)
     }
 }
 

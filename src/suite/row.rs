@@ -43,6 +43,11 @@ impl Row {
         }
     }
 
+    /// What names an object, without an outcome.
+    pub(super) fn about(object: &Value) -> Row {
+        Row::of(object, String::new(), String::new(), Verdict::Pass, String::new())
+    }
+
     /// The row of an outcome, as reports show it.
     pub(super) fn of_outcome(object: &Value, outcome: RuleOutcome) -> Row {
         let result = outcome.reported();

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::compare::{difference, tidy};
+use super::demands::Named;
 use super::expect::{Expectation, Outcome, SuiteResult, names_object};
 use super::inputs::{self, documents, texts};
-use super::known;
 use super::row::Row;
 use super::values::{namespace, namespace_labels, subresource, user, values_for};
 use super::{Moment, Report, TEST_FILE};
+use super::{keys, known};
 use crate::finding::{Code, Finding};
 use crate::model::{FieldPath, Manifest, ObjectId, PathSegment};
 use crate::policy::{
@@ -34,6 +35,7 @@ struct Inputs {
     user: Option<UserInfo>,
     known: Arc<Objects<'static>>,
     schemas: Schemas,
+    named: Named,
 }
 
 /// What came of the objects under one operation.
@@ -79,6 +81,7 @@ fn run_document(folder: &Path, document: &Document, moment: Moment, report: &mut
         report.problems.push(Finding::error(Code::SuiteBroken, message).at(place(&FieldPath::default())));
         return;
     }
+    report.problems.extend(keys::of_test(document));
     let inputs = Inputs::read(folder, test, moment, &mut report.problems);
     let mut came: Vec<(Option<Operation>, Came)> = vec![(None, inputs.run(None))];
     for (at, entry) in test["results"].as_array().into_iter().flatten().enumerate() {
@@ -92,15 +95,35 @@ fn run_document(folder: &Path, document: &Document, moment: Moment, report: &mut
                 continue;
             }
         };
+        if let Err((message, help)) = inputs.named.complete(&expectation, entry) {
+            report.problems.push(Finding::error(Code::SuiteBroken, message).at(location).help(help));
+            continue;
+        }
         let operation = expectation.operation;
         if came.iter().all(|(known, _)| *known != operation) {
             came.push((operation, inputs.run(operation)));
         }
         let Some((_, came)) = came.iter().find(|(known, _)| *known == operation) else { continue };
         let wanted = Wanted::read(folder, entry, &inputs, &mut report.problems);
-        report.results.extend(wanted.judge(&expectation, came));
+        let judged = wanted.judge(&expectation, came).into_iter();
+        report.results.extend(judged.map(|result| inputs.explain(&expectation, result, came)));
+    }
+    if report.results.is_empty() && !report.has_errors() {
+        report.problems.push(nothing_expected(document));
     }
     report.rows.extend(came.into_iter().flat_map(|(_, came)| came.rows));
+}
+
+/// A suite without an expectation tests nothing. One that does not even say `results` is run for its rows alone.
+fn nothing_expected(document: &Document) -> Finding {
+    let message = "the suite expects nothing, so nothing is tested";
+    let field = if document.value.get("results").is_some() { "results" } else { "metadata" };
+    let finding = match field {
+        "results" => Finding::error(Code::SuiteBroken, message),
+        _ => Finding::warning(Code::SuiteBroken, message),
+    };
+    let help = "write entries of `results`: policy, rule, kind, resources and result";
+    finding.at(yaml::locate(&document.source, &FieldPath::of_keys([field]))).help(help)
 }
 
 impl Inputs {
@@ -110,29 +133,39 @@ impl Inputs {
             texts(&test[field]).iter().flat_map(|file| documents(folder, file, problems)).collect()
         };
         let policies = files("policies");
-        let exceptions: Vec<Arc<Manifest>> =
-            files("exceptions").into_iter().filter_map(inputs::manifest).collect();
-        let objects = inputs::objects(files("resources"));
-        let payloads = files("jsonPayloads").into_iter().map(|document| document.value).collect();
+        let exceptions = files("exceptions");
+        let objects: Vec<Value> = inputs::objects(files("resources"));
+        let mut payloads = files("jsonPayloads");
+        if let Some(file) = test["jsonPayload"].as_str() {
+            payloads.extend(documents(folder, file, problems));
+        }
+        let payloads: Vec<Value> = payloads.into_iter().map(|document| document.value).collect();
         let mut requests = Vec::new();
         for (field, proxy) in [("envoyPayloads", Proxy::Envoy), ("httpPayloads", Proxy::Http)] {
             let files = texts(&test[field]);
             requests.extend(files.iter().flat_map(|file| inputs::requests(folder, file, proxy, problems)));
         }
-        let first = |file: &Value, problems: &mut Vec<Finding>| {
-            let file = file.as_str()?;
-            documents(folder, file, problems).into_iter().next().map(|document| document.value)
+        let first = |file: &Value, check: fn(&Document) -> Vec<Finding>, problems: &mut Vec<Finding>| {
+            let document = documents(folder, file.as_str()?, problems).into_iter().next()?;
+            problems.extend(check(&document));
+            Some(document.value)
         };
-        let values = match first(&test["variables"], problems) {
+        let values = match first(&test["variables"], keys::of_values, problems) {
             Some(values) => values,
             None => test["values"].clone(),
         };
-        let user = first(&test["userinfo"], problems).map(|info| user(&info));
-        let known = Arc::new(known::known(folder, test, &schemas, problems));
-        let (bindings, policies): (Vec<_>, Vec<_>) = policies
+        let user = first(&test["userinfo"], keys::of_user, problems).map(|info| user(&info));
+        let (known, mut named) = known::known(folder, test, &schemas, problems);
+        let known = Arc::new(known);
+        let exceptions = inputs::exceptions(exceptions, problems);
+        let (bindings, policies): (Vec<_>, Vec<_>) = inputs::policies(policies, problems)
             .into_iter()
-            .filter_map(inputs::manifest)
             .partition(|manifest| manifest.id.kind().ends_with("AdmissionPolicyBinding"));
+        let objects: Vec<Value> =
+            objects.into_iter().map(|object| inputs::with_namespace(object, &schemas)).collect();
+        named.extend(objects.iter().map(Row::about));
+        let has_payloads = !payloads.is_empty() || !requests.is_empty();
+        let named = Named { policies: policies.clone(), objects: named, has_payloads };
         let mut policies: Vec<Compiled> = policies
             .into_iter()
             .map(|manifest| Compiled::of(manifest, &bindings, &exceptions, &known, moment, problems))
@@ -140,7 +173,7 @@ impl Inputs {
         policies.sort_by_key(|policy| policy.phase);
         Inputs {
             policies,
-            objects: objects.into_iter().map(|object| inputs::with_namespace(object, &schemas)).collect(),
+            objects,
             payloads,
             requests,
             labels: namespace_labels(&values),
@@ -148,7 +181,22 @@ impl Inputs {
             user,
             known,
             schemas,
+            named,
         }
+    }
+
+    /// Says of what did not come why, if nothing could; and where the rule stands.
+    fn explain(&self, expectation: &Expectation, mut result: SuiteResult, came: &Came) -> SuiteResult {
+        let resource = result.resource.clone();
+        let is_it = |row: &&Row| resource.is_empty() || names_object(&resource, row);
+        if !came.rows.iter().filter(is_it).any(|row| expectation.is_about(row)) {
+            let all = came.rows.iter().chain(came.made.iter().map(|made| &made.about));
+            if let Some(why) = self.named.nothing_named(expectation, &resource, all) {
+                result.outcome = Outcome::Unmet(why);
+            }
+        }
+        result.rule_at = self.named.place(expectation).filter(|_| result.outcome != Outcome::Met);
+        result
     }
 
     /// What each rule does with each object. A policy sees an object as the mutate rules of all policies before it left it;
@@ -182,7 +230,11 @@ impl Inputs {
                 }
             }
             if current == *object {
-                came.made.push(Made { policy: String::new(), about: about(object), object: object.clone() });
+                came.made.push(Made {
+                    policy: String::new(),
+                    about: Row::about(object),
+                    object: object.clone(),
+                });
             }
             for policy in &self.policies {
                 self.ask(policy, &current, operation, outside, |request| {
@@ -289,12 +341,8 @@ impl Compiled {
 
 impl Made {
     fn of(policy: &Compiled, object: &Value, made: Value) -> Made {
-        Made { policy: policy.name.clone(), about: about(object), object: made }
+        Made { policy: policy.name.clone(), about: Row::about(object), object: made }
     }
-}
-
-fn about(object: &Value) -> Row {
-    Row::of(object, String::new(), String::new(), Verdict::Pass, String::new())
 }
 
 /// The objects that an expectation wants to have been made.
@@ -355,7 +403,7 @@ impl Wanted {
 }
 
 fn is_named(object: &Value, name: &str) -> bool {
-    name.is_empty() || names_object(name, &about(object))
+    name.is_empty() || names_object(name, &Row::about(object))
 }
 
 /// Why an object is not among those that were made.

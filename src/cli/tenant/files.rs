@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::template::{TemplateError, fill, names_in};
 use crate::cli::BoxError;
-use crate::config::{TenantTemplate, nearest};
+use crate::config::TenantTemplate;
+use crate::finding::nearest;
 use crate::model::{File, RepoPath, Snapshot};
 
 /// A template in a snapshot, and where it goes.

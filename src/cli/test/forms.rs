@@ -1,12 +1,10 @@
 //! The reports of suites in the forms that people and machines read.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use super::super::output;
-use crate::finding::{Finding, Severity};
-use crate::suite::{Outcome, Report, SuiteResult, TEST_FILE};
+use crate::finding::{Code, Finding, Severity, counted};
+use crate::suite::{Outcome, Report, SuiteResult};
 
 /// How many expectations were met, and how many not.
 struct Tally {
@@ -53,22 +51,32 @@ fn subject(result: &SuiteResult) -> String {
     format!("{}{rule}{on}", result.policy)
 }
 
-fn file_of(report: &Report) -> String {
-    let folder = name(report);
-    let file = Path::new(&folder).join(TEST_FILE);
-    if file.is_file() { file.display().to_string() } else { folder }
+/// Where an expectation stands.
+fn place_of(report: &Report, result: &SuiteResult) -> String {
+    format!("{}:{}", file_of(report, &result.file), result.line)
+}
+
+fn file_of(report: &Report, file: &str) -> String {
+    report.folder.strip_prefix("./").unwrap_or(&report.folder).join(file).display().to_string()
 }
 
 /// What was not met, then a summary.
 pub(super) fn text(reports: &[Report], color: bool) -> String {
     let mut out = String::new();
-    for report in reports.iter().filter(|report| !report.is_well()) {
-        for finding in &report.problems {
+    for report in reports {
+        // What is wrong with a suite itself is said even if all that it expects came so.
+        let said = |finding: &&Finding| !report.is_well() || finding.code == Code::SuiteBroken;
+        for finding in report.problems.iter().filter(said) {
             out += &format!("{}\n\n", output::shown(finding, color));
         }
         for (result, why) in report.results.iter().filter_map(|result| Some((result, why(result)?))) {
-            let place = format!("{}:{}", file_of(report), result.line);
+            let place = place_of(report, result);
             out += &format!("{place}: {}: expected {}; {why}\n", subject(result), result.expected);
+            if let Some(at) = &result.rule_at {
+                // Paths of findings have no beginning of their own.
+                let root = if report.folder.is_absolute() { "/" } else { "" };
+                out += &format!("  the rule stands at {root}{}:{}\n", at.file, at.line);
+            }
         }
     }
     let tally = Tally::of(reports);
@@ -76,9 +84,14 @@ pub(super) fn text(reports: &[Report], color: bool) -> String {
     let well = reports.iter().filter(|report| report.is_well()).count();
     let problems = match tally.problems {
         0 => String::new(),
-        n => format!(", {n} errors in suites"),
+        n => format!(", {} in suites", counted(n, "error")),
     };
-    out + &format!("{well} of {suites} suites well: {} passed, {} failed{problems}\n", tally.met, tally.unmet)
+    out + &format!(
+        "{well} of {} well: {} passed, {} failed{problems}\n",
+        counted(suites, "suite"),
+        tally.met,
+        tally.unmet
+    )
 }
 
 /// A line a suite.
@@ -101,8 +114,8 @@ pub(super) fn json(reports: &[Report]) -> serde_json::Result<String> {
                 .iter()
                 .map(|result| {
                     json!({"policy": result.policy, "rule": result.rule, "resource": result.resource,
-                        "expected": result.expected, "line": result.line, "passed": why(result).is_none(),
-                        "why": why(result)})
+                        "expected": result.expected, "file": result.file, "line": result.line,
+                        "passed": why(result).is_none(), "why": why(result), "rulePlace": result.rule_at})
                 })
                 .collect();
             json!({"test": name(report), "passed": report.is_well(), "results": results,
@@ -175,8 +188,8 @@ fn xml(text: &str) -> String {
 pub(super) fn markdown(reports: &[Report]) -> String {
     let tally = Tally::of(reports);
     let mut out = format!(
-        "**{} suites, {} passed, {} failed**\n\n| suite | passed | failed |\n|---|---:|---:|\n",
-        reports.len(),
+        "**{}, {} passed, {} failed**\n\n| suite | passed | failed |\n|---|---:|---:|\n",
+        counted(reports.len(), "suite"),
         tally.met,
         tally.unmet + tally.problems
     );
@@ -194,7 +207,7 @@ pub(super) fn markdown(reports: &[Report]) -> String {
             out += &format!("| {} | | | {} |\n", cell(&name(report)), cell(&finding.message));
         }
         for (result, why) in report.results.iter().filter_map(|result| Some((result, why(result)?))) {
-            let place = format!("{}:{}", file_of(report), result.line);
+            let place = place_of(report, result);
             out += &format!(
                 "| {} | {} | {} | {} |\n",
                 cell(&place),
@@ -218,14 +231,14 @@ pub(super) fn sarif(reports: &[Report]) -> serde_json::Result<String> {
     for report in reports {
         for finding in errors(report) {
             let line = finding.location.as_ref().map_or(1, |location| location.line);
-            let file = finding.location.as_ref().map_or_else(|| file_of(report), |at| at.file.to_string());
+            let file = finding.location.as_ref().map_or_else(|| name(report), |at| at.file.to_string());
             results.push(json!({"ruleId": finding.code.to_string(), "level": "error",
                 "message": {"text": finding.message}, "locations": place(&file, line)}));
         }
         for (result, why) in report.results.iter().filter_map(|result| Some((result, why(result)?))) {
             let text = format!("{}: expected {}; {why}", subject(result), result.expected);
             results.push(json!({"ruleId": result.policy, "level": "error", "message": {"text": text},
-                "locations": place(&file_of(report), result.line)}));
+                "locations": place(&file_of(report, &result.file), result.line)}));
         }
     }
     let driver = json!({"name": "moin", "version": env!("CARGO_PKG_VERSION")});

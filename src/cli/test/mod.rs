@@ -56,18 +56,18 @@ pub fn run(args: &TestArgs) -> Outcome {
     for folder in &args.folders {
         let found = suite::find(folder)
             .map_err(|error| -> BoxError { format!("{}: {error}", folder.display()).into() })?;
+        // Each folder was named because something is to be tested there.
+        if found.is_empty() {
+            let message = format!(
+                "no suite in {}: neither a {} nor a policy.yaml with admit, reject or generate beside it",
+                folder.display(),
+                suite::TEST_FILE
+            );
+            return Err(message.into());
+        }
         folders.extend(found);
     }
     folders.dedup();
-    if folders.is_empty() {
-        let named: Vec<String> = args.folders.iter().map(|folder| folder.display().to_string()).collect();
-        let message = format!(
-            "no suite in {}: neither a {} nor a policy.yaml with admit, reject or generate beside it",
-            named.join(", "),
-            suite::TEST_FILE
-        );
-        return Err(message.into());
-    }
     let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as i128);
     let moment = Moment { now, seed: now as u64 };
     let reports: Vec<Report> = folders.par_iter().map(|folder| suite::run(folder, moment)).collect();
@@ -79,5 +79,9 @@ pub fn run(args: &TestArgs) -> Outcome {
         Format::Markdown => forms::markdown(&reports),
         Format::Sarif => forms::sarif(&reports)?,
     })?;
+    if reports.iter().all(|report| report.results.is_empty() && !report.has_errors()) {
+        output::complain("error: none of the suites expects anything, so nothing was tested");
+        return Ok(1);
+    }
     Ok(u8::from(!reports.iter().all(Report::is_well)))
 }

@@ -16,7 +16,7 @@ use super::super::request::{Operation, Request};
 use super::super::rule::{Body, Rule};
 use super::super::validate::{Judgement, Verdict};
 use super::super::variables;
-use super::{PolicySet, RuleOutcome};
+use super::{NOT_COMPILED, PolicySet, RuleOutcome};
 
 impl PolicySet {
     /// Judges an object by all `validate` rules that match it, in the order of policies and rules.
@@ -219,7 +219,7 @@ impl PolicySet {
         base: &Context<'_>,
     ) -> Option<Judgement> {
         match &rule.body {
-            Body::Broken(why) => return Some(Judgement::error("the policy does not compile", why)),
+            Body::Broken(why) => return Some(Judgement::error(NOT_COMPILED, why)),
             Body::Unsupported(why) => {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }

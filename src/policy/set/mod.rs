@@ -26,7 +26,7 @@ use super::variables;
 
 pub use existing::TargetOutcome;
 pub use explain::Explanation;
-pub use outcome::{Generated, NotGenerated, PolicyNotes, RuleOutcome};
+pub use outcome::{Generated, NOT_COMPILED, NotGenerated, PolicyNotes, RuleOutcome};
 
 /// Policies, compiled once and asked many times.
 #[derive(Debug, Clone, Default)]

@@ -28,6 +28,9 @@ impl PolicyNotes {
     }
 }
 
+/// Begins the message of a rule of a policy that does not compile.
+pub const NOT_COMPILED: &str = "the policy does not compile";
+
 /// What a rule says of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleOutcome {

@@ -6,8 +6,7 @@ use super::cluster::{class_namespace, class_of};
 use super::facts::Facts;
 use super::names::ClassName;
 use super::{finding_at, variables};
-use crate::config::nearest;
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Finding, Severity, nearest};
 use crate::model::{FieldPath, Manifest, ObjectId};
 
 pub(super) fn judge(manifest: &Manifest, facts: &Facts<'_>, findings: &mut Vec<Finding>) {

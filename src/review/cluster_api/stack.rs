@@ -6,8 +6,7 @@ use super::cluster::{class_namespace, class_of};
 use super::facts::Facts;
 use super::finding_at;
 use super::names::ClassName;
-use crate::config::nearest;
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Finding, Severity, nearest};
 use crate::model::{FieldPath, Manifest, ObjectId};
 use crate::review::judge::at_field;
 

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::finding_at;
-use crate::config::nearest;
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Finding, Severity, nearest};
 use crate::model::{FieldPath, Gvk, Manifest, PathSegment};
 use crate::schema::Schemas;
 
