@@ -56,7 +56,10 @@ impl<'v> Fields<'v> {
 
     /// A field that is there and not null, and its path.
     pub fn get(&mut self, key: &'static str) -> Option<(&'v Value, FieldPath)> {
-        self.known.push(key);
+        // A field may be asked for twice, for two parts of what it holds.
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let value = self.map?.get(key).filter(|value| !value.is_null())?;
         Some((value, self.path.key(key)))
     }

@@ -491,6 +491,9 @@ spec:
             assert!(found.iter().any(|finding| finding.starts_with(expected)), "{to}: {found:#?}");
         }
         assert!(changed("adoption", "adoptoin")[0].contains("unknown field spec.adoptoin"));
+        let (_, findings) = parse(&WHOLE.replace("  policies:", "  xyzzy: 1\n  policies:"));
+        let help = findings[0].help.as_deref().unwrap();
+        assert_eq!(help.matches("tenants").count(), 1, "{help}");
     }
 
     #[test]

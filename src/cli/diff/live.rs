@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{Comparison, DiffArgs};
 use crate::cli::offline::{Offline, Reviewed};
 use crate::cli::{BoxError, reconciliation};
-use crate::cluster::{Cluster, ListOptions};
+use crate::cluster::{Cluster, ClusterError, ListOptions};
 use crate::config::Settings;
 use crate::daemon::operators_approvals;
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, Severity};
 use crate::model::{Gvk, LiveState, Manifest, OWNER_LABEL, ObjectId, Revision, ServedKind, Unit, UnitName};
 use crate::status::{self, Suspension};
 
@@ -39,8 +39,12 @@ pub(super) fn against_cluster(
         offline.world.take(runtime.block_on(cluster.answers(open, QUESTION_DEADLINE)));
         head = offline.review(&snapshot, None);
     }
-    let told = runtime.block_on(reconciliation::of(&cluster, &head.manifests.owner))?;
-    let told = told.map(|live| live.body).unwrap_or_default();
+    let (told, forbidden) = match runtime.block_on(reconciliation::of(&cluster, &head.manifests.owner)) {
+        Err(error @ ClusterError::Refused { status: 403, .. }) => {
+            (Value::Null.into(), Some(unreadable(&error)))
+        }
+        answer => (answer?.map(|live| live.body).unwrap_or_default(), None),
+    };
     let (applied, unread) = applied(&told, offline);
     let manifests = applied.iter().flat_map(|applied| &applied.reviewed.manifests.manifests);
     let manifests: Vec<Arc<Manifest>> = head.manifests.manifests.iter().chain(manifests).cloned().collect();
@@ -58,7 +62,7 @@ pub(super) fn against_cluster(
         })),
     };
     let (suspended, mut findings) = suspended(&told, &head.manifests.units);
-    findings.extend(unread);
+    findings.extend(forbidden.into_iter().chain(unread));
     findings.extend(another_place(&told, settings));
     Ok(Comparison {
         live,
@@ -105,6 +109,18 @@ fn applied(told: &Value, offline: &mut Offline) -> (Option<Applied>, Option<Find
             (None, Some(Finding::warning(Code::SourceUnreachable, message).help(help)))
         }
     }
+}
+
+/// Who may not read the Reconciliation is shown the rest.
+fn unreadable(error: &ClusterError) -> Finding {
+    let mut finding = error.finding();
+    finding.severity = Severity::Warning;
+    finding.message = format!(
+        "what is applied there may not be read, so a conflict with another owner may show as a repair, and what is suspended as a \
+         change: {}",
+        finding.message
+    );
+    finding
 }
 
 /// The units that are not touched, by an operator or by the repository.
