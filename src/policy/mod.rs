@@ -19,6 +19,7 @@ mod images;
 mod index;
 mod kinds;
 mod lookup;
+mod manifests;
 mod matching;
 mod mutate;
 mod objects;

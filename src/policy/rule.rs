@@ -11,6 +11,7 @@ use super::cel::{Authorization, Bound, Deletions, Generations, Mutations, Valida
 use super::cleanup::Cleanup;
 use super::condition::Conditions;
 use super::generate::Generate;
+use super::manifests::Manifests;
 use super::matching::Matching;
 use super::mutate::Mutate;
 use super::pod_security::PodSecurity;
@@ -43,6 +44,8 @@ pub(crate) enum Body {
     PodSecurity(Box<PodSecurity>),
     /// `validate.cel`.
     Cel(Box<Validations>),
+    /// `validate.manifests`.
+    Manifests(Box<Manifests>),
     /// A ValidatingPolicy.
     Policy(Box<Validations>),
     /// A ValidatingPolicy about requests of a proxy.
@@ -165,6 +168,9 @@ fn compile(
         }
         None => compile_body(rule, shared)?,
     };
+    if let (Body::Manifests(manifests), Some(validate)) = (&body, rule.field("validate")) {
+        unsupported.extend(validate.field("manifests").and_then(|part| manifests.unsupported(&part)));
+    }
     Ok(Rule {
         policy: shared.policy,
         name: name.to_owned(),
@@ -185,6 +191,9 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>) -> Result<Body> {
         }
         if let Some(part) = validate.field("podSecurity") {
             return Ok(Body::PodSecurity(Box::new(PodSecurity::compile(&validate, &part)?)));
+        }
+        if let Some(part) = validate.field("manifests") {
+            return Ok(Body::Manifests(Box::new(Manifests::compile(&part)?)));
         }
         return Ok(Body::Validate(Box::new(Validate::compile(&validate)?)));
     }

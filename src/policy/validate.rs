@@ -101,7 +101,7 @@ struct Scene<'s, 'c> {
 pub(crate) const STEPS_AN_ELEMENT: u64 = 20;
 
 /// The parts of `validate` that decide, in the order in which the first one counts.
-const UNSUPPORTED: &[&str] = &["manifests", "assert"];
+const UNSUPPORTED: &[&str] = &["assert"];
 
 /// What `validate` uses that is not evaluated.
 pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {

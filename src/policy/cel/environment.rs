@@ -30,6 +30,11 @@ impl Scope {
         Scope { base: POLICIES.clone(), variables: Variables::default() }
     }
 
+    /// Of an expression about one text, which it sees under a name.
+    pub(super) fn of_reference(name: &str) -> Scope {
+        Scope { base: POLICIES.with_variable(name, Type::String), variables: Variables::default() }
+    }
+
     /// Of a policy about images.
     pub(super) fn of_images() -> Scope {
         Scope { base: IMAGE_POLICIES.clone(), variables: Variables::default() }

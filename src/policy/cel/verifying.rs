@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::expr::cel::{Budget, Program};
+use crate::expr::cel::{Budget, Program, Value};
 use crate::expr::image::Image;
 use crate::expr::wildcard;
 
@@ -18,24 +18,60 @@ use super::inputs::Inputs;
 /// What such a policy has beside its expressions.
 #[derive(Debug, Clone)]
 pub(crate) struct Verified {
-    /// Patterns of references; without any, every image is meant.
-    references: Vec<String>,
+    /// What tells the images that are meant; without any, every image is.
+    references: Vec<Reference>,
     /// Where images stand in objects that hold no pods.
     extractors: Vec<(String, Program)>,
     attestors: Json,
     attestations: Json,
 }
 
+/// An entry of `matchImageReferences`.
+#[derive(Debug, Clone)]
+enum Reference {
+    Glob(String),
+    /// It sees the image as `ref`.
+    Expression(Program),
+}
+
+/// What an expression calls the image that it is about.
+const REFERENCE: &str = "ref";
+
+impl Reference {
+    fn compile(entry: &Reader<'_>) -> Result<Reference> {
+        entry.only(&["glob", "expression"])?;
+        match (entry.string("glob")?.filter(|glob| !glob.is_empty()), entry.field("expression")) {
+            (Some(glob), None) => Ok(Reference::Glob(glob)),
+            (None, Some(text)) => {
+                Scope::of_reference(REFERENCE).compile_bool(&text, false).map(Reference::Expression)
+            }
+            _ => Err(entry.error("either glob or expression is expected here")),
+        }
+    }
+
+    fn is_meant(&self, image: &str, inputs: &Inputs<'_>) -> std::result::Result<bool, String> {
+        match self {
+            Reference::Glob(glob) => {
+                let whole = Image::parse(image, "docker.io")
+                    .map(|image| format!("{}/{}", image.registry, image.path));
+                let fits = |text: &str| wildcard::matches(glob, text);
+                Ok(fits(image) || whole.is_some_and(|whole| fits(&whole)))
+            }
+            Reference::Expression(program) => {
+                let mut bindings = inputs.bindings(&[]);
+                bindings.set(REFERENCE, Value::text(image));
+                let meant = program.run(&bindings, &mut Budget::kubernetes());
+                meant.map(|meant| meant.as_bool() == Some(true)).map_err(|why| why.to_string())
+            }
+        }
+    }
+}
+
 impl Verified {
     /// Of a policy's `spec`.
     pub(super) fn compile(spec: &Reader<'_>, scope: &Scope) -> Result<Verified> {
-        let mut references = Vec::new();
-        for entry in spec.list("matchImageReferences")? {
-            let Some(glob) = entry.string("glob")? else {
-                return Err(entry.error("only a glob is understood here"));
-            };
-            references.push(glob);
-        }
+        let references = spec.list("matchImageReferences")?;
+        let references = references.iter().map(Reference::compile).collect::<Result<_>>()?;
         let extractor = |entry: &Reader<'_>| {
             let name = entry.string("name")?.ok_or_else(|| entry.error("name is missing"))?;
             Ok((name, scope.compile(&expression(entry)?)?))
@@ -74,8 +110,12 @@ impl Verified {
             let found = program.run(&bindings, &mut Budget::kubernetes()).map_err(|why| why.to_string())?;
             images.insert(name.clone(), found.to_json());
         }
-        let any = images.values().filter_map(Json::as_array).flatten();
-        if !any.filter_map(Json::as_str).any(|image| self.is_meant(image)) {
+        let all = images.values().filter_map(Json::as_array).flatten().filter_map(Json::as_str);
+        let mut meant = false;
+        for image in all {
+            meant = meant || self.is_meant(image, inputs)?;
+        }
+        if !meant {
             return Ok(None);
         }
         let images = Json::Object(images);
@@ -86,14 +126,12 @@ impl Verified {
         ]))
     }
 
-    fn is_meant(&self, image: &str) -> bool {
-        let whole =
-            Image::parse(image, "docker.io").map(|image| format!("{}/{}", image.registry, image.path));
-        let fits = |glob: &String| {
-            wildcard::matches(glob, image)
-                || whole.as_ref().is_some_and(|whole| wildcard::matches(glob, whole))
-        };
-        self.references.is_empty() || self.references.iter().any(fits)
+    fn is_meant(&self, image: &str, inputs: &Inputs<'_>) -> std::result::Result<bool, String> {
+        let mut meant = self.references.is_empty();
+        for reference in &self.references {
+            meant = meant || reference.is_meant(image, inputs)?;
+        }
+        Ok(meant)
     }
 }
 

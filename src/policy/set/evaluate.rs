@@ -223,7 +223,7 @@ impl PolicySet {
             Body::Unsupported(why) => {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }
-            Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) => {}
+            Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) | Body::Manifests(_) => {}
             _ => return None,
         }
         let mut context = base.metered_child();
@@ -252,7 +252,8 @@ impl PolicySet {
         match &rule.body {
             Body::Validate(validate) => validate.evaluate(&rule.name, request.object, context, deleting),
             Body::Cel(validations) => Some(validations.evaluate(&rule.name, request, self.around(rule))),
-            Body::PodSecurity(_) if deleting => None,
+            Body::PodSecurity(_) | Body::Manifests(_) if deleting => None,
+            Body::Manifests(manifests) => Some(manifests.evaluate(request.object)),
             Body::PodSecurity(standard) => {
                 let exceptions = self.exceptions_for(rule, object, context);
                 let exceptions: Vec<_> =

@@ -207,7 +207,8 @@ fn of_a_policy_that_applies_one_rule_the_first_verdict_counts() {
 #[test]
 fn what_is_not_evaluated_is_said_and_fails_closed() {
     let at = VERSIONS.find("        deny:").unwrap();
-    let text = format!("{}        manifests: {{attestors: [{{entries: []}}]}}\n", &VERSIONS[..at]);
+    let text =
+        format!("{}        manifests: {{attestors: [{{entries: [{{keyless: {{}}}}]}}]}}\n", &VERSIONS[..at]);
     let (set, findings) = compile(&text);
     assert_eq!(findings[0].code, Code::PolicyUnsupported);
     assert!(set.evaluate(&Request::create(&cluster("v1.29.3"))).remove(0).refuses());
@@ -673,4 +674,31 @@ fn audit_annotations_of_a_policy_are_told_of_what_fails() {
         |replicas| set.evaluate(&Request::create(&deployment("web", "shop", replicas))).remove(0).annotations;
     assert_eq!(told(1), [("name".to_owned(), "web".to_owned())]);
     assert_eq!(told(3), []);
+}
+
+#[test]
+fn images_are_chosen_by_patterns_and_expressions() {
+    let judged = |entry: &str| {
+        let (set, findings) = compile(&IMAGES.replace("{glob: 'ghcr.io/*'}", entry));
+        let broken: Vec<_> =
+            findings.into_iter().filter(|finding| finding.code == Code::PolicyInvalid).collect();
+        assert_eq!(broken, [], "{entry}");
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a"},
+            "spec": {"containers": [{"name": "c", "image": "ghcr.io/team/app:v1"}]}});
+        set.evaluate(&Request::create(&pod)).remove(0).result
+    };
+    assert_eq!(judged("{glob: 'ghcr.io/*'}"), Verdict::Fail);
+    assert_eq!(judged("{expression: \"ref.startsWith('ghcr.io/team')\"}"), Verdict::Fail);
+    assert_eq!(judged("{expression: \"image(ref).registry() == 'docker.io'\"}"), Verdict::Skip);
+    assert_eq!(judged("{expression: \"ref.split('/')[9] == 'a'\"}"), Verdict::Error);
+    for wrong in [
+        "{expression: ref}",
+        "{expression: 'nothing == 1'}",
+        "{}",
+        "{glob: a, expression: 'true'}",
+        "{blob: a}",
+    ] {
+        let (_, findings) = compile(&IMAGES.replace("{glob: 'ghcr.io/*'}", wrong));
+        assert!(findings.iter().any(|finding| finding.code == Code::PolicyInvalid), "{wrong}");
+    }
 }

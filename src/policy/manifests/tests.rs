@@ -1,0 +1,170 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::FieldPath;
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyQfmL5YwHbn9xrrgG3vgbU0KJxMY\n\
+    BibYLJ5L4VSMvGxeMLnBGdM48w5IE//6idUPj3rscigFdHs7GDMH4LLAng==\n-----END PUBLIC KEY-----";
+const OTHER: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEE8uGVnyDWPPlB7M5KOHRzxzPHtAy\n\
+    FdGxexVrR4YqO1pRViKxmD9oMu4I7K/4sM51nbH65ycB2uRiDfIdRoV/+A==\n-----END PUBLIC KEY-----\n";
+
+/// A ConfigMap that was signed as a file in an archive.
+fn config() -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"comment": "comment1", "key1": "val1", "key2": "val2"},
+        "metadata": {"name": "sample-cm", "namespace": "sample-ns", "annotations": {
+            "cosign.sigstore.dev/message": "H4sIAAAAAAAA/wD8AAP/H4sIAAAAAAAA/+zRu27DIBQGYGaeghdIOVzsNKydu1Vdq9MYW5Y54AKJmjx9leuYsVUlf8vPz2U4Qu4xyz6Fzuci41EqeJ7C19DpGj+BDNFHMGS/LQDAEOWb3Caasy9ljMOqYl4Nx2azMQBGyYI0B7/a0tMBKbC709vW2nOu2+acoC/9RDVrpqyGprXQasPAQKvWTAD7BbtSMTOAPO269OBeqdj3D86vs9zzn8B5fPe5jCk6sVd8GmPnxEuK/Ti84szJV+ywouNCRCTvxP2T+W1/8gflxB6DuhR9LpoLsU1EPlZ3Wyj+1+MuFovF4uonAAD//3weCWIACAAAAQAA//+Nc9ey/AAAAA==",
+            "cosign.sigstore.dev/signature": "MEYCIQCTNFfObr0DiBCbDYEq0clxRw0FeoY35LhEiIFrGU7bZAIhAJR7AEYHIXkCPGlPIXA8ao0L99s3RWAjjzoxwcvOfmeT"}}})
+}
+
+/// A Service that two keys signed.
+fn service() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "test-service", "annotations": {
+            "cosign.sigstore.dev/message": "H4sIAAAAAAAA/yyKzQrCQAwG7/sU3wsUFMGf3MSzUFC8h22QxXY3JKHg20sXb8PMsJaXmJdWCes+fUqdCA+xtWRJiwRPHEwJqLwIIcRj8H92lbwlbRa+wdCRcN4lAFBr0XKbCc/b2E2wvSXGPl0Op2MCXGbJ0Yz6wKqE+/eqmn4BAAD//3vEXUSaAAAA",
+            "cosign.sigstore.dev/signature": "MEUCIQDpI/7Ncl8iJJ/Kc8JlL5FLbePZprMSRRjvXYlaybjU2wIgaPYh93JMerk2L+vTOwQ4pYlZ43Eq86QnQ8wuKPXmnWE=",
+            "cosign.sigstore.dev/signature_1": "MEMCICxbOY2HKophxyUVxhBOAJo+kt+WYleDttBCVFrmA/7PAh8lgr5u3d2rFM8gSTBEYgzRzXIwAZEByrpq0SVRwqq7"}},
+        "spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": 9376}], "selector": {"app": "MyApp"}}})
+}
+
+fn compile(part: &Value) -> Manifests {
+    let compiled = Manifests::compile(&Reader::new(part, FieldPath::default()));
+    compiled.unwrap_or_else(|error| panic!("{}: {}", error.path, error.message))
+}
+
+fn by(keys: &[&str]) -> Value {
+    let entries: Vec<Value> = keys.iter().map(|key| json!({"keys": {"publicKeys": key}})).collect();
+    json!({"attestors": [{"entries": entries}]})
+}
+
+fn judge(part: &Value, object: &Value) -> (Verdict, String) {
+    let judgement = compile(part).evaluate(object);
+    (judgement.verdict, judgement.message)
+}
+
+#[test]
+fn what_was_signed_and_not_changed_passes() {
+    let (verdict, message) = judge(&by(&[KEY]), &config());
+    assert_eq!(verdict, Verdict::Pass, "{message}");
+    assert!(
+        message
+            .starts_with("verified manifest signatures; manifest verification succeeded; verifiedCount 1;")
+    );
+    let mut lived = config();
+    lived["metadata"]["uid"] = "a".into();
+    lived["metadata"]["managedFields"] = json!([{"manager": "x"}]);
+    assert_eq!(judge(&by(&[KEY]), &lived).0, Verdict::Pass);
+    let (verdict, message) = judge(&by(&[KEY, OTHER]), &service());
+    assert_eq!(verdict, Verdict::Pass, "{message}");
+    let mut nested = by(&[&format!("{OTHER}{KEY}")]);
+    nested["attestors"][0]["entries"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"attestor": by(&[KEY])["attestors"][0]}));
+    nested["attestors"][0]["count"] = 3.into();
+    assert_eq!(
+        judge(&nested, &service()).0,
+        Verdict::Pass,
+        "one entry for each key, and one that holds a set"
+    );
+}
+
+#[test]
+fn what_was_changed_fails_with_the_difference() {
+    let mut changed = config();
+    changed["data"]["key3"] = "val3".into();
+    let (verdict, message) = judge(&by(&[KEY]), &changed);
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(
+        message.contains(".attestors[0].entries[0].keys: failed to verify signature. diff found;"),
+        "{message}"
+    );
+    assert!(message.contains(r#"{"key":"data.key3","values":{"after":"val3","before":null}}"#), "{message}");
+    let mut part = by(&[KEY]);
+    part["ignoreFields"] = json!([{"objects": [{"kind": "ConfigMap"}], "fields": ["data.key3"]}]);
+    assert_eq!(judge(&part, &changed).0, Verdict::Pass);
+    part["ignoreFields"][0]["objects"] = json!([{"kind": "Secret"}]);
+    assert_eq!(judge(&part, &changed).0, Verdict::Fail);
+    let mut status = config();
+    status["data"]["status"] = "x".into();
+    assert_eq!(judge(&by(&[KEY]), &status).0, Verdict::Fail, "only the status of an object is ignored");
+    changed["kind"] = "Secret".into();
+    assert!(!judge(&by(&[KEY]), &changed).1.contains("val3"));
+}
+
+#[test]
+fn what_nobody_signed_fails_and_what_another_signed_is_an_error() {
+    let mut plain = config();
+    plain["metadata"].as_object_mut().unwrap().remove("annotations");
+    assert_eq!(judge(&by(&[KEY]), &plain).0, Verdict::Fail);
+    let (verdict, message) = judge(&by(&[OTHER]), &config());
+    assert!(verdict == Verdict::Error && message.contains(".attestors[0].entries[0].keys"), "{message}");
+    let mut one = by(&[OTHER, KEY]);
+    assert_eq!(judge(&one, &config()).0, Verdict::Error);
+    one["attestors"][0]["count"] = 1.into();
+    assert_eq!(judge(&one, &config()).0, Verdict::Pass);
+    one["attestors"][0]["entries"][1]["annotations"] = json!({"team": "a"});
+    assert!(judge(&one, &config()).1.contains("annotations mismatch"));
+    let mut elsewhere = by(&[KEY]);
+    elsewhere["annotationDomain"] = "example.com".into();
+    assert_eq!(judge(&elsewhere, &config()).0, Verdict::Fail);
+    let mut broken = config();
+    broken["metadata"]["annotations"]["cosign.sigstore.dev/message"] = "H4sI".into();
+    assert_eq!(judge(&by(&[KEY]), &broken).0, Verdict::Error);
+}
+
+#[test]
+fn what_asks_somebody_is_not_evaluated_offline() {
+    let part = json!({"attestors": [{"count": 1, "entries": [{"keyless": {"issuer": "i", "subject": "s"}}, {"keys": {"publicKeys": KEY}}]}]});
+    assert_eq!(judge(&part, &config()).0, Verdict::Pass, "one is enough");
+    let offline = |part: &Value| {
+        let why = compile(part).unsupported(&Reader::new(part, FieldPath::default()));
+        why.map(|error| error.message)
+    };
+    assert_eq!(offline(&part), None);
+    for entry in [
+        json!({"keyless": {}}),
+        json!({"certificates": {"cert": "c"}}),
+        json!({"keys": {"publicKeys": "k8s://a/b"}}),
+    ] {
+        let part = json!({"attestors": [{"entries": [entry]}]});
+        assert!(offline(&part).unwrap().contains("not evaluated offline"));
+        let (verdict, message) = judge(&part, &config());
+        assert!(verdict == Verdict::Error && message.contains("not evaluated offline"), "{message}");
+    }
+    let mut changed = config();
+    changed["data"]["key1"] = "x".into();
+    let mut dry = by(&[KEY]);
+    dry["dryRun"] = json!({"enable": true});
+    assert_eq!(judge(&dry, &config()).0, Verdict::Pass);
+    assert_eq!(judge(&dry, &changed).0, Verdict::Error);
+}
+
+#[test]
+fn what_is_no_attestor_is_refused() {
+    for (part, why) in [
+        (json!({}), "attestors are missing"),
+        (json!({"attestors": [{"entries": []}]}), "entries are missing"),
+        (json!({"attestors": [{"entries": [{}]}]}), "one of keys"),
+        (by(&["-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"]), "no key of a kind"),
+        (by(&["-----BEGIN PUBLIC KEY-----\nMFkw"]), "its end is missing"),
+        (json!({"attestors": [{"count": 2, "entries": [{"keys": {"publicKeys": KEY}}]}]}), "from 1 up to"),
+    ] {
+        let error = Manifests::compile(&Reader::new(&part, FieldPath::default())).unwrap_err();
+        assert!(error.message.contains(why), "{}", error.message);
+    }
+}
+
+#[test]
+fn broken_archives_are_told_from_whole_ones() {
+    let whole = STANDARD.decode("H4sIAAAAAAAA/yyKzQrCQAwG7/sU3wsUFMGf3MSzUFC8h22QxXY3JKHg20sXb8PMsJaXmJdWCes+fUqdCA+xtWRJiwRPHEwJqLwIIcRj8H92lbwlbRa+wdCRcN4lAFBr0XKbCc/b2E2wvSXGPl0Op2MCXGbJ0Yz6wKqE+/eqmn4BAAD//3vEXUSaAAAA").unwrap();
+    assert!(gzip::unpack(&whole).is_some_and(|text| text.starts_with(b"apiVersion: v1")));
+    for end in 0..whole.len() {
+        assert_eq!(gzip::unpack(&whole[..end]), None, "{end}");
+    }
+    for at in 10..whole.len() {
+        let mut other = whole.clone();
+        other[at] ^= 0x55;
+        // What it unpacks to is held against its checksum.
+        let unpacked = gzip::unpack(&other);
+        assert!(unpacked.is_none() || at >= whole.len() - 4, "{at}");
+    }
+}
