@@ -1,5 +1,6 @@
-//! Policies in Kyverno's language, compiled once: `ClusterPolicy` and `Policy` (kyverno.io v1 and v2beta1), the kinds of
-//! policies.kyverno.io, and the API server's own ValidatingAdmissionPolicy and MutatingAdmissionPolicy.
+//! Policies in Kyverno's language, compiled once: `ClusterPolicy` and `Policy` (kyverno.io v1 and v2beta1), `CleanupPolicy`
+//! and `ClusterCleanupPolicy`, the kinds of policies.kyverno.io, and the API server's own ValidatingAdmissionPolicy and
+//! MutatingAdmissionPolicy.
 //!
 //! [`PolicySet::compile`] understands as much as it can and says the rest: a policy that does not compile refuses
 //! every object that it could be about, and a rule that uses a part of the language that is not evaluated is an error
@@ -34,6 +35,7 @@ mod standing;
 mod strict;
 mod validate;
 mod variables;
+mod verify_images;
 mod world;
 
 pub use crate::expr::Outside;

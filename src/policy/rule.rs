@@ -19,6 +19,7 @@ use super::reader::{CompileError, Reader, Result};
 use super::strict;
 use super::validate::{self, Validate};
 use super::variables::{self, Entry};
+use super::verify_images::VerifyImages;
 use crate::expr::admission::{Mutator, Validator};
 
 /// A rule of a policy.
@@ -46,6 +47,8 @@ pub(crate) enum Body {
     Cel(Box<Validations>),
     /// `validate.manifests`.
     Manifests(Box<Manifests>),
+    /// `verifyImages`.
+    VerifyImages(Box<VerifyImages>),
     /// A ValidatingPolicy.
     Policy(Box<Validations>),
     /// A ValidatingPolicy about requests of a proxy.
@@ -156,7 +159,7 @@ fn compile(
     let matching = Matching::compile(rule)?;
     let action = match rule.field("validate") {
         Some(validate) => shared.action.of_rule(&validate)?,
-        None => shared.action.clone(),
+        None => of_images(rule, shared.action)?,
     };
     let entries = variables::entries(rule)?;
     let preconditions = rule.field("preconditions").map(|c| Conditions::compile(&c)).transpose()?;
@@ -168,8 +171,16 @@ fn compile(
         }
         None => compile_body(rule, shared)?,
     };
-    if let (Body::Manifests(manifests), Some(validate)) = (&body, rule.field("validate")) {
-        unsupported.extend(validate.field("manifests").and_then(|part| manifests.unsupported(&part)));
+    match &body {
+        Body::Manifests(manifests) => {
+            let part = rule.field("validate").and_then(|validate| validate.field("manifests"));
+            unsupported.extend(part.and_then(|part| manifests.unsupported(&part)));
+        }
+        Body::VerifyImages(_) => {
+            let part = rule.field("verifyImages");
+            unsupported.extend(part.map(|part| part.error("verifyImages verifies nothing offline")));
+        }
+        _ => {}
     }
     Ok(Rule {
         policy: shared.policy,
@@ -183,7 +194,18 @@ fn compile(
     })
 }
 
+/// What violations of a rule about images mean: of several entries the strictest counts.
+fn of_images(rule: &Reader<'_>, of_policy: &Action) -> Result<Action> {
+    let entries = rule.list("verifyImages")?;
+    let mut actions = entries.iter().map(|entry| of_policy.of_rule(entry)).collect::<Result<Vec<_>>>()?;
+    let strictest = actions.iter().position(Action::enforces_by_default).unwrap_or(0);
+    Ok(if actions.is_empty() { of_policy.clone() } else { actions.swap_remove(strictest) })
+}
+
 fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>) -> Result<Body> {
+    if rule.field("verifyImages").is_some_and(|list| *list.value != Value::Array(Vec::new())) {
+        return Ok(Body::VerifyImages(Box::new(VerifyImages::compile(rule)?)));
+    }
     if let Some(validate) = rule.field("validate") {
         if let Some(cel) = validate.field("cel") {
             let validations = Validations::of_rule(rule, &validate, &cel)?;
@@ -208,9 +230,5 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>) -> Result<Body> {
 
 /// The first part of a rule that is not evaluated.
 fn unsupported_part(rule: &Reader<'_>) -> Option<CompileError> {
-    let is_there = |part: &Reader<'_>| *part.value != Value::Array(Vec::new());
-    if let Some(part) = rule.field("verifyImages").filter(is_there) {
-        return Some(part.error("verifyImages is not evaluated"));
-    }
     rule.field("validate").and_then(|validate| validate::unsupported(&validate))
 }

@@ -30,8 +30,9 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
         rest = rest.get(2..)?;
     }
     let (out, rest) = inflate(rest)?;
-    let sum = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?);
-    (crc32fast::hash(&out) == sum).then_some(out)
+    let number = |at: usize| rest.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let (sum, length) = (number(0)?, number(4)?);
+    (crc32fast::hash(&out) == sum && u32::try_from(out.len()) == Ok(length)).then_some(out)
 }
 
 /// Bits of bytes, the lowest first.

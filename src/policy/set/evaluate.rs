@@ -223,6 +223,9 @@ impl PolicySet {
             Body::Unsupported(why) => {
                 return Some(Judgement::error("the rule cannot be evaluated", why));
             }
+            Body::VerifyImages(images) => {
+                images.evaluate(request.object, &self.environment.default_registry)?;
+            }
             Body::Validate(_) | Body::PodSecurity(_) | Body::Cel(_) | Body::Manifests(_) => {}
             _ => return None,
         }
@@ -252,8 +255,9 @@ impl PolicySet {
         match &rule.body {
             Body::Validate(validate) => validate.evaluate(&rule.name, request.object, context, deleting),
             Body::Cel(validations) => Some(validations.evaluate(&rule.name, request, self.around(rule))),
-            Body::PodSecurity(_) | Body::Manifests(_) if deleting => None,
+            Body::PodSecurity(_) | Body::Manifests(_) | Body::VerifyImages(_) if deleting => None,
             Body::Manifests(manifests) => Some(manifests.evaluate(request.object)),
+            Body::VerifyImages(images) => images.evaluate(request.object, &self.environment.default_registry),
             Body::PodSecurity(standard) => {
                 let exceptions = self.exceptions_for(rule, object, context);
                 let exceptions: Vec<_> =

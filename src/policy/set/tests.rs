@@ -702,3 +702,23 @@ fn images_are_chosen_by_patterns_and_expressions() {
         assert!(findings.iter().any(|finding| finding.code == Code::PolicyInvalid), "{wrong}");
     }
 }
+
+#[test]
+fn a_rule_about_images_says_nothing_of_objects_without_them() {
+    let text = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  rules:\n  - name: signed\n    \
+        match: {any: [{resources: {kinds: [Pod]}}]}\n    verifyImages:\n    - imageReferences: ['ghcr.io/*']\n      \
+        failureAction: Enforce\n      attestors: [{entries: [{keys: {publicKeys: k}}]}]\n";
+    let (set, findings) = compile(text);
+    assert!(findings.len() == 1 && findings[0].code == Code::PolicyUnsupported, "{findings:?}");
+    let judged = |image: &str| {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"image": image}]}});
+        set.evaluate(&Request::create(&pod))
+    };
+    assert_eq!(judged("quay.io/a:1"), []);
+    let refused = judged("ghcr.io/a:1").remove(0);
+    assert!(
+        refused.refuses()
+            && refused.result == Verdict::Error
+            && refused.message.contains("not evaluated offline")
+    );
+}
