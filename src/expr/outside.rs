@@ -30,6 +30,11 @@ pub trait Outside: Debug + Sync {
         Err(format!("{url} is not called here"))
     }
 
+    /// What a service answers as a whole, `statusCode` and `body`, if that was given beforehand.
+    fn response(&self, _method: &str, _url: &str) -> Option<Value> {
+        None
+    }
+
     /// The data of a GlobalContextEntry.
     fn global(&self, _name: &str) -> Option<Value> {
         None

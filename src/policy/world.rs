@@ -127,14 +127,18 @@ impl World {
         self.given.as_ref().map(|given| Values::of_file(given, name))
     }
 
-    fn response(&self, method: &str, url: &str) -> Option<Result<Value, String>> {
+    fn given_response(&self, method: &str, url: &str) -> Option<&Value> {
         let responses = self.given.as_ref()?["apiCallResponses"].as_array()?;
         let is = |entry: &&Value| {
             let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
             text("url").or(text("urlPath")) == Some(url)
                 && text("method").is_none_or(|m| m.eq_ignore_ascii_case(method))
         };
-        let response = &responses.iter().find(is)?["response"];
+        Some(&responses.iter().find(is)?["response"])
+    }
+
+    fn response(&self, method: &str, url: &str) -> Option<Result<Value, String>> {
+        let response = self.given_response(method, url)?;
         Some(match response["statusCode"].as_i64() {
             Some(status) if status >= 400 => Err(format!("HTTP {status}: {}", response["body"])),
             _ => Ok(response["body"].clone()),
@@ -364,6 +368,10 @@ impl Outside for Asking<'_, '_> {
     fn call(&self, method: &str, url: &str, _body: Option<&Value>) -> Result<Value, String> {
         let given = self.world().response(method, url);
         given.unwrap_or_else(|| Err(self.missing(url, NOT_CALLED)))
+    }
+
+    fn response(&self, method: &str, url: &str) -> Option<Value> {
+        self.world().given_response(method, url).cloned()
     }
 
     fn global(&self, name: &str) -> Option<Value> {

@@ -357,5 +357,98 @@ fn parameters_of_admission_policies_come_from_the_repository_or_a_cluster_and_ar
     assert_eq!(codes(&world, &repo), [], "there is none, which is allowed");
     let described =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: types, namespace: a}\ndata: {type: other}\n";
-    assert_eq!(codes(&World::nothing(), &repo.file("c.yaml", described)), [Code::PolicyViolation]);
+    let described = repo.clone().file("c.yaml", described);
+    assert_eq!(codes(&World::nothing(), &described), [Code::PolicyViolation]);
+    // `Ignore` is about what cannot be evaluated: that is told and blocks nothing; what breaks the policy is refused.
+    let ignoring = |repo: Repo| {
+        repo.file(
+            "p.yaml",
+            &head("ValidatingAdmissionPolicy", "p", &format!("failurePolicy: Ignore, {spec}")),
+        )
+    };
+    let unknown = reviewed(&ignoring(repo));
+    assert!(
+        unknown.blocked.is_empty() && said(&unknown).contains("warning[MOIN-0508]"),
+        "{}",
+        said(&unknown)
+    );
+    let broken = reviewed(&ignoring(described));
+    assert!(broken.blocked.len() == 1 && said(&broken).contains("wrong type"), "{}", said(&broken));
+}
+
+/// A policy in CEL that says this of ConfigMaps whose names begin with `app`.
+fn in_cel(expression: &str) -> String {
+    format!(
+        "apiVersion: policies.kyverno.io/v1\nkind: ValidatingPolicy\nmetadata: {{name: looks-up}}\nspec:\n  failurePolicy: Ignore\n  \
+         matchConstraints: {{resourceRules: [{{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}}]}}\n  \
+         matchConditions: [{{name: app, expression: object.metadata.name.startsWith('app')}}]\n  \
+         variables: [{{name: found, expression: '{expression}'}}]\n  \
+         validations: [{{expression: 'object.data.tag in variables.found', message: the tag is not allowed}}]\n"
+    )
+}
+
+#[test]
+fn what_policies_in_cel_look_up_is_answered_as_contexts_are() {
+    use crate::policy::World;
+    use serde_json::json;
+    let get = "[resource.Get(\"v1\", \"configmaps\", \"a\", \"tags\").data.tag]";
+    let list = "resource.List(\"v1\", \"configmaps\", \"a\", {\"use\": \"tags\"}).items.map(m, m.data.tag)";
+    let global = "globalContext.Get(\"tags\").map(m, m.data.tag)";
+    let projection = "globalContext.Get(\"tags\", \"all\")";
+    let of = |expression: &str, tag: &str| {
+        repo().file("p.yaml", &in_cel(expression)).file("app.yaml", &config_map("app", tag))
+    };
+    let tags = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tags, namespace: a, labels: {use: tags}}\ndata: {tag: v1}\n";
+    let entry = "apiVersion: kyverno.io/v2alpha1\nkind: GlobalContextEntry\nmetadata: {name: tags}\nspec:\n  \
+         kubernetesResource: {version: v1, resource: configmaps, namespace: a}\n  projections: [{name: all, jmesPath: '[].data.tag'}]\n";
+    // By the repository alone.
+    for expression in [get, list, global, projection] {
+        let described = |tag: &str| of(expression, tag).file("tags.yaml", tags).file("entry.yaml", entry);
+        assert_eq!(said_in(&World::nothing(), &described("v1")), [], "{expression}");
+        let broken = said_in(&World::nothing(), &described("v2"));
+        assert_eq!(broken[0].0, Code::PolicyViolation, "{expression}");
+    }
+    // What nobody describes is told, and holds the object up although the policy ignores failures.
+    for expression in [get, global, projection, "[http.Get(\"https://tags\").body]"] {
+        let review = reviewed(&of(expression, "v1"));
+        assert_eq!(review.blocked.len(), 1, "{expression}");
+        assert!(said(&review).contains("error[MOIN-0508]"), "{}", said(&review));
+    }
+    assert_eq!(said_in(&World::nothing(), &of(list, "v1"))[0].0, Code::PolicyViolation, "the list is empty");
+    // A cluster is asked once, and what it does not have is an answer.
+    let mut world = World::nothing().with_cluster();
+    assert_eq!(said_in(&world, &of(get, "v9"))[0].0, Code::ContextMissing);
+    let path = "/api/v1/namespaces/a/configmaps/tags".to_owned();
+    assert_eq!(world.open(), std::slice::from_ref(&path));
+    world.take([(path.clone(), Ok(json!({"kind": "ConfigMap", "data": {"tag": "v9"}})))]);
+    assert_eq!(said_in(&world, &of(get, "v9")), []);
+    assert_eq!(said_in(&world, &of(get, "v1"))[0].0, Code::PolicyViolation);
+    world.take([(path, Err("configmaps \"tags\" not found".to_owned()))]);
+    assert_eq!(said_in(&world, &of(get, "v9")), [], "failures are ignored");
+    let asked = "/api/v1/namespaces/a/configmaps?labelSelector=use=tags".to_owned();
+    assert_eq!(said_in(&world, &of(list, "v9"))[0].0, Code::ContextMissing);
+    let item = json!({"metadata": {"name": "other", "namespace": "a"}, "data": {"tag": "v9"}});
+    world.take([(asked, Ok(json!({"kind": "ConfigMapList", "items": [item]})))]);
+    assert_eq!(said_in(&world, &of(list, "v9")), []);
+    // A file of values.
+    let values = json!({"globalContextEntries": [{"name": "tags", "data": {"all": ["v3"]}}],
+        "apiCallResponses": [{"method": "GET", "url": "https://tags", "response": {"statusCode": 200, "body": "v3"}}]});
+    for expression in [projection, "[http.Get(\"https://tags\").body]"] {
+        let world = World::nothing().given(values.clone());
+        assert_eq!(said_in(&world, &of(expression, "v3")), [], "{expression}");
+        assert_eq!(said_in(&world, &of(expression, "v4"))[0].0, Code::PolicyViolation, "{expression}");
+    }
+}
+
+#[test]
+fn one_policy_that_looks_up_without_end_stops_no_other() {
+    let endless = "[1, 2, 3, 4, 5, 6, 7, 8].map(a, [1, 2, 3, 4, 5, 6, 7, 8].map(b, \
+         resource.List(\"v1\", \"configmaps\", \"n\" + string(a) + string(b)).items.size()).size()).map(n, string(n))";
+    let repo = repo()
+        .file("endless.yaml", &in_cel(endless))
+        .file("policy.yaml", NO_LATEST)
+        .file("app.yaml", &config_map("app", "latest"));
+    let review = reviewed(&repo);
+    assert!(said(&review).contains("looks up at most"), "{}", said(&review));
+    assert!(said(&review).contains("the tag must not be latest"), "{}", said(&review));
 }

@@ -201,7 +201,8 @@ impl Bound<Validator> {
         Ok(Bound { policy, bindings })
     }
 
-    /// The judgement, and whether it is enforced; `None` if no binding is about the object.
+    /// The judgement, and whether it is enforced; `None` if no binding is about the object. That nobody knows its
+    /// parameters is not, if the policy ignores failures.
     pub(crate) fn judge(
         &self,
         request: &Request<'_>,
@@ -213,6 +214,7 @@ impl Bound<Validator> {
         let mut told: Option<(Judgement, bool)> = None;
         let mut annotations = Vec::new();
         for binding in self.bindings(object, binds_all) {
+            let mut enforces = binding.enforces;
             let judged: Vec<Judgement> =
                 match params(self.policy.params.as_ref(), binding, known, request, object) {
                     Ok(params) => {
@@ -221,13 +223,16 @@ impl Bound<Validator> {
                     }
                     Err(Lack::Denied) if self.policy.ignores_failures() => Vec::new(),
                     Err(Lack::Denied) => vec![Judgement::new(Verdict::Fail, NO_PARAMS)],
-                    Err(Lack::Unknown(why)) => vec![Judgement::error(UNKNOWN_PARAMS, why)],
+                    Err(Lack::Unknown(why)) => {
+                        enforces &= !self.policy.ignores_failures();
+                        vec![Judgement::error(UNKNOWN_PARAMS, why)]
+                    }
                 };
             for mut judgement in judged {
                 annotations.append(&mut judgement.annotations);
-                let rank = weight(&judgement, binding.enforces);
+                let rank = weight(&judgement, enforces);
                 if told.as_ref().is_none_or(|(told, enforces)| rank > weight(told, *enforces)) {
-                    told = Some((judgement, binding.enforces));
+                    told = Some((judgement, enforces));
                 }
             }
         }

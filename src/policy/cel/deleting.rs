@@ -32,12 +32,14 @@ impl Deletions {
 
     /// Whether an object that its constraints match goes: then the judgement is a pass.
     pub(crate) fn evaluate(&self, request: &Request<'_>, around: Around<'_>) -> Judgement {
-        let inputs = Inputs::among(request, around);
-        let bindings = inputs.bindings(&self.variables);
-        match condition::met(&self.conditions, &bindings, &mut Budget::kubernetes(), false) {
-            Met::Yes => Judgement::new(Verdict::Pass, "resource matched"),
-            Met::No => Judgement::new(Verdict::Fail, "resource did not match"),
-            Met::Error(why) => Judgement::new(Verdict::Error, why),
-        }
+        around.answering(request, |around| {
+            let inputs = Inputs::among(request, around);
+            let bindings = inputs.bindings(&self.variables);
+            match condition::met(&self.conditions, &bindings, &mut Budget::kubernetes(), false) {
+                Met::Yes => Judgement::new(Verdict::Pass, "resource matched"),
+                Met::No => Judgement::new(Verdict::Fail, "resource did not match"),
+                Met::Error(why) => Judgement::new(Verdict::Error, why),
+            }
+        })
     }
 }

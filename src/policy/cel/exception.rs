@@ -63,15 +63,19 @@ impl Exception {
         if named.peek().is_none() {
             return Ok(NOTHING_ALLOWED.clone());
         }
-        let inputs = Inputs::among(request, around);
-        let bindings = inputs.bindings(&[]);
-        let mut exempting: Vec<&Exception> = Vec::new();
-        for exception in named {
-            let mut budget = Budget::kubernetes();
-            if let Met::Yes = condition::met(&exception.conditions, &bindings, &mut budget, false) {
-                exempting.push(exception);
+        let named: Vec<&Exception> = named.collect();
+        let exempting: Vec<&Exception> = around.answering(request, |around| {
+            let inputs = Inputs::among(request, around);
+            let bindings = inputs.bindings(&[]);
+            let mut exempting = Vec::new();
+            for &exception in &named {
+                let mut budget = Budget::kubernetes();
+                if let Met::Yes = condition::met(&exception.conditions, &bindings, &mut budget, false) {
+                    exempting.push(exception);
+                }
             }
-        }
+            exempting
+        });
         let is_whole = |exception: &&&Exception| exception.images.is_empty() && exception.values.is_empty();
         let Some(first) = exempting.iter().find(is_whole) else {
             let all = |of: fn(&Exception) -> &Vec<String>| -> Vec<&String> {

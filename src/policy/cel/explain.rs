@@ -10,6 +10,10 @@ use crate::policy::request::Request;
 impl Validations {
     /// The conditions, the variables that are used, and the expressions up to the first that is not true, in parts.
     pub(crate) fn explain(&self, request: &Request<'_>, around: Around<'_>) -> Steps {
+        around.answering(request, |around| self.explain_among(request, around))
+    }
+
+    fn explain_among(&self, request: &Request<'_>, around: Around<'_>) -> Steps {
         let conditions: Vec<Explainer> = self.conditions.iter().map(Condition::explainer).collect();
         let variables: Vec<Explainer> =
             self.variables.iter().map(|(_, program)| program.explainer()).collect();

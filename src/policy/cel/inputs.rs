@@ -1,11 +1,13 @@
 //! What expressions are evaluated on.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use crate::expr::cel::{Bindings, Program, Value};
 
 use super::super::request::{Operation, Request};
-use super::library::Library;
+use super::library::{Answers, Library};
 
 /// The parts of a request in the form that expressions see them.
 pub(super) struct Inputs<'a> {
@@ -25,6 +27,34 @@ pub(crate) struct Around<'a> {
     pub(crate) namespace: Option<&'a str>,
     /// What exceptions allow: `allowedImages` and `allowedValues`.
     pub(crate) exceptions: &'a Json,
+    /// Whether the policy, or an exception from it, may look something up.
+    pub(crate) looks_up: bool,
+}
+
+impl Around<'_> {
+    /// Evaluates until all that is looked up is answered, or known to have no answer.
+    pub(super) fn answering<T>(self, request: &Request<'_>, evaluate: impl Fn(Around<'_>) -> T) -> T {
+        let asks = self.looks_up && self.library.known().is_none();
+        let Some(outside) = request.outside.filter(|_| asks) else { return evaluate(self) };
+        let answers = Arc::new(Answers::default());
+        let library = self.library.asking(answers.clone());
+        loop {
+            let result = evaluate(Around { library: &library, looks_up: false, ..self });
+            if !answers.ask(outside) {
+                return result;
+            }
+        }
+    }
+}
+
+/// Whether a policy's `spec` names anything by which its expressions could look something up.
+pub(crate) fn looks_up(spec: &Json) -> bool {
+    let text = spec.to_string();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    ["resource", "globalContext", "http", "image"].iter().any(|name| {
+        text.match_indices(name)
+            .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
+    })
 }
 
 static NOTHING: Json = Json::Null;
@@ -43,8 +73,8 @@ impl<'a> Inputs<'a> {
         Inputs { around: Some(around), ..Inputs::of(request) }
     }
 
-    /// Whether anything is looked up.
-    pub(super) fn look_up(&self) -> bool {
+    /// Whether all that there is to look up is known.
+    pub(super) fn knows_all(&self) -> bool {
         self.around.is_some_and(|around| around.library.known().is_some())
     }
 
@@ -72,7 +102,7 @@ impl<'a> Inputs<'a> {
     /// What expressions see that may use these variables.
     pub(super) fn bindings<'b>(&'b self, variables: &'b [(String, Program)]) -> Bindings<'b> {
         let mut bindings = self.plain();
-        if let Some(Around { library, namespace, exceptions }) = self.around {
+        if let Some(Around { library, namespace, exceptions, .. }) = self.around {
             library.bind(&mut bindings, namespace);
             bindings.set("exceptions", Value::of_json(exceptions));
         }

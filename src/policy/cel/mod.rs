@@ -36,7 +36,7 @@ use environment::Scope;
 use inputs::Inputs;
 use verifying::Verified;
 
-pub(crate) use inputs::Around;
+pub(crate) use inputs::{Around, looks_up};
 
 pub(crate) use admission::{Binding, Bound};
 pub(crate) use constraints::Constraints;
@@ -180,6 +180,10 @@ impl Validations {
 
     /// Judges an object.
     pub(crate) fn evaluate(&self, rule: &str, request: &Request<'_>, around: Around<'_>) -> Judgement {
+        around.answering(request, |around| self.evaluate_among(rule, request, around))
+    }
+
+    fn evaluate_among(&self, rule: &str, request: &Request<'_>, around: Around<'_>) -> Judgement {
         let inputs = self.inputs(request, around);
         let Some(verified) = &self.verified else { return self.judge(rule, &inputs) };
         match verified.given(request.object, &inputs) {
@@ -247,7 +251,7 @@ impl Validations {
 
     /// Whether an error is passed over. What was not looked up outside of suites says nothing, so nothing passes by it.
     fn ignores(&self, error: &EvalError, inputs: &Inputs<'_>) -> bool {
-        let told = error.kind() == EvalErrorKind::NotLookedUp && !inputs.look_up();
+        let told = error.kind() == EvalErrorKind::NotLookedUp && !inputs.knows_all();
         self.ignores_failures && !told
     }
 

@@ -64,14 +64,16 @@ impl Mutations {
         request: &Request<'_>,
         around: Around<'_>,
     ) -> std::result::Result<bool, String> {
-        let inputs = Inputs::among(request, around);
-        let bindings = inputs.bindings(&self.variables);
-        let ignores = self.ignores_failures;
-        match condition::met(&self.conditions, &bindings, &mut Budget::kubernetes(), ignores) {
-            Met::Yes => Ok(true),
-            Met::No => Ok(false),
-            Met::Error(why) => Err(why),
-        }
+        around.answering(request, |around| {
+            let inputs = Inputs::among(request, around);
+            let bindings = inputs.bindings(&self.variables);
+            let ignores = self.ignores_failures;
+            match condition::met(&self.conditions, &bindings, &mut Budget::kubernetes(), ignores) {
+                Met::Yes => Ok(true),
+                Met::No => Ok(false),
+                Met::Error(why) => Err(why),
+            }
+        })
     }
 
     /// The objects that it changes then.
@@ -81,8 +83,10 @@ impl Mutations {
         around: Around<'_>,
     ) -> std::result::Result<Vec<Json>, String> {
         let Some(targets) = &self.targets else { return Ok(Vec::new()) };
-        let inputs = Inputs::among(request, around);
-        targets.select(request, &inputs.bindings(&self.variables))
+        around.answering(request, |around| {
+            let inputs = Inputs::among(request, around);
+            targets.select(request, &inputs.bindings(&self.variables))
+        })
     }
 
     /// The judgement, and the object if it was changed.
@@ -101,6 +105,15 @@ impl Mutations {
     }
 
     fn change(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+        schemas: &Schemas,
+    ) -> (Judgement, Option<Json>) {
+        around.answering(request, |around| self.change_among(request, around, schemas))
+    }
+
+    fn change_among(
         &self,
         request: &Request<'_>,
         around: Around<'_>,

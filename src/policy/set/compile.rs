@@ -192,10 +192,12 @@ impl PolicySet {
         let (source, line) = (manifest.origin.source.clone(), manifest.origin.line);
         let id = manifest.id.clone();
         let notes = PolicyNotes::of(&manifest.body).into();
+        let looks_up = cel::looks_up(&manifest.body["spec"]);
         self.policies.push(Policy {
             id,
             name,
             unscored: false,
+            looks_up,
             applies_one: false,
             conditions: None,
             notes,
@@ -234,7 +236,9 @@ impl PolicySet {
         let line = manifest.origin.line;
         let notes = PolicyNotes::of(body).into();
         let id = id.clone();
-        self.policies.push(Policy { id, name, unscored, applies_one, conditions, notes, source, line });
+        let policy =
+            Policy { id, name, unscored, looks_up: false, applies_one, conditions, notes, source, line };
+        self.policies.push(policy);
     }
 
     /// Adds a policy's rules, and gives what a request must be for them to look at it.

@@ -194,8 +194,13 @@ impl PolicySet {
 
     /// What a policy that is all CEL has beside the request.
     pub(super) fn around(&self, rule: &Rule) -> Around<'_> {
-        let namespace = self.policies[rule.policy].id.namespace();
-        Around { library: &self.library, namespace, exceptions: &cel::NOTHING_ALLOWED }
+        let policy = &self.policies[rule.policy];
+        Around {
+            library: &self.library,
+            namespace: policy.id.namespace(),
+            exceptions: &cel::NOTHING_ALLOWED,
+            looks_up: policy.looks_up || !self.cel_exceptions.is_empty(),
+        }
     }
 
     /// The outcome if an exception from a policy in CEL exempts the object, or what exceptions allow.

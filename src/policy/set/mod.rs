@@ -53,6 +53,8 @@ struct Policy {
     name: String,
     /// Violations of it are warnings.
     unscored: bool,
+    /// Whether it may look something up, in CEL.
+    looks_up: bool,
     /// Of its rules, only the first that has a verdict counts (`applyRules: One`).
     applies_one: bool,
     /// What a request must be for its rules to look at it.
@@ -75,7 +77,7 @@ impl PolicySet {
     /// Sets what policies may look up.
     #[must_use]
     pub fn knowing(mut self, known: Arc<Objects<'static>>) -> PolicySet {
-        self.library = Library::new(Some(known), self.environment.now, self.environment.seed);
+        self.library = Library::new(known, self.environment.now, self.environment.seed);
         self
     }
 

@@ -76,6 +76,14 @@ impl Generations {
         request: &Request<'_>,
         around: Around<'_>,
     ) -> std::result::Result<Option<Vec<Json>>, String> {
+        around.answering(request, |around| self.evaluate_among(request, around))
+    }
+
+    fn evaluate_among(
+        &self,
+        request: &Request<'_>,
+        around: Around<'_>,
+    ) -> std::result::Result<Option<Vec<Json>>, String> {
         let inputs = Inputs::among(request, around);
         let generator = Arc::new(Generator::of(around.namespace));
         let mut bindings = inputs.bindings(&self.variables);

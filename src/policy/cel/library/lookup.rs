@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::expr::cel::{Cost, EvalError, Native, Opaque, Row, Value, row};
 
 use super::super::super::objects::Objects;
+use super::answers::{self, Answers, Question};
 
 pub(super) const RESOURCE: &str = "resource.Context";
 pub(super) const GLOBAL: &str = "globalContext.Context";
@@ -20,12 +21,27 @@ const GVR: &str = "resource.Gvr";
 /// What a look-up costs.
 const ASK: Cost = Cost::Fixed(100);
 
+const NOT_GOT: &str = "failed to get resource";
+const NOT_LISTED: &str = "failed to list resource";
+const NOT_MADE: &str = "failed to create resource";
+
 type Answer<'a> = Result<Value<'a>, EvalError>;
+
+/// What is known of the world.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    /// Nothing, and nobody can be asked.
+    Nothing,
+    /// All that there is.
+    Whole(Arc<Objects<'static>>),
+    /// What was asked and answered in this judgement.
+    Asked(Arc<Answers>),
+}
 
 /// Where things are looked up.
 pub(super) struct Source {
     ty: &'static str,
-    known: Option<Arc<Objects<'static>>>,
+    known: Known,
     /// The namespace that the policy is confined to.
     namespace: Option<String>,
 }
@@ -42,22 +58,24 @@ pub(crate) struct Generator {
 }
 
 impl Source {
-    pub(super) fn new(
-        ty: &'static str,
-        known: Option<Arc<Objects<'static>>>,
-        namespace: Option<String>,
-    ) -> Source {
+    pub(super) fn new(ty: &'static str, known: Known, namespace: Option<String>) -> Source {
         Source { ty, known, namespace }
     }
 
-    /// What is known; without it what is `asked` for is not looked up.
-    fn known(&self, asked: impl FnOnce() -> String) -> Result<&Objects<'static>, EvalError> {
-        self.known.as_deref().ok_or_else(|| {
-            let asked = asked();
-            EvalError::not_looked_up(format!(
-                "{asked} is not looked up: policies in CEL look up only in suites"
-            ))
-        })
+    /// What is looked up: in all that there is, or by the answer to a question.
+    fn look_up<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        failed: &str,
+        question: impl FnOnce() -> Result<Question, EvalError>,
+        in_whole: impl FnOnce(&Objects<'static>) -> Result<T, EvalError>,
+        in_answer: impl FnOnce(&Json) -> T,
+    ) -> Result<T, EvalError> {
+        match &self.known {
+            Known::Nothing => Err(EvalError::not_looked_up(format!("{} is not looked up here", what()))),
+            Known::Whole(known) => in_whole(known),
+            Known::Asked(answers) => answers.to(question()?, failed, in_answer),
+        }
     }
 
     /// The namespace that is meant: the one a policy is confined to goes before what it asks for.
@@ -234,15 +252,16 @@ fn get_by_gvr<'a>(args: &[Value<'a>]) -> Answer<'a> {
 impl Source {
     fn get<'a>(&self, version: &str, resource: &str, namespace: Option<&str>, name: &str) -> Answer<'a> {
         let namespace = self.namespace(namespace)?;
-        let known = self.known(|| format!("{} {name:?}", shown(version, resource)))?;
-        let found = known.list(version, resource, namespace).into_iter();
-        match found.into_iter().find(|object| object["metadata"]["name"] == *name) {
-            Some(object) => Ok(Value::owned(object)),
-            None => {
-                let resource = shown(version, resource);
-                Err(EvalError::new(format!("failed to get resource: {resource} {name:?} not found")))
+        let shown = || format!("{} {name:?}", shown(version, resource));
+        let path = || answers::path(version, resource, namespace, Some(name)).map(Question::Get);
+        let among = |known: &Objects<'static>| {
+            let found = known.list(version, resource, namespace).into_iter();
+            match found.into_iter().find(|object| object["metadata"]["name"] == *name) {
+                Some(object) => Ok(Value::owned(object)),
+                None => Err(EvalError::new(format!("{NOT_GOT}: {} not found", shown()))),
             }
-        }
+        };
+        self.look_up(shown, NOT_GOT, path, among, Value::owned)
     }
 
     fn list<'a>(
@@ -253,19 +272,26 @@ impl Source {
         labels: Option<&Value<'a>>,
     ) -> Answer<'a> {
         let namespace = self.namespace(namespace)?;
-        let known = self.known(|| format!("the list of {}", shown(version, resource)))?;
-        if !known.has(version, resource) {
-            let resource = shown(version, resource);
-            return Err(EvalError::new(format!("failed to list resource: {resource} resource not found")));
-        }
         let labels = labels.map(Value::to_json).unwrap_or_default();
-        let wanted = |object: &&&Json| {
-            let own = &object["metadata"]["labels"];
-            labels.as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| own[key] == *value))
+        let path = || {
+            let path = answers::path(version, resource, namespace, None)?;
+            answers::selected(path, &labels).map(Question::Get)
         };
-        let found = known.list(version, resource, namespace);
-        let items: Vec<&Json> = found.iter().filter(wanted).copied().collect();
-        Ok(Value::owned(&json!({"items": items})))
+        let among = |known: &Objects<'static>| {
+            if !known.has(version, resource) {
+                let resource = shown(version, resource);
+                return Err(EvalError::new(format!("{NOT_LISTED}: {resource} resource not found")));
+            }
+            let wanted = |object: &&&Json| {
+                let own = &object["metadata"]["labels"];
+                labels.as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| own[key] == *value))
+            };
+            let found = known.list(version, resource, namespace);
+            let items: Vec<&Json> = found.iter().filter(wanted).copied().collect();
+            Ok(Value::owned(&json!({"items": items})))
+        };
+        let what = || format!("the list of {}", shown(version, resource));
+        self.look_up(what, NOT_LISTED, path, among, Value::owned)
     }
 }
 
@@ -293,9 +319,24 @@ fn list_by_gvr<'a>(args: &[Value<'a>]) -> Answer<'a> {
 }
 
 fn post<'a>(args: &[Value<'a>]) -> Answer<'a> {
-    let (source, _) = called::<Source>(args)?;
-    source.known(|| "what the API server says to a new resource".to_owned())?;
-    Err(EvalError::new("failed to create resource: nothing is created while policies are evaluated here"))
+    let (source, rest) = called::<Source>(args)?;
+    let (body, rest) = rest.split_last().ok_or_else(EvalError::no_such_overload)?;
+    let (version, resource, namespace) = match texts(rest)?[..] {
+        [version, resource, namespace] => (version, resource, Some(namespace)),
+        // Without a namespace it is of none.
+        [version, resource] => (version, resource, source.namespace.as_deref().or(Some(""))),
+        _ => return Err(EvalError::no_such_overload()),
+    };
+    let namespace = source.namespace(namespace)?;
+    let question = || {
+        let path = answers::path(version, resource, namespace, None)?;
+        Ok(Question::Post(path, body.to_json().to_string()))
+    };
+    let nothing = |_: &Objects<'static>| {
+        Err(EvalError::new(format!("{NOT_MADE}: nothing is created while policies are evaluated here")))
+    };
+    let what = || "what the API server says to a new resource".to_owned();
+    source.look_up(what, NOT_MADE, question, nothing, Value::owned)
 }
 
 fn to_gvr<'a>(args: &[Value<'a>]) -> Answer<'a> {
@@ -318,29 +359,34 @@ fn global<'a>(args: &[Value<'a>]) -> Answer<'a> {
         [name, projection] => (name, projection),
         _ => return Err(EvalError::no_such_overload()),
     };
-    let known = source.known(|| format!("global context entry {name:?}"))?;
-    let Some(entry) = known.global_entry(name) else { return Ok(Value::Null) };
-    match entry.as_object() {
-        Some(fields) if !projection.is_empty() => match fields.get(projection) {
-            Some(value) => Ok(Value::owned(value)),
-            None => Err(EvalError::new(format!(
-                "projection {projection:?} not found in global context entry {name:?}"
-            ))),
-        },
-        _ => Ok(Value::owned(entry)),
-    }
+    let what = || format!("global context entry {name:?}");
+    let among = |known: &Objects<'static>| {
+        let Some(entry) = known.global_entry(name) else { return Ok(Value::Null) };
+        match entry.as_object() {
+            Some(fields) if !projection.is_empty() => match fields.get(projection) {
+                Some(value) => Ok(Value::owned(value)),
+                None => Err(EvalError::new(format!(
+                    "projection {projection:?} not found in global context entry {name:?}"
+                ))),
+            },
+            _ => Ok(Value::owned(entry)),
+        }
+    };
+    let question = || Ok(Question::Global(name.to_owned(), projection.to_owned()));
+    source.look_up(what, "failed to get global context entry", question, among, Value::owned)
 }
 
 fn http<'a>(args: &[Value<'a>], method: &str) -> Answer<'a> {
     let (source, rest) = called::<Source>(args)?;
     let Some(url) = rest.first().and_then(Value::as_str) else { return Err(EvalError::no_such_overload()) };
-    let known = source.known(|| format!("{method} {url}"))?;
-    match known.response(method, url) {
+    let among = |known: &Objects<'static>| match known.response(method, url) {
         Some(response) => Ok(Value::owned(response)),
         None => Err(EvalError::new(format!(
             "request failed: {method} {url} is not asked while policies are evaluated here"
         ))),
-    }
+    };
+    let question = || Ok(Question::Call(method.to_owned(), url.to_owned()));
+    source.look_up(|| format!("{method} {url}"), "request failed", question, among, Value::owned)
 }
 
 fn client<'a>(args: &[Value<'a>]) -> Answer<'a> {
@@ -350,11 +396,13 @@ fn client<'a>(args: &[Value<'a>]) -> Answer<'a> {
 fn image<'a>(args: &[Value<'a>]) -> Answer<'a> {
     let (source, rest) = called::<Source>(args)?;
     let Some(image) = rest.first().and_then(Value::as_str) else { return Err(EvalError::no_such_overload()) };
-    let known = source.known(|| format!("the metadata of image {image}"))?;
-    match known.image_data(image) {
+    let among = |known: &Objects<'static>| match known.image_data(image) {
         Some(data) => Ok(Value::owned(data)),
         None => Err(EvalError::new(format!("image data for {image} not found in the context"))),
-    }
+    };
+    let what = || format!("the metadata of image {image}");
+    let question = || Ok(Question::Image(image.to_owned()));
+    source.look_up(what, "failed to get image data", question, among, Value::owned)
 }
 
 fn apply<'a>(args: &[Value<'a>]) -> Answer<'a> {

@@ -1,8 +1,9 @@
 //! The functions of the policy language's own libraries.
 //!
-//! What they look up comes from [`Objects`]; nothing is asked of a cluster, a registry or a network from here, and what is
-//! not known is an error of the policy that says so. Without [`Objects`] each look-up is an error that no policy passes over.
+//! What they look up comes from [`Objects`] that are all there is, or from whom a request may ask ([`Answers`]); nothing is asked
+//! of a cluster, a registry or a network from here. What nobody answers is an error that no policy passes over.
 
+mod answers;
 mod image;
 mod lookup;
 mod text;
@@ -15,7 +16,9 @@ use crate::expr::cel::{Bindings, Env, MOMENT, Moment, Opaque, Type, Value};
 
 use super::super::objects::Objects;
 
+pub(crate) use answers::Answers;
 pub(crate) use lookup::Generator;
+use lookup::Known;
 
 /// The environment of policies that are all CEL.
 pub(super) static POLICIES: LazyLock<Env> = LazyLock::new(|| {
@@ -55,8 +58,7 @@ pub(super) static PROXIES: LazyLock<Env> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 pub(crate) struct Library {
     moment: Arc<Moment>,
-    /// Without it nothing is looked up.
-    known: Option<Arc<Objects<'static>>>,
+    known: Known,
     sources: [(&'static str, Arc<dyn Opaque>); 4],
     json: Arc<dyn Opaque>,
     yaml: Arc<dyn Opaque>,
@@ -64,18 +66,27 @@ pub(crate) struct Library {
 
 impl Default for Library {
     fn default() -> Self {
-        Library::new(None, 0, 0)
+        Library::of(Known::Nothing, Moment::new(0, 0).into())
     }
 }
 
 impl Library {
-    /// Of what is known, at a time, with a seed for what is random.
-    pub(crate) fn new(known: Option<Arc<Objects<'static>>>, now: i128, seed: u64) -> Library {
+    /// Of all that there is, at a time, with a seed for what is random.
+    pub(crate) fn new(known: Arc<Objects<'static>>, now: i128, seed: u64) -> Library {
+        Library::of(Known::Whole(known), Moment::new(now, seed).into())
+    }
+
+    /// The same for one judgement, which asks for what it looks up.
+    pub(crate) fn asking(&self, answers: Arc<Answers>) -> Library {
+        Library::of(Known::Asked(answers), self.moment.clone())
+    }
+
+    fn of(known: Known, moment: Arc<Moment>) -> Library {
         let source = |name, ty| -> (&'static str, Arc<dyn Opaque>) {
             (name, Arc::new(lookup::Source::new(ty, known.clone(), None)))
         };
         Library {
-            moment: Arc::new(Moment::new(now, seed)),
+            moment,
             sources: [
                 source("resource", lookup::RESOURCE),
                 source("globalContext", lookup::GLOBAL),
@@ -93,14 +104,20 @@ impl Library {
         Library { moment: Arc::new(Moment::new(now, seed)), ..self }
     }
 
-    /// What is known, if anything is looked up at all.
+    /// All that there is, if that is known.
     pub(crate) fn known(&self) -> Option<&Objects<'static>> {
-        self.known.as_deref()
+        match &self.known {
+            Known::Whole(known) => Some(known),
+            Known::Nothing | Known::Asked(_) => None,
+        }
     }
 
     /// The same, to be kept.
     pub(super) fn shared(&self) -> Option<Arc<Objects<'static>>> {
-        self.known.clone()
+        match &self.known {
+            Known::Whole(known) => Some(known.clone()),
+            Known::Nothing | Known::Asked(_) => None,
+        }
     }
 
     /// Nanoseconds since 1970.
