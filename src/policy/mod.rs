@@ -47,4 +47,4 @@ pub use set::{
 };
 pub use standing::Standing;
 pub use validate::Verdict;
-pub use world::{Asking, Neighbours, World};
+pub use world::{Asking, Described, Neighbours, World};

@@ -1,7 +1,8 @@
 //! Objects and answers that are known without asking anybody: of a repository, of a suite.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::matching::resource_name;
 /// Answers from objects that are at hand, as the API server would, and from given answers of services and registries.
 #[derive(Debug, Clone, Default)]
 pub struct Objects<'a> {
-    objects: Vec<Cow<'a, Value>>,
+    objects: Vec<Held<'a>>,
     /// Places in `objects` by the name of the resource.
     by_resource: HashMap<String, Vec<usize>>,
     /// What services answer, by method (empty for any) and URL or path: `statusCode` and `body`.
@@ -22,14 +23,43 @@ pub struct Objects<'a> {
     images: HashMap<String, Value>,
 }
 
+/// An object that somebody else keeps, or that is kept here.
+#[derive(Debug, Clone)]
+enum Held<'a> {
+    Lent(&'a Value),
+    Kept(Arc<Value>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        match self {
+            Held::Lent(object) => object,
+            Held::Kept(object) => object,
+        }
+    }
+}
+
+impl Objects<'static> {
+    /// Knows these objects, and keeps them.
+    pub fn keeping(objects: impl IntoIterator<Item = Arc<Value>>) -> Objects<'static> {
+        Objects::holding(objects.into_iter().map(Held::Kept))
+    }
+}
+
 impl<'a> Objects<'a> {
     /// Knows these objects.
     pub fn of(objects: impl IntoIterator<Item = &'a Value>) -> Objects<'a> {
+        Objects::holding(objects.into_iter().map(Held::Lent))
+    }
+
+    fn holding(objects: impl Iterator<Item = Held<'a>>) -> Objects<'a> {
         let mut known = Objects::default();
         for object in objects {
             let resource = resource_name(object["kind"].as_str().unwrap_or_default());
             known.by_resource.entry(resource).or_default().push(known.objects.len());
-            known.objects.push(Cow::Borrowed(object));
+            known.objects.push(object);
         }
         known
     }
@@ -45,10 +75,10 @@ impl<'a> Objects<'a> {
         let places = self.by_resource.entry(resource).or_default();
         let wanted = key(&object);
         match places.iter().find(|at| key(&self.objects[**at]) == wanted) {
-            Some(at) => self.objects[*at] = Cow::Owned(object),
+            Some(at) => self.objects[*at] = Held::Kept(object.into()),
             None => {
                 places.push(self.objects.len());
-                self.objects.push(Cow::Owned(object));
+                self.objects.push(Held::Kept(object.into()));
             }
         }
     }

@@ -111,6 +111,8 @@ pub struct Request<'a> {
     pub parent: Option<&'a Gvk>,
     /// Values that stand in for a cluster's answers.
     pub values: Option<&'a Values>,
+    /// Whether it is a request to an API server, which evaluates its own admission policies by itself.
+    pub at_server: bool,
     /// Whom rules may ask for more than the request holds.
     pub outside: Option<&'a dyn Outside>,
 }
@@ -128,6 +130,7 @@ impl<'a> Request<'a> {
             subresource: None,
             parent: None,
             values: None,
+            at_server: false,
             outside: None,
         }
     }

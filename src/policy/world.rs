@@ -110,6 +110,12 @@ impl World {
         self.fetched.retain(|path, _| used.contains(path));
     }
 
+    /// Forgets what was of no use since the last time, or since something last became known.
+    pub fn forget_unused(&mut self) {
+        self.settle();
+        self.used.get_mut().clear();
+    }
+
     /// No two states of what is known have the same.
     pub fn version(&self) -> u64 {
         self.version
@@ -157,6 +163,30 @@ pub struct Neighbours<'a> {
     world: &'a World,
     objects: Vec<&'a Value>,
     known: OnceLock<Objects<'a>>,
+    described: Option<&'a Described>,
+}
+
+/// Objects that stand together for long, found by their kind from the first question on.
+#[derive(Debug, Default)]
+pub struct Described {
+    bodies: Vec<Arc<Value>>,
+    known: OnceLock<Objects<'static>>,
+}
+
+impl Described {
+    /// These.
+    pub fn of(bodies: Vec<Arc<Value>>) -> Described {
+        Described { bodies, known: OnceLock::new() }
+    }
+
+    /// Whether they are the very same.
+    pub fn is_of(&self, bodies: &[Arc<Value>]) -> bool {
+        self.bodies.len() == bodies.len() && self.bodies.iter().zip(bodies).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    fn known(&self) -> &Objects<'static> {
+        self.known.get_or_init(|| Objects::keeping(self.bodies.iter().cloned()))
+    }
 }
 
 impl<'a> Neighbours<'a> {
@@ -167,12 +197,18 @@ impl<'a> Neighbours<'a> {
         also: impl IntoIterator<Item = &'a Value>,
     ) -> Neighbours<'a> {
         let objects = manifests.iter().map(|manifest| &*manifest.body).chain(also).collect();
-        Neighbours { world, objects, known: OnceLock::new() }
+        Neighbours { world, objects, known: OnceLock::new(), described: None }
+    }
+
+    /// These, in a cluster.
+    pub fn among(world: &'a World, described: &'a Described) -> Neighbours<'a> {
+        Neighbours { world, objects: Vec::new(), known: OnceLock::new(), described: Some(described) }
     }
 
     /// For the judgement of one of them.
     pub fn of<'n>(&'n self, judged: &'n Value) -> Asking<'n, 'a> {
-        Asking { around: self, judged, missing: Mutex::default(), asked: AtomicBool::new(false) }
+        let [asked, waits] = [false; 2].map(AtomicBool::new);
+        Asking { around: self, judged, missing: Mutex::default(), asked, waits }
     }
 
     /// The values that are given for the policies that judge an object.
@@ -181,7 +217,10 @@ impl<'a> Neighbours<'a> {
     }
 
     fn known(&self) -> &Objects<'a> {
-        self.known.get_or_init(|| Objects::of(self.objects.iter().copied()))
+        match self.described {
+            Some(described) => described.known(),
+            None => self.known.get_or_init(|| Objects::of(self.objects.iter().copied())),
+        }
     }
 
     /// What a cluster answers to a path; without an answer the question is noted.
@@ -215,6 +254,7 @@ pub struct Asking<'n, 'a> {
     /// Questions without an answer.
     missing: Mutex<Vec<String>>,
     asked: AtomicBool,
+    waits: AtomicBool,
 }
 
 impl Asking<'_, '_> {
@@ -223,10 +263,19 @@ impl Asking<'_, '_> {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Whether the answer to anything that was asked is still to come.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Whether a failed rule says that something is missing.
+    pub fn is_why(&self, message: &str) -> bool {
+        self.missing.lock().iter().any(|question| message.contains(question.as_str()))
+    }
+
     /// Makes a finding about a failed rule say what is missing and how to give it, if that is why it failed.
     pub fn explain(&self, finding: &mut Finding) {
-        let missing = self.missing.lock();
-        if !missing.iter().any(|question| finding.message.contains(question.as_str())) {
+        if !self.is_why(&finding.message) {
             return;
         }
         finding.code = Code::ContextMissing;
@@ -263,9 +312,18 @@ impl Asking<'_, '_> {
         }
     }
 
+    /// What a cluster answered to a path; without an answer the question is noted.
+    fn fetched(&self, path: &str) -> Option<Result<Value, String>> {
+        let answer = self.around.fetched(path);
+        if answer.is_none() && !self.around.is_too_much(path) {
+            self.waits.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
     /// What a cluster answers to a path, if there is one.
     fn answer(&self, path: &str) -> Result<Value, String> {
-        match self.around.world.has_cluster.then(|| self.around.fetched(path)).flatten() {
+        match self.around.world.has_cluster.then(|| self.fetched(path)).flatten() {
             Some(answer) => answer.map_err(|why| self.missing(path, &format!("is not known: {why}"))),
             None => Err(self.unanswered(path)),
         }
@@ -339,7 +397,7 @@ impl Asking<'_, '_> {
             return Some(entry["spec"].clone());
         }
         let path = format!("/apis/kyverno.io/v2beta1/globalcontextentries/{name}");
-        let fetched = self.around.world.has_cluster.then(|| self.around.fetched(&path))?;
+        let fetched = self.around.world.has_cluster.then(|| self.fetched(&path))?;
         fetched?.ok().map(|entry| entry["spec"].clone())
     }
 }

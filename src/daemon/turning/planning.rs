@@ -77,8 +77,7 @@ impl Turning {
     pub(super) fn publish_policies(&self, live: &LiveState) {
         let admission = &self.probes.admission;
         if let Some(applied) = self.pipeline.applied().filter(|_| admission.are_wanted()) {
-            let namespaces = live.namespaces.iter().map(|(name, namespace)| (name, &*namespace.body));
-            admission.publish(&applied.policy_set, &applied.schemas, namespaces);
+            admission.publish(&applied.policy_set, &applied.schemas, &applied.manifests, &live.namespaces);
         }
     }
 

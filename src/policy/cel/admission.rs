@@ -155,7 +155,7 @@ enum Lack {
 }
 
 /// The parameters for an object by a binding: of what is known if that is all there is, else of whom the request may ask.
-/// With neither, as at admission, the API server evaluates the policy itself.
+/// With neither there are none.
 fn params<'k>(
     kind: Option<&Gvk>,
     binding: &Binding,

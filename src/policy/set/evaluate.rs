@@ -34,6 +34,9 @@ impl PolicySet {
                 continue;
             }
             if let Body::Admission(policy) = &rule.body {
+                if request.at_server {
+                    continue;
+                }
                 let judged = policy.judge(request, &object, self.library.known(), self.binds_all);
                 outcomes.extend(judged.map(|(judgement, enforces)| self.outcome(rule, judgement, enforces)));
                 continue;
@@ -130,6 +133,7 @@ impl PolicySet {
                 return Some((if failed { outcome.of_rule("evaluation") } else { outcome }, changed));
             }
             Body::Mutate(mutate) => mutate,
+            Body::AdmissionMutation(_) if request.at_server => return None,
             Body::AdmissionMutation(policy) => {
                 let (judgement, changed) =
                     policy.change(request, object, self.library.known(), schemas, self.binds_all)?;

@@ -77,7 +77,7 @@ impl PolicySet {
     /// Sets what policies may look up.
     #[must_use]
     pub fn knowing(mut self, known: Arc<Objects<'static>>) -> PolicySet {
-        self.library = Library::new(known, self.environment.now, self.environment.seed);
+        self.library = Library::new(Some(known), self.environment.now, self.environment.seed);
         self
     }
 

@@ -5,10 +5,11 @@
 //! compiled; a change between two requests is seen as a whole or not at all.
 //!
 //! It never judges moin's own namespace and moin's own writes, so that it cannot keep moin from putting right what it
-//! refuses. Before the first policies are known it answers nothing, and the API server does as `failurePolicy` says.
+//! refuses. Before the first policies are known it says so and nothing more, and the API server does as `failurePolicy` says.
 
 mod certificate;
 mod keep;
+mod questions;
 mod registration;
 mod review;
 mod serve;
@@ -16,7 +17,7 @@ mod serve;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -24,7 +25,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,13 +35,19 @@ pub use registration::{FailurePolicy, Reached};
 
 use super::Metrics;
 use crate::cluster::Cluster;
-use crate::model::SYSTEM_NAMESPACE;
-use crate::policy::PolicySet;
+use crate::model::{LiveObject, Manifest, SYSTEM_NAMESPACE};
+use crate::policy::{Described, PolicySet};
 use crate::schema::Schemas;
 use certificate::Shown;
 use keep::Keeper;
-use review::{Ask, Exempt, Outcome};
+use questions::Questions;
+use review::{Ask, Exempt, Outcome, Reviewer};
 
+/// How long a request waits for what policies ask: the API server waits ten seconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// What is told while there are no policies.
+const NOT_YET: &str = "moin has no policies yet: it has not read the revision that is applied here, or none was applied so far; \
+     until then requests go by the webhook's failurePolicy";
 /// Two objects of the largest size, and what stands around them.
 const LARGEST_REVIEW: usize = 16 << 20;
 
@@ -51,6 +58,8 @@ pub struct Policies {
     schemas: Schemas,
     /// Labels of namespaces by name.
     namespaces: HashMap<String, BTreeMap<String, String>>,
+    /// What the repository describes, and the namespaces.
+    described: Described,
 }
 
 /// The policies of the moment: the daemon publishes them, the webhook takes them up between two requests.
@@ -72,21 +81,28 @@ impl AdmissionPolicies {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// From now on these, with the labels of the namespaces that there are.
+    /// From now on these, with what the repository describes and the namespaces that there are.
     pub fn publish<'a>(
         &self,
         set: &Arc<PolicySet>,
         schemas: &Schemas,
-        namespaces: impl IntoIterator<Item = (&'a String, &'a Value)>,
+        manifests: &[Arc<Manifest>],
+        living: impl IntoIterator<Item = (&'a String, &'a LiveObject)>,
     ) {
+        let living: Vec<(&String, &LiveObject)> = living.into_iter().collect();
         let namespaces: HashMap<String, BTreeMap<String, String>> =
-            namespaces.into_iter().map(|(name, body)| (name.clone(), labels_of(body))).collect();
+            living.iter().map(|(name, live)| ((*name).clone(), labels_of(&live.body))).collect();
+        let bodies = manifests.iter().map(|manifest| &manifest.body);
+        let bodies: Vec<Arc<Value>> =
+            bodies.chain(living.iter().map(|(_, live)| &live.body)).cloned().collect();
         self.current.send_if_modified(|current| {
             let same_rules = current.as_ref().is_some_and(|known| Arc::ptr_eq(&known.set, set));
-            let same = same_rules && current.as_ref().is_some_and(|known| known.namespaces == namespaces);
-            if !same {
-                *current =
-                    Some(Arc::new(Policies { set: set.clone(), schemas: schemas.clone(), namespaces }));
+            let same = |known: &Arc<Policies>| {
+                same_rules && known.namespaces == namespaces && known.described.is_of(&bodies)
+            };
+            if !current.as_ref().is_some_and(same) {
+                let (set, schemas, described) = (set.clone(), schemas.clone(), Described::of(bodies));
+                *current = Some(Arc::new(Policies { set, schemas, namespaces, described }));
             }
             // Only other rules need another registration.
             !same_rules
@@ -149,7 +165,17 @@ pub fn start(
     let shown = Arc::new(Shown::default());
     let tls = shown.clone().server_config()?;
     let exempt = Exempt { namespaces: settings.exempt_namespaces() };
-    let judge = Judge { policies: policies.clone(), exempt: Arc::new(exempt), metrics };
+    let questions = Arc::new(Questions::default());
+    tokio::spawn(questions.clone().keep(cluster.clone(), stop.clone()));
+    let open = settings.failure_policy == FailurePolicy::Ignore;
+    let judge = Judge {
+        policies: policies.clone(),
+        exempt: Arc::new(exempt),
+        metrics,
+        questions,
+        open,
+        patience: PATIENCE,
+    };
     tokio::spawn(serve::serve(listener, tls, router(judge), stop.clone()));
     tokio::spawn(Keeper { cluster, settings, policies, shown }.keep(stop));
     Ok(())
@@ -160,33 +186,50 @@ struct Judge {
     policies: AdmissionPolicies,
     exempt: Arc<Exempt>,
     metrics: Arc<Metrics>,
+    questions: Arc<Questions>,
+    /// Whether what cannot be judged passes.
+    open: bool,
+    /// How long a request waits for what policies ask.
+    patience: Duration,
 }
 
 fn router(judge: Judge) -> Router {
     Router::new()
         .route(
             "/validate",
-            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Validate, &body) }),
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Validate, &body).await }),
         )
         .route(
             "/mutate",
-            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Mutate, &body) }),
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Mutate, &body).await }),
         )
         .layer(DefaultBodyLimit::max(LARGEST_REVIEW))
         .with_state(judge)
 }
 
 impl Judge {
-    fn answer(&self, ask: Ask, body: &[u8]) -> Response {
+    async fn answer(&self, ask: Ask, body: &[u8]) -> Response {
         let began = Instant::now();
-        let Some(policies) = self.policies.current() else {
-            return (StatusCode::SERVICE_UNAVAILABLE, "no policies yet").into_response();
-        };
+        let Some(policies) = self.policies.current() else { return not_yet() };
         let Ok(review) = serde_json::from_slice::<Value>(body) else {
             return (StatusCode::BAD_REQUEST, "not JSON").into_response();
         };
-        let Some((answer, outcome)) = review::answer(ask, &review, &policies, &self.exempt) else {
-            return (StatusCode::BAD_REQUEST, "not an AdmissionReview").into_response();
+        let end = tokio::time::Instant::now() + self.patience;
+        let mut answers = self.questions.answers();
+        let (answer, outcome) = loop {
+            let reviewer = Reviewer { policies: &policies, exempt: &self.exempt, open: self.open };
+            let reviewed = reviewer.answer(ask, &review, &self.questions.world());
+            let Some(reviewed) = reviewed else {
+                return (StatusCode::BAD_REQUEST, "not an AdmissionReview").into_response();
+            };
+            if reviewed.waits {
+                self.questions.ask();
+                // Without news in time it stays at what was said without the answer.
+                if matches!(tokio::time::timeout_at(end, answers.changed()).await, Ok(Ok(()))) {
+                    continue;
+                }
+            }
+            break (reviewed.answer, reviewed.outcome);
         };
         let outcome = match outcome {
             Outcome::Allowed => "allowed",
@@ -196,6 +239,13 @@ impl Judge {
         self.metrics.reviewed_in(began.elapsed(), outcome);
         ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
     }
+}
+
+/// A Status, whose message the API server passes on to who asked it.
+fn not_yet() -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "code": 503, "reason": "ServiceUnavailable", "message": NOT_YET});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(status)).into_response()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Policies;
 use crate::finding::conceal;
-use crate::policy::{Operation, Request, RuleOutcome, UserInfo, Verdict};
+use crate::policy::{Asking, Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
 
 /// Which of the two webhooks is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,29 +32,89 @@ pub(super) struct Exempt {
     pub(super) namespaces: Vec<String>,
 }
 
-/// Answers a review; `None` when it is none.
-pub(super) fn answer(
-    ask: Ask,
-    review: &Value,
-    policies: &Policies,
-    exempt: &Exempt,
-) -> Option<(Value, Outcome)> {
-    let asked = review["request"].as_object().map(|_| &review["request"])?;
-    let uid = asked["uid"].as_str()?;
-    let mut response = json!({"uid": uid, "allowed": true});
-    let outcome = match Admission::read(asked) {
-        Some(admission) if !exempt.covers(asked) => {
-            let request = admission.request(policies);
-            match ask {
-                Ask::Validate => validate(&request, policies, &mut response),
-                Ask::Mutate => mutate(&request, policies, &mut response),
+/// By what a review is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reviewer<'r> {
+    pub(super) policies: &'r Policies,
+    pub(super) exempt: &'r Exempt,
+    /// Whether rules that lack what they ask for let pass.
+    pub(super) open: bool,
+}
+
+/// An answer to a review.
+#[derive(Debug)]
+pub(super) struct Reviewed {
+    pub(super) answer: Value,
+    pub(super) outcome: Outcome,
+    /// Whether policies asked for what nobody knows yet.
+    pub(super) waits: bool,
+}
+
+impl Reviewer<'_> {
+    /// Answers a review by what is known of the world; `None` when it is none.
+    pub(super) fn answer(self, ask: Ask, review: &Value, world: &World) -> Option<Reviewed> {
+        let asked = review["request"].as_object().map(|_| &review["request"])?;
+        let uid = asked["uid"].as_str()?;
+        let mut response = json!({"uid": uid, "allowed": true});
+        let (mut outcome, mut waits) = (Outcome::Allowed, false);
+        if let Some(admission) = Admission::read(asked).filter(|_| !self.exempt.covers(asked)) {
+            let around = Neighbours::among(world, &self.policies.described);
+            let asking = around.of(admission.object);
+            let request = Request { outside: Some(&asking), ..admission.request(self.policies) };
+            outcome = match ask {
+                Ask::Validate => self.validate(&request, &asking, &mut response),
+                Ask::Mutate => self.mutate(&request, &asking, &mut response),
+            };
+            waits = asking.waits();
+        }
+        let answer =
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+        Some(Reviewed { answer, outcome, waits })
+    }
+
+    fn validate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
+        let outcomes = self.told(self.policies.set.evaluate(request), asking);
+        warn(&outcomes, request.object, response);
+        refuse(&outcomes, request.object, response)
+    }
+
+    /// A rule that should change the object and cannot refuses it if it is enforced; what the others made is kept.
+    fn mutate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
+        if request.operation == Operation::Delete {
+            return Outcome::Allowed;
+        }
+        let (changed, outcomes) = self.policies.set.mutate(request, &self.policies.schemas);
+        let outcomes = self.told(outcomes, asking);
+        warn(&outcomes, request.object, response);
+        let outcome = refuse(&outcomes, request.object, response);
+        let Some(changed) =
+            changed.filter(|changed| outcome == Outcome::Allowed && changed != request.object)
+        else {
+            return outcome;
+        };
+        let patch = json_patch::diff(request.object, &changed);
+        match serde_json::to_vec(&patch) {
+            Ok(patch) => {
+                response["patchType"] = "JSONPatch".into();
+                response["patch"] = STANDARD.encode(patch).into();
+                Outcome::Changed
+            }
+            // A patch is lists and texts: there is none that cannot be written.
+            Err(_) => Outcome::Allowed,
+        }
+    }
+
+    /// What cannot be judged because something is not known says so, and refuses or not as the webhook itself would that
+    /// does not answer.
+    fn told(self, mut outcomes: Vec<RuleOutcome>, asking: &Asking<'_, '_>) -> Vec<RuleOutcome> {
+        for outcome in &mut outcomes {
+            if outcome.result == Verdict::Error && asking.is_why(&outcome.message) {
+                outcome.message += if asking.waits() { " (no answer yet: try again)" } else { "" };
+                outcome.enforce &= !self.open;
             }
         }
-        _ => Outcome::Allowed,
-    };
-    let answer =
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
-    Some((answer, outcome))
+        outcomes
+    }
 }
 
 impl Exempt {
@@ -109,38 +169,9 @@ impl<'a> Admission<'a> {
             namespace_labels: namespace.and_then(|name| policies.namespaces.get(name)),
             user: Some(&self.user),
             subresource: self.subresource,
+            at_server: true,
             ..Request::create(self.object)
         }
-    }
-}
-
-fn validate(request: &Request<'_>, policies: &Policies, response: &mut Value) -> Outcome {
-    let outcomes = policies.set.evaluate(request);
-    warn(&outcomes, request.object, response);
-    refuse(&outcomes, request.object, response)
-}
-
-/// A rule that should change the object and cannot refuses it if it is enforced; what the others made is kept.
-fn mutate(request: &Request<'_>, policies: &Policies, response: &mut Value) -> Outcome {
-    if request.operation == Operation::Delete {
-        return Outcome::Allowed;
-    }
-    let (changed, outcomes) = policies.set.mutate(request, &policies.schemas);
-    warn(&outcomes, request.object, response);
-    let outcome = refuse(&outcomes, request.object, response);
-    let Some(changed) = changed.filter(|changed| outcome == Outcome::Allowed && changed != request.object)
-    else {
-        return outcome;
-    };
-    let patch = json_patch::diff(request.object, &changed);
-    match serde_json::to_vec(&patch) {
-        Ok(patch) => {
-            response["patchType"] = "JSONPatch".into();
-            response["patch"] = STANDARD.encode(patch).into();
-            Outcome::Changed
-        }
-        // A patch is lists and texts: there is none that cannot be written.
-        Err(_) => Outcome::Allowed,
     }
 }
 

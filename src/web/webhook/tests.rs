@@ -7,10 +7,16 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use crate::model::{Gvk, ObjectId, Origin, UnitName};
 use crate::yaml;
 
 fn set(text: &str) -> Arc<PolicySet> {
+    let (set, findings) = PolicySet::compile(&manifests(text));
+    assert_eq!(findings, []);
+    Arc::new(set)
+}
+
+fn manifests(text: &str) -> Vec<Arc<Manifest>> {
     let manifest = |document: yaml::Document| {
         let (source, line) = (document.source, document.line);
         Arc::new(Manifest {
@@ -22,10 +28,7 @@ fn set(text: &str) -> Arc<PolicySet> {
         })
     };
     let documents = yaml::read(&"policies.yaml".parse().unwrap(), text.as_bytes());
-    let manifests: Vec<Arc<Manifest>> = documents.into_iter().map(|d| manifest(d.unwrap())).collect();
-    let (set, findings) = PolicySet::compile(&manifests);
-    assert_eq!(findings, []);
-    Arc::new(set)
+    documents.into_iter().map(|d| manifest(d.unwrap())).collect()
 }
 
 fn policies(action: &str) -> Arc<PolicySet> {
@@ -60,10 +63,16 @@ fn judge(set: &Arc<PolicySet>) -> Judge {
         policies: AdmissionPolicies::default(),
         exempt: Arc::new(Exempt { namespaces: vec![SYSTEM_NAMESPACE.to_owned()] }),
         metrics: Arc::default(),
+        questions: Arc::default(),
+        open: false,
+        patience: PATIENCE,
     };
-    let tenant = json!({"metadata": {"labels": {"tenant": "yes"}}});
-    judge.policies.publish(set, &Schemas::builtin(), [(&"team-a".to_owned(), &tenant)]);
+    judge.policies.publish(set, &Schemas::builtin(), &[], [(&"team-a".to_owned(), &namespace("yes"))]);
     judge
+}
+
+fn namespace(tenant: &str) -> LiveObject {
+    LiveObject::new(json!({"metadata": {"labels": {"tenant": tenant}}}))
 }
 
 fn review(namespace: &str, kind: &str, labels: Value) -> Value {
@@ -149,18 +158,114 @@ async fn without_policies_there_is_no_answer_and_new_ones_are_taken_up_at_once()
     let judge = judge(&policies("Enforce"));
     let bare = Judge { policies: AdmissionPolicies::default(), ..judge.clone() };
     let asked = review("team-a", "ConfigMap", json!({}));
-    assert_eq!(ask(&bare, "/validate", &asked).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let request = http::Request::post("/validate").body(axum::body::Body::from(asked.to_string())).unwrap();
+    let response = router(bare).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let told = response.into_body().collect().await.unwrap().to_bytes();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!((&told["kind"], &told["code"]), (&json!("Status"), &json!(503)));
+    assert!(told["message"].as_str().unwrap().contains("has no policies yet"), "{told}");
     let mut changes = judge.policies.subscribe();
     changes.mark_unchanged();
-    let tenant = json!({"metadata": {"labels": {"tenant": "no"}}});
     let same = judge.policies.current().unwrap().set.clone();
-    judge.policies.publish(&same, &Schemas::builtin(), [(&"team-a".to_owned(), &tenant)]);
+    judge.policies.publish(&same, &Schemas::builtin(), &[], [(&"team-a".to_owned(), &namespace("no"))]);
     assert_eq!(
         ask(&judge, "/validate", &asked).await.1["allowed"],
         true,
         "the namespace has another label now"
     );
     assert!(!changes.has_changed().unwrap(), "which needs no other registration");
-    judge.policies.publish(&policies("Audit"), &Schemas::builtin(), []);
+    judge.policies.publish(&policies("Audit"), &Schemas::builtin(), &[], []);
     assert!(changes.has_changed().unwrap());
+}
+
+/// Policies that ask for a ConfigMap, in both languages.
+fn asking() -> Arc<PolicySet> {
+    set(r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: owners}
+spec:
+  validationFailureAction: Enforce
+  rules:
+    - name: known-owner
+      match: {any: [{resources: {kinds: [ConfigMap]}}]}
+      context: [{name: owners, configMap: {name: owners, namespace: shop}}]
+      validate:
+        message: "nobody knows {{ request.object.metadata.labels.owner }}"
+        deny: {conditions: {all: [{key: "{{ request.object.metadata.labels.owner }}", operator: NotEquals, value: "{{ owners.data.first }}"}]}}
+---
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: not-the-last}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]}
+  validations:
+    - expression: object.metadata.labels.owner != resource.Get("v1", "configmaps", "shop", "owners").data.last
+      message: the last one owns nothing
+"#)
+}
+
+/// An API server that knows the owners, and how often it was asked.
+fn server() -> (Cluster, Arc<std::sync::atomic::AtomicUsize>) {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let times = asked.clone();
+    let owners = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owners", "namespace": "shop"},
+        "data": {"first": "ann", "last": "zoe"}});
+    let router = axum::Router::new().route(
+        "/api/v1/namespaces/shop/configmaps/owners",
+        axum::routing::get(move || {
+            times.fetch_add(1, Ordering::Relaxed);
+            let owners = owners.clone();
+            async move { Json(owners) }
+        }),
+    );
+    (Cluster::from_client(kube::Client::new(router, "default")), asked)
+}
+
+#[tokio::test]
+async fn what_policies_ask_for_is_asked_once_and_waited_for() {
+    let judge = judge(&asking());
+    let (cluster, asked) = server();
+    let stop = CancellationToken::new();
+    tokio::spawn(judge.questions.clone().keep(cluster, stop.clone()));
+    for (owner, allowed, said) in
+        [("ann", true, ""), ("bob", false, "nobody knows bob"), ("zoe", false, "the last one owns nothing")]
+    {
+        let (_, response) =
+            ask(&judge, "/validate", &review("shop", "ConfigMap", json!({"owner": owner}))).await;
+        assert_eq!(response["allowed"], allowed, "{response}");
+        assert!(response["status"]["message"].as_str().unwrap_or_default().contains(said), "{response}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn what_nobody_answers_goes_by_the_webhooks_failure_policy() {
+    let closed = Judge { patience: Duration::from_millis(20), ..judge(&asking()) };
+    let asked = review("shop", "ConfigMap", json!({"owner": "ann"}));
+    let (_, response) = ask(&closed, "/validate", &asked).await;
+    assert_eq!(response["allowed"], false);
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.contains("/api/v1/namespaces/shop/configmaps/owners is being asked for"), "{message}");
+    assert!(message.contains("(no answer yet: try again)"), "{message}");
+    let open = Judge { open: true, ..closed };
+    let (_, response) = ask(&open, "/validate", &asked).await;
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["warnings"].as_array().unwrap().len(), 2, "{response}");
+}
+
+#[tokio::test]
+async fn what_the_repository_describes_is_not_asked_for() {
+    let judge = judge(&asking());
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: owners, namespace: shop}\ndata: {first: bob, last: yan}\n";
+    let described = manifests(text);
+    judge.policies.publish(&asking(), &Schemas::builtin(), &described, []);
+    for (owner, allowed) in [("bob", true), ("ann", false), ("yan", false)] {
+        let (_, response) =
+            ask(&judge, "/validate", &review("shop", "ConfigMap", json!({"owner": owner}))).await;
+        assert_eq!(response["allowed"], allowed, "{response}");
+    }
+    assert!(judge.questions.world().open().is_empty());
 }

@@ -66,14 +66,14 @@ pub(crate) struct Library {
 
 impl Default for Library {
     fn default() -> Self {
-        Library::of(Known::Nothing, Moment::new(0, 0).into())
+        Library::new(None, 0, 0)
     }
 }
 
 impl Library {
-    /// Of all that there is, at a time, with a seed for what is random.
-    pub(crate) fn new(known: Arc<Objects<'static>>, now: i128, seed: u64) -> Library {
-        Library::of(Known::Whole(known), Moment::new(now, seed).into())
+    /// Of all that there is, if that is known, at a time, with a seed for what is random.
+    pub(crate) fn new(known: Option<Arc<Objects<'static>>>, now: i128, seed: u64) -> Library {
+        Library::of(known.map_or(Known::Nothing, Known::Whole), Moment::new(now, seed).into())
     }
 
     /// The same for one judgement, which asks for what it looks up.
