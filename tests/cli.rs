@@ -134,7 +134,7 @@ fn check_shows_the_line_and_what_to_do() {
       --> base/team.yaml:13:3
        |
     13 |   color: red
-       |   ^^^^^^
+       |   ^^^^^^ data.color
        |
       ::: policies/colors.yaml:8:7
        |

@@ -61,7 +61,7 @@ fn a_refused_cluster_is_part_of_the_diff() {
 
     **Refused or wrong: not applied until it is mended**
 
-    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10`: supported-kubernetes-version: Kubernetes v1.26.0 is not supported; these are, with all later patches: 1.32.4, 1.33.0, 1.34.0, 1.35.0 (MOIN-0502, see `policies/supported-kubernetes-version.yaml:12`)<br>What to do: Change the object as the policy's message says.
+    - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:10` at `spec.topology.version`: supported-kubernetes-version: Kubernetes v1.26.0 is not supported; these are, with all later patches: 1.32.4, 1.33.0, 1.34.0, 1.35.0 (MOIN-0502, see `policies/supported-kubernetes-version.yaml:12`)<br>What to do: Change the object as the policy's message says.
     - Cluster `team-c/old` in `tenants/mgmt1/team-c/old.yaml:9`: no ClusterStack in namespace team-c makes the class openstack-scs2-1-26-v1 (MOIN-0609, see `policies/namespace-cluster-stack.yaml:29`)<br>What to do: use openstack-scs2-1-34-v1, or add the version to a ClusterStack first
 
     | | object | what happens | risk | file |

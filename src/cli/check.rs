@@ -6,10 +6,11 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::args::{SourceArgs, TriggerArgs};
-use super::offline::{Offline, Reviewed};
+use super::offline::Offline;
+use super::reasons::{self, ReasonArgs};
 use super::{Outcome, output};
-use crate::finding::{Code, Finding, Severity};
-use crate::review;
+use crate::finding::{Finding, Severity};
+use crate::review::Explained;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +18,10 @@ Examples:
   moin check main --repo ~/config        a branch of another folder
   moin check main..HEAD                  a branch, and whether one can get there from main
   moin check --explain                   for each object that a policy refuses, how it came to that, step by step
+  moin check --explain --object Cluster/team-a/prod
+                                         what every policy says of one object, changes in it and makes because of it
+  moin check --explain --policy images/tag --object Pod/team-a/web
+                                         why a rule did or did not speak of an object
   moin check --cluster mgmt1 -o github   in a workflow: findings at the lines of the pull request";
 
 /// What is said of a folder that nobody would call a repository.
@@ -40,17 +45,15 @@ pub struct CheckArgs {
     /// How to print.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     output: Format,
-    /// Show how each rule that an object breaks came to its verdict: every part of its expressions and patterns with its
-    /// value. What is in a Secret stays masked. For people only.
-    #[arg(long)]
-    explain: bool,
+    #[command(flatten)]
+    reasons: ReasonArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
     Text,
-    /// An array of findings.
+    /// An array of findings; with --explain `findings` and `explanations`.
     Json,
     /// Workflow commands that GitHub shows at the lines of a pull request.
     Github,
@@ -60,9 +63,6 @@ enum Format {
 
 /// Run the command.
 pub fn run(args: CheckArgs) -> Outcome {
-    if args.explain && args.output != Format::Text {
-        return Err("--explain is for people: it goes with -o text".into());
-    }
     let reviewed = Offline::reviewed(&args.source, &args.triggers, args.revision.as_deref())?;
     if let Some(code) = reviewed.could_not_render() {
         return Ok(code);
@@ -72,42 +72,30 @@ pub fn run(args: CheckArgs) -> Outcome {
     if findings.is_empty() && rendered.manifests.is_empty() && rendered.repository.source.is_none() {
         return Err(NOTHING.into());
     }
+    let explained = args.reasons.explained(&reviewed, &findings)?;
     match args.output {
         Format::Text => {
-            let explained = if args.explain { explained(&reviewed, &findings) } else { String::new() };
+            let explained = reasons::text(explained.as_deref().unwrap_or_default());
             text(&findings, &explained, reviewed.manifests.manifests.len())?;
         }
-        Format::Json => output::result(&(serde_json::to_string_pretty(&findings)? + "\n"))?,
-        Format::Github => output::result(&findings.iter().map(workflow_command).collect::<String>())?,
-        Format::Sarif => output::result(&(serde_json::to_string_pretty(&sarif(&findings))? + "\n"))?,
-    }
-    Ok(u8::from(findings.iter().any(|finding| finding.severity > Severity::Note)))
-}
-
-/// How policies came to what they say, object by object.
-fn explained(reviewed: &Reviewed, findings: &[Finding]) -> String {
-    let by_policy = [Code::PolicyViolation, Code::PolicyAudit, Code::PolicyError];
-    let about: BTreeSet<_> = findings
-        .iter()
-        .filter(|finding| by_policy.contains(&finding.code))
-        .filter_map(|finding| finding.object.as_ref())
-        .collect();
-    let mut out = String::new();
-    for manifest in reviewed.manifests.manifests.iter().filter(|manifest| about.contains(&manifest.id)) {
-        for (place, explanation) in review::explain(&reviewed.manifests, reviewed.live(), manifest) {
-            let rule =
-                if explanation.rule.is_empty() { String::new() } else { format!("/{}", explanation.rule) };
-            out += &format!(
-                "how {}{rule} judges {} ({}:{}):\n",
-                explanation.policy, manifest.id, place.file, place.line
-            );
-            for line in explanation.steps.to_text().lines() {
-                out += &format!("  {line}\n");
-            }
-            out.push('\n');
+        Format::Json => {
+            let said = match &explained {
+                None => json!(findings),
+                Some(explained) => json!({"findings": findings, "explanations": reasons::json(explained)}),
+            };
+            output::result(&(serde_json::to_string_pretty(&said)? + "\n"))?;
+        }
+        Format::Github => {
+            let groups = explained.iter().flatten().map(workflow_group);
+            let commands = findings.iter().map(workflow_command);
+            output::result(&commands.chain(groups).collect::<String>())?;
+        }
+        Format::Sarif => {
+            let said = sarif(&findings, explained.as_deref());
+            output::result(&(serde_json::to_string_pretty(&said)? + "\n"))?;
         }
     }
-    out
+    Ok(u8::from(findings.iter().any(|finding| finding.severity > Severity::Note)))
 }
 
 fn text(findings: &[Finding], explained: &str, objects: usize) -> std::io::Result<()> {
@@ -126,7 +114,8 @@ fn text(findings: &[Finding], explained: &str, objects: usize) -> std::io::Resul
 }
 
 /// A log of one run, with a rule for each code that occurs. A finding without a place is about the whole repository.
-fn sarif(findings: &[Finding]) -> Value {
+/// Explanations are among the properties of the run.
+fn sarif(findings: &[Finding], explained: Option<&[Explained]>) -> Value {
     let codes: BTreeSet<_> = findings.iter().map(|finding| finding.code).collect();
     let rules = codes.iter().map(|code| {
         let page = code.page();
@@ -144,15 +133,22 @@ fn sarif(findings: &[Finding]) -> Value {
             None => (".", 1, 1),
         };
         let object = finding.object.as_ref().map_or(String::new(), |id| format!("{id}: "));
+        let mut location = json!({"physicalLocation": {"artifactLocation": {"uri": file},
+            "region": {"startLine": line, "startColumn": column}}});
+        if let Some(path) = &finding.path {
+            location["logicalLocations"] =
+                json!([{"fullyQualifiedName": path.to_string(), "kind": "member"}]);
+        }
         json!({"ruleId": finding.code.to_string(), "level": level,
-            "message": {"text": format!("{object}{}", finding.message)},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": file},
-                "region": {"startLine": line, "startColumn": column}}}]})
+            "message": {"text": format!("{object}{}", finding.message)}, "locations": [location]})
     });
     let driver =
         json!({"name": "moin", "version": env!("CARGO_PKG_VERSION"), "rules": rules.collect::<Vec<_>>()});
-    json!({"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "runs": [{"tool": {"driver": driver}, "results": results.collect::<Vec<_>>()}]})
+    let mut run = json!({"tool": {"driver": driver}, "results": results.collect::<Vec<_>>()});
+    if let Some(explained) = explained {
+        run["properties"] = json!({"explanations": reasons::json(explained)});
+    }
+    json!({"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json", "runs": [run]})
 }
 
 /// `::error file=a.yaml,line=3,col=5,title=MOIN-0502::message`, escaped as GitHub wants it.
@@ -166,12 +162,24 @@ fn workflow_command(finding: &Finding) -> String {
         format!("file={},line={},col={},", property(at.file.as_str()), at.line, at.column)
     });
     let object = finding.object.as_ref().map_or(String::new(), |id| format!("{id}: "));
-    let help = format!("\n{}", finding.help.as_deref().unwrap_or(finding.code.page().remedy));
+    let field = finding.path.as_ref().map_or(String::new(), |path| format!("\nat {path}"));
+    let help = format!("{field}\n{}", finding.help.as_deref().unwrap_or(finding.code.page().remedy));
     format!(
         "::{command} {place}title={}::{}\n",
         finding.code,
         data(&format!("{object}{}{help}", finding.message))
     )
+}
+
+/// An explanation that is folded away in the log of a workflow. None of its lines is taken for a command.
+fn workflow_group(explained: &Explained) -> String {
+    let text = reasons::text(std::slice::from_ref(explained));
+    let mut lines = text.lines();
+    let mut out = format!("::group::{}\n", data(lines.next().unwrap_or_default()));
+    for line in lines {
+        out += &format!("| {line}\n");
+    }
+    out + "::endgroup::\n"
 }
 
 fn data(text: &str) -> String {
@@ -185,7 +193,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Location;
+    use crate::finding::{Code, Location};
 
     #[test]
     fn a_workflow_command_stays_on_its_line() {

@@ -9,11 +9,10 @@ use serde_json::Value;
 
 use super::cases::{self, Language};
 use super::{BoxError, Outcome, output};
-use crate::expr::cel::{Bindings, Budget, Env, Type, Value as CelValue};
-use crate::expr::explain::Steps;
-use crate::expr::{Context, Environment, Expression};
+use crate::expr::explain::Came;
 use crate::finding::{Finding, counted};
 use crate::model::RepoPath;
+use crate::policy::{Mistake, Neighbours, Operation, Request, Trial, Tried, World};
 use crate::yaml;
 
 const EXAMPLES: &str = "\
@@ -21,10 +20,13 @@ Examples:
   moin eval cel 'object.spec.replicas > 3' -i deployment.yaml
   moin eval jmespath 'spec.containers[].image' -i pod.yaml
   moin eval cel 'self.a.all(x, x > 1)' -i file.yaml --explain    each part with its value
+  moin eval cel 'variables.image.tag()' -i pod.yaml --policy policy.yaml
+  moin eval jmespath '{{ request.object.metadata.name }}-x' -i pod.yaml -u
   moin eval yaml -i file.yaml            the file as the API server reads it, in JSON
   moin eval cel --cases cases.jsonl      compare recorded answers
 
-In CEL, `self` and `object` are the document.
+In CEL, `self` and `object` are the document, and `oldObject`, `request`, `namespaceObject`, `params`, `variables` and the libraries
+of policies are known. In JMESPath the document's fields are names, and it is `request.object`; `{{ }}` may stand in a text.
 Exit codes: 0 a value, or all answers held; 1 an error, or an answer that differs; 2 could not run.";
 
 /// Evaluate an expression on a document.
@@ -43,9 +45,33 @@ pub struct EvalArgs {
     /// Which document of a file that holds several, counted from 1.
     #[arg(long, value_name = "NUMBER", conflicts_with = "cases")]
     document: Option<usize>,
-    /// Show how the expression came to its value: every part of it with its own.
+    /// Show how the expression came to its value: every part of it with its own. What is in a Secret stays masked.
     #[arg(long, conflicts_with = "cases")]
     explain: bool,
+    /// A policy whose `variables` (CEL) or rules' `context` (JMESPath) the expression may use.
+    #[arg(long, value_name = "FILE", conflicts_with = "cases", help_heading = "What policies see")]
+    policy: Option<PathBuf>,
+    /// What the object was before: `oldObject`, `request.oldObject`.
+    #[arg(long, value_name = "FILE", conflicts_with = "cases", help_heading = "What policies see")]
+    old: Option<PathBuf>,
+    /// The namespace of the object: `namespaceObject`.
+    #[arg(long, value_name = "FILE", conflicts_with = "cases", help_heading = "What policies see")]
+    namespace: Option<PathBuf>,
+    /// The parameters of an admission policy: `params`.
+    #[arg(long, value_name = "FILE", conflicts_with = "cases", help_heading = "What policies see")]
+    params: Option<PathBuf>,
+    /// A file with values that policies would ask a cluster for, as `moin check --values` takes it.
+    #[arg(long, value_name = "FILE", conflicts_with = "cases", help_heading = "What policies see")]
+    values: Option<PathBuf>,
+    /// `request.operation`: CREATE, UPDATE, DELETE or CONNECT; UPDATE if there is an old object.
+    #[arg(long, value_name = "NAME", conflicts_with = "cases", help_heading = "What policies see")]
+    operation: Option<String>,
+    /// Print a text as it is, without quotes.
+    #[arg(short, long, conflicts_with_all = ["cases", "explain"])]
+    unquoted: bool,
+    /// Print JSON in one line.
+    #[arg(long, conflicts_with_all = ["cases", "explain"])]
+    compact: bool,
     /// Run a file of recorded answers, a JSON object a line, and print what differs.
     #[arg(long, value_name = "FILE", conflicts_with = "expression")]
     cases: Option<PathBuf>,
@@ -64,7 +90,7 @@ pub fn run(args: &EvalArgs) -> Outcome {
     if args.language == Language::Yaml {
         let text = text.or_else(|| args.expression.clone()).unwrap_or_default();
         return match document(name, &text, args.document)? {
-            Ok(value) => show(&value),
+            Ok(value) => show(args, &value),
             Err(finding) => refuse(&output::shown(&finding, output::colors(&std::io::stderr()))),
         };
     }
@@ -79,25 +105,58 @@ pub fn run(args: &EvalArgs) -> Outcome {
         None => Value::Object(serde_json::Map::new()),
     };
     let Some(expression) = &args.expression else { return Err("an expression is needed".into()) };
-    let answer = match args.language {
-        Language::Cel => cel(expression, &document, args.explain),
-        _ => jmespath(expression, &document, args.explain),
-    };
-    match answer {
-        Ok(Answer::Steps(steps)) => {
-            output::result(&steps.to_text())?;
-            Ok(u8::from(steps.as_slice().first().is_some_and(|step| matches!(step.value, Some(Err(_))))))
+    match try_out(args, expression, &document)? {
+        Ok(Tried::Steps(steps)) => {
+            output::words(&steps.to_text())?;
+            Ok(u8::from(steps.as_slice().first().is_some_and(|step| matches!(step.came, Came::Error(_)))))
         }
-        Ok(Answer::Value(value)) => show(&value),
-        Err(message) => refuse(&message),
+        Ok(Tried::Value(value)) => show(args, &value),
+        Err(Mistake { message, place: Some(place) }) => refuse(&marked(expression, place, &message)),
+        Err(Mistake { message, .. }) if message.starts_with("ERROR") => refuse(&message),
+        Err(Mistake { message, .. }) => refuse(&format!("ERROR: {message}")),
     }
 }
 
-/// What is shown of an evaluation.
-#[derive(Debug, PartialEq)]
-enum Answer {
-    Value(Value),
-    Steps(Steps),
+/// Evaluates an expression on a document and what else policies see.
+fn try_out(args: &EvalArgs, expression: &str, document: &Value) -> Result<Result<Tried, Mistake>, BoxError> {
+    let file = |path: &Option<PathBuf>| path.as_deref().map(document_of).transpose();
+    let (old, namespace, policy) = (file(&args.old)?, file(&args.namespace)?, file(&args.policy)?);
+    let (params, given) = (file(&args.params)?, file(&args.values)?);
+    let operation = match &args.operation {
+        Some(name) => Operation::parse(name)
+            .ok_or_else(|| format!("{name:?} is no operation: CREATE, UPDATE, DELETE or CONNECT"))?,
+        None if old.is_some() => Operation::Update,
+        None => Operation::Create,
+    };
+    let world = given.map_or_else(World::nothing, |given| World::nothing().given(given));
+    let around = Neighbours::new(&world, &[], []);
+    let asking = around.of(document);
+    let values = around.values_for(document);
+    let request = Request {
+        old_object: old.as_ref(),
+        operation,
+        namespace: namespace.as_ref(),
+        values: values.as_ref(),
+        outside: Some(&asking),
+        ..Request::create(document)
+    };
+    let now =
+        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0));
+    let params = params.unwrap_or_default();
+    let trial = Trial { request, params: &params, policy: policy.as_ref(), now };
+    Ok(match args.language {
+        Language::Cel => trial.cel(expression, args.explain),
+        _ => trial.jmespath(expression, args.explain),
+    })
+}
+
+/// The first document of a file.
+fn document_of(path: &Path) -> Result<Value, BoxError> {
+    let text = read(path)?;
+    let shown: RepoPath = path.file_name().unwrap_or_default().to_string_lossy().parse()?;
+    let first = yaml::read(&shown, text.as_bytes()).into_iter().next();
+    let first = first.ok_or_else(|| format!("{} is empty", path.display()))?;
+    first.map(|document| document.value).map_err(|finding| finding.to_string().into())
 }
 
 fn read(file: &Path) -> Result<String, BoxError> {
@@ -147,8 +206,13 @@ fn document(name: &Path, text: &str, number: Option<usize>) -> Result<Result<Val
     }))
 }
 
-fn show(value: &Value) -> Outcome {
-    output::result(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
+fn show(args: &EvalArgs, value: &Value) -> Outcome {
+    let text = match value {
+        Value::String(text) if args.unquoted => text.clone(),
+        value if args.compact => value.to_string(),
+        value => serde_json::to_string_pretty(value)?,
+    };
+    output::result(&format!("{text}\n"))?;
     Ok(0)
 }
 
@@ -168,43 +232,6 @@ fn compare(language: Language, file: &Path) -> Outcome {
     out.push_str(&format!("{} passed, {} failed\n", report.passed, report.failed.len()));
     output::result(&out)?;
     Ok(u8::from(!report.failed.is_empty()))
-}
-
-fn cel(expression: &str, document: &Value, explain: bool) -> Result<Answer, String> {
-    let env = Env::kubernetes().with_variables([("self", Type::Dyn), ("object", Type::Dyn)]);
-    let program = env.compile(expression).map_err(|error| {
-        if error.instantiation { marked(expression, error.offset, &error.message) } else { error.message }
-    })?;
-    let explainer = explain.then(|| program.explainer());
-    let bindings =
-        Bindings::new().with("self", CelValue::of_json(document)).with("object", CelValue::of_json(document));
-    if let Some(explainer) = &explainer {
-        return Ok(Answer::Steps(explainer.steps(&bindings)));
-    }
-    let result = program.run(&bindings, &mut Budget::kubernetes());
-    result.map(|value| Answer::Value(value.to_json())).map_err(|error| match error.place() {
-        Some(place) => marked(expression, place, error.message()),
-        None => format!("ERROR: {error}"),
-    })
-}
-
-fn jmespath(expression: &str, document: &Value, explain: bool) -> Result<Answer, String> {
-    let compiled = Expression::compile(expression).map_err(|error| {
-        let characters = expression.get(..error.offset).map_or(0, |before| before.chars().count());
-        marked(expression, characters, &error.message)
-    })?;
-    let now =
-        SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0));
-    let yaml = |text: &str| yaml::parse(text, false).map_err(|error| error.to_string());
-    let environment = Environment { now, yaml: Some(yaml), ..Environment::default() };
-    let context = Context::of_document(environment, document);
-    if explain {
-        return Ok(Answer::Steps(compiled.explain(&context)));
-    }
-    context
-        .query(&compiled)
-        .map(|value| Answer::Value(value.into_owned()))
-        .map_err(|error| format!("ERROR: {error}"))
 }
 
 /// A message, the line of the expression it is about, and a mark under the place.
@@ -233,11 +260,8 @@ mod tests {
 
     #[test]
     fn errors_show_their_place() {
-        let document = json!({"a": 1});
-        assert_eq!(cel("self.a + 1", &document, false), Ok(Answer::Value(json!(2))));
-        let error = cel("self.a == 1 &&\n object.b == 2", &document, false).unwrap_err();
-        assert_eq!(error, "ERROR: <input>:2:8: no such key: b\n |  object.b == 2\n | .......^");
-        assert!(jmespath("a ==", &document, false).unwrap_err().contains('^'));
+        let shown = marked("self.a == 1 &&\n object.b == 2", 22, "no such key: b");
+        assert_eq!(shown, "ERROR: <input>:2:8: no such key: b\n |  object.b == 2\n | .......^");
     }
 
     #[test]

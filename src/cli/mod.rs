@@ -18,6 +18,7 @@ mod install;
 mod offline;
 mod output;
 mod plane;
+mod reasons;
 mod reconciliation;
 mod render;
 mod rollback;

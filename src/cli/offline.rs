@@ -1,14 +1,15 @@
 //! What render, check and diff share: a revision of the repository, rendered and reviewed without a cluster.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::args::{SourceArgs, TriggerArgs, open_repository, render_options};
 use super::{BoxError, output};
 use crate::finding::{Code, Finding};
 use crate::model::{LiveObject, ObjectId, Revision, Snapshot};
-use crate::policy::World;
+use crate::policy::{PolicySet, World};
 use crate::render::{LiveTriggers, Manifests, RenderOptions, Renderer};
-use crate::review::{Review, Reviewer, Surroundings};
+use crate::review::{Explainer, Review, Reviewer, Surroundings};
 use crate::source::{Source, SourceError};
 
 /// A revision, rendered and reviewed.
@@ -20,6 +21,9 @@ pub struct Reviewed {
     /// Findings of the source.
     pub left_out: Vec<Finding>,
     namespaces: BTreeMap<String, LiveObject>,
+    world: World,
+    /// The policies of the revision before.
+    before: Option<Arc<PolicySet>>,
 }
 
 impl Reviewed {
@@ -36,9 +40,14 @@ impl Reviewed {
         (!findings.is_empty()).then_some(super::COULD_NOT_RUN)
     }
 
-    /// What was known of a cluster.
+    /// What was known of a cluster and of the world, once [`Offline::hand_over`] told.
     pub fn live(&self) -> LiveTriggers<'_> {
-        LiveTriggers { namespaces: &self.namespaces, ..LiveTriggers::none() }
+        LiveTriggers { namespaces: &self.namespaces, world: &self.world }
+    }
+
+    /// Explains the verdicts with what the review knew.
+    pub fn explainer(&self) -> Explainer<'_> {
+        Explainer::new(&self.manifests, self.live(), self.before.as_ref())
     }
 
     /// All findings, in the order of the stages.
@@ -118,13 +127,19 @@ impl Offline {
         let source = open_repository(&settings)?;
         let mut offline =
             Offline::new(source, render_options(&settings), triggers.namespaces()?).within(triggers.world()?);
-        match revision.filter(|revision| revision.contains("..")) {
-            Some(range) => Ok(offline.between(range)?.head),
+        let reviewed = match revision.filter(|revision| revision.contains("..")) {
+            Some(range) => offline.between(range)?.head,
             None => {
                 let snapshot = offline.snapshot(revision)?;
-                Ok(offline.review(&snapshot, None))
+                offline.review(&snapshot, None)
             }
-        }
+        };
+        Ok(offline.hand_over(reviewed))
+    }
+
+    /// Gives the last review what policies were told, to explain by it. Nothing more is known here then.
+    pub fn hand_over(&mut self, reviewed: Reviewed) -> Reviewed {
+        Reviewed { world: std::mem::take(&mut self.world), ..reviewed }
     }
 
     /// Both ends of `BASE..HEAD`; the head is judged as a change of the base.
@@ -161,7 +176,9 @@ impl Offline {
         let manifests = self.renderer.render(snapshot, &self.options, &live);
         let review = self.reviewer.review(&manifests, &Surroundings { applied: base, live, objects });
         let left_out = self.source.findings().to_vec();
-        Reviewed { manifests, review, left_out, namespaces: self.namespaces.clone() }
+        let (namespaces, world) = (self.namespaces.clone(), World::nothing());
+        let before = base.map(|base| base.policy_set.clone());
+        Reviewed { manifests, review, left_out, namespaces, world, before }
     }
 }
 

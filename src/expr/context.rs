@@ -131,6 +131,19 @@ pub(crate) enum Found<'c> {
     Branch(&'c BTreeMap<String, Node<'c>>),
 }
 
+/// What is known of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is bound to nothing.
+    Unknown,
+    /// Its value was there from the beginning.
+    Given,
+    /// It is a variable that nobody asked for yet.
+    Unread,
+    /// It is a variable that was computed.
+    Read,
+}
+
 /// Names and their values. A child layer hides its parent's names; nothing is copied to make one.
 pub struct Context<'a> {
     parent: Option<&'a Context<'a>>,
@@ -158,10 +171,15 @@ impl<'a> Context<'a> {
     /// A context whose names are the keys of an object.
     pub fn of_document(environment: Environment, document: &'a Value) -> Context<'a> {
         let mut context = Context::new(environment);
-        for (name, value) in document.as_object().into_iter().flatten() {
-            context.entries.push((Cow::Borrowed(name), Entry::Node(Node::Leaf(Cow::Borrowed(value)))));
-        }
+        context.bind_fields(document);
         context
+    }
+
+    /// Binds the keys of an object, whatever stands in them.
+    pub fn bind_fields(&mut self, document: &'a Value) {
+        for (name, value) in document.as_object().into_iter().flatten() {
+            self.entries.push((Cow::Borrowed(name), Entry::Node(Node::Leaf(Cow::Borrowed(value)))));
+        }
     }
 
     /// A layer above this one for the names of a rule, whose evaluations are limited for themselves.
@@ -252,6 +270,16 @@ impl<'a> Context<'a> {
             Some((_, Entry::Node(node))) => Some(node.shared()),
             Some((_, Entry::Lazy { .. })) => None,
             None => self.parent.and_then(|p| p.node(name)),
+        }
+    }
+
+    /// How far it is known what a name is bound to.
+    pub(crate) fn standing(&self, name: &str) -> Standing {
+        match self.entries.iter().rev().find(|(bound, _)| bound == name) {
+            Some((_, Entry::Lazy { value, .. })) if value.get().is_none() => Standing::Unread,
+            Some((_, Entry::Lazy { .. })) => Standing::Read,
+            Some((_, Entry::Node(_))) => Standing::Given,
+            None => self.parent.map_or(Standing::Unknown, |parent| parent.standing(name)),
         }
     }
 

@@ -1,8 +1,9 @@
 //! How an expression came to its value: its parts, each with its own value, outermost first.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The longest value that is shown whole, in characters.
 const LONGEST: usize = 160;
@@ -10,6 +11,8 @@ const LONGEST: usize = 160;
 const MOST: usize = 400;
 /// Elements of a list that are shown where all say the same.
 pub(crate) const ELEMENTS: usize = 3;
+/// What stands for a value that must not be shown.
+const MASKED: &str = "(masked)";
 
 /// A part of an expression and its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +21,23 @@ pub struct Step {
     pub depth: usize,
     /// The part, as it could have been written; or what was asked of an object.
     pub text: String,
-    /// Its value, or why it has none. `None` for a heading.
-    pub value: Option<Result<Value, String>>,
+    /// Where its value comes from, if it was given or looked up: `the cluster`.
+    pub from: Option<Cow<'static, str>>,
+    /// What came of it.
+    pub came: Came,
+}
+
+/// What came of a part.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Came {
+    /// It is a heading, or tells all there is to tell.
+    Nothing,
+    /// A value.
+    Value(Value),
+    /// Why there is none.
+    Error(String),
+    /// Another value than before; `None` where there is nothing.
+    Change(Option<Value>, Option<Value>),
 }
 
 /// Steps in the order in which they are read.
@@ -29,12 +47,53 @@ pub struct Steps(Vec<Step>);
 impl Steps {
     /// Adds a step; what is beyond the most that is shown is left out.
     pub(crate) fn add(&mut self, depth: usize, text: impl Into<String>, value: Result<Value, String>) {
-        self.push(Step { depth, text: text.into(), value: Some(value) });
+        self.add_from(depth, text, None, value);
+    }
+
+    /// The same, with where its value comes from.
+    pub(crate) fn add_from(
+        &mut self,
+        depth: usize,
+        text: impl Into<String>,
+        from: Option<Cow<'static, str>>,
+        value: Result<Value, String>,
+    ) {
+        let came = value.map_or_else(Came::Error, Came::Value);
+        self.push(Step { depth, text: text.into(), from, came });
     }
 
     /// Adds a heading.
     pub(crate) fn head(&mut self, depth: usize, text: impl Into<String>) {
-        self.push(Step { depth, text: text.into(), value: None });
+        self.push(Step { depth, text: text.into(), from: None, came: Came::Nothing });
+    }
+
+    /// Adds what differs between two values, field by field.
+    pub(crate) fn changes(&mut self, depth: usize, before: &Value, after: &Value) {
+        self.difference(depth, String::new(), Some(before), Some(after));
+    }
+
+    fn difference(&mut self, depth: usize, path: String, before: Option<&Value>, after: Option<&Value>) {
+        if before == after || self.is_full() {
+            return;
+        }
+        match (before, after) {
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
+                let added = new.keys().filter(|key| !old.contains_key(*key));
+                for key in old.keys().chain(added) {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    self.difference(depth, format!("{path}{dot}{key}"), old.get(key), new.get(key));
+                }
+            }
+            (Some(Value::Array(old)), Some(Value::Array(new))) => {
+                for at in 0..old.len().max(new.len()) {
+                    self.difference(depth, format!("{path}[{at}]"), old.get(at), new.get(at));
+                }
+            }
+            _ => {
+                let came = Came::Change(before.cloned(), after.cloned());
+                self.push(Step { depth, text: path, from: None, came });
+            }
+        }
     }
 
     /// Adds steps of a part, so far inside.
@@ -53,8 +112,8 @@ impl Steps {
         &self.0
     }
 
-    /// Whether there is room for more.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Whether there is room for no more.
+    pub fn is_full(&self) -> bool {
         self.0.len() >= MOST
     }
 
@@ -62,12 +121,17 @@ impl Steps {
     /// takes them out of what was written.
     #[must_use]
     pub fn concealed(self, conceal_in: impl Fn(&str) -> String) -> Steps {
+        let masked = |value: Value| match value {
+            Value::Null | Value::Bool(_) => value,
+            _ => Value::String(MASKED.to_owned()),
+        };
         let conceal = |step: Step| Step {
-            value: step.value.map(|value| match value {
-                Ok(value @ (Value::Null | Value::Bool(_))) => Ok(value),
-                Ok(_) => Ok(Value::String("(masked)".to_owned())),
-                Err(_) => Err("(masked)".to_owned()),
-            }),
+            came: match step.came {
+                Came::Nothing => Came::Nothing,
+                Came::Value(value) => Came::Value(masked(value)),
+                Came::Error(_) => Came::Error(MASKED.to_owned()),
+                Came::Change(before, after) => Came::Change(before.map(masked), after.map(masked)),
+            },
             text: conceal_in(&step.text),
             ..step
         };
@@ -79,17 +143,71 @@ impl Steps {
         let mut out = String::new();
         for step in &self.0 {
             let indent = "  ".repeat(step.depth);
-            let text = step.text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let _ = match &step.value {
-                None => writeln!(out, "{indent}{text}"),
-                Some(Ok(value)) => writeln!(out, "{indent}{text} → {}", short(&value.to_string())),
-                Some(Err(why)) => writeln!(out, "{indent}{text} → error: {}", short(why)),
+            let mut text = step.text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if let Some(from) = &step.from {
+                text += &format!(" (from {from})");
+            }
+            let shown = |value: &Option<Value>| {
+                value.as_ref().map_or_else(|| "nothing".to_owned(), |value| short(&value.to_string()))
+            };
+            let _ = match &step.came {
+                Came::Nothing => writeln!(out, "{indent}{text}"),
+                Came::Value(value) => writeln!(out, "{indent}{text} → {}", short(&value.to_string())),
+                Came::Error(why) => writeln!(out, "{indent}{text} → error: {}", short(why)),
+                Came::Change(before, after) => {
+                    writeln!(out, "{indent}{text}: {} → {}", shown(before), shown(after))
+                }
             };
         }
         if self.is_full() {
             out.push_str("...\n");
         }
         out
+    }
+
+    /// For machines: a list of steps, each with `text`, one of `value`, `error` or `before` and `after`, where it comes
+    /// `from`, and the `steps` inside it. Values are whole.
+    pub fn to_json(&self) -> Value {
+        let mut at = 0;
+        self.level(0, &mut at)
+    }
+
+    /// The steps from one on that stand at least so far inside.
+    fn level(&self, depth: usize, at: &mut usize) -> Value {
+        let mut list = Vec::new();
+        while let Some(step) = self.0.get(*at).filter(|step| step.depth >= depth) {
+            *at += 1;
+            let mut fields = step.to_json();
+            if let Value::Array(inner) = self.level(step.depth + 1, at)
+                && !inner.is_empty()
+            {
+                fields.insert("steps".to_owned(), inner.into());
+            }
+            list.push(fields.into());
+        }
+        Value::Array(list)
+    }
+}
+
+impl Step {
+    fn to_json(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        set("text", self.text.as_str().into());
+        if let Some(from) = &self.from {
+            set("from", from.as_ref().into());
+        }
+        match &self.came {
+            Came::Nothing => {}
+            Came::Value(value) => drop(set("value", value.clone())),
+            Came::Error(why) => drop(set("error", why.as_str().into())),
+            Came::Change(before, after) => {
+                for (name, value) in [("before", before), ("after", after)] {
+                    value.as_ref().map(|value| set(name, value.clone()));
+                }
+            }
+        }
+        fields
     }
 }
 
@@ -118,6 +236,46 @@ mod tests {
         assert!(text.contains("... (302 characters)\n    b → error: no such key: b\n"), "{text}");
         let text = steps.concealed(str::to_owned).to_text();
         assert!(!text.contains("xxx") && !text.contains("no such") && text.contains("→ false"), "{text}");
+    }
+
+    #[test]
+    fn changes_are_told_field_by_field() {
+        let before = json!({"spec": {"replicas": 1, "gone": {"a": 1}}, "l": [1, 2]});
+        let after = json!({"spec": {"replicas": 3, "new": "x"}, "l": [1, 4, 5]});
+        let mut steps = Steps::default();
+        steps.changes(0, &before, &after);
+        let mut told: Vec<String> = steps.to_text().lines().map(str::to_owned).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "l[1]: 2 → 4",
+                "l[2]: nothing → 5",
+                "spec.gone: {\"a\":1} → nothing",
+                "spec.new: nothing → \"x\"",
+                "spec.replicas: 1 → 3"
+            ]
+        );
+        let masked = steps.concealed(str::to_owned).to_text();
+        assert!(masked.contains("spec.replicas: \"(masked)\" → \"(masked)\""), "{masked}");
+    }
+
+    #[test]
+    fn machines_get_a_tree() {
+        let mut steps = Steps::default();
+        steps.head(0, "pattern");
+        steps.add(1, "a", Ok(json!([1])));
+        steps.add(2, "b", Err("no".to_owned()));
+        steps.add_from(0, "c", Some("the cluster".into()), Ok(json!(null)));
+        steps.changes(0, &json!({"d": 1}), &json!({}));
+        assert_eq!(
+            steps.to_json(),
+            json!([
+                {"text": "pattern", "steps": [{"text": "a", "value": [1], "steps": [{"text": "b", "error": "no"}]}]},
+                {"text": "c", "from": "the cluster", "value": null},
+                {"text": "d", "before": 1},
+            ])
+        );
     }
 
     #[test]

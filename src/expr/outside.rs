@@ -62,6 +62,16 @@ pub trait Outside: Debug + Sync {
         Err(format!("{path} is not looked up here"))
     }
 
+    /// How often a Secret was among the answers: what was made of one must not be shown.
+    fn secrets_told(&self) -> usize {
+        0
+    }
+
+    /// Who answers a question: `the cluster`. `None` where that is of no interest.
+    fn teller(&self, _method: &str, _target: &str) -> Option<&'static str> {
+        None
+    }
+
     /// Whether an error in place of an answer is itself what somebody answered, and not a question that is still open.
     fn has_answered(&self, _method: &str, _target: &str) -> bool {
         true

@@ -41,18 +41,23 @@ impl fmt::Display for Rendered<'_> {
         .into_iter()
         .flatten()
         .collect();
+        let path = finding.path.as_ref().map(ToString::to_string);
         let mut bare = Vec::new();
         for (place, kind) in &places {
+            let path = path.as_deref().filter(|_| matches!(kind, AnnotationKind::Primary));
             match &place.text {
                 Some(text) => {
                     group = group.element(
                         Snippet::source(text.as_str())
                             .line_start(place.line as usize)
                             .path(place.file.as_str())
-                            .annotation(kind.span(span_of(text, place.column))),
+                            .annotation(kind.span(span_of(text, place.column)).label(path)),
                     );
                 }
-                None => bare.push(format!("{}:{}:{}", place.file, place.line, place.column)),
+                None => {
+                    let path = path.map_or(String::new(), |path| format!(" ({path})"));
+                    bare.push(format!("{}:{}:{}{path}", place.file, place.line, place.column));
+                }
             }
         }
         for place in &bare {

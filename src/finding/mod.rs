@@ -12,12 +12,12 @@ mod spelling;
 pub use catalog::{Code, Page};
 pub use display::Rendered;
 pub use request::ApprovalRequest;
-pub use secret::conceal;
+pub use secret::{conceal, masked};
 pub use spelling::{any_of, counted, nearest};
 
 use serde::Serialize;
 
-use crate::model::{ObjectId, RepoPath, SourceText};
+use crate::model::{FieldPath, ObjectId, RepoPath, SourceText};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -61,6 +61,9 @@ pub struct Finding {
     /// A second place, such as the first of two duplicate keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub related: Option<Location>,
+    /// The field of the object that it is about.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "written")]
+    pub path: Option<FieldPath>,
     /// What is the matter, in one sentence.
     pub message: String,
     /// What to do about it.
@@ -69,6 +72,11 @@ pub struct Finding {
     /// The approval that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<ApprovalRequest>>,
+}
+
+/// A path as people write it.
+fn written<S: serde::Serializer>(path: &Option<FieldPath>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
 impl Location {
@@ -131,6 +139,7 @@ impl Finding {
             object: None,
             location: None,
             related: None,
+            path: None,
             message: message.into(),
             help: None,
             approval: None,
@@ -148,6 +157,13 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, location: Location) -> Finding {
         self.location = Some(location);
+        self
+    }
+
+    /// About this field of the object; one about the whole object names none.
+    #[must_use]
+    pub fn field(mut self, path: &FieldPath) -> Finding {
+        self.path = Some(path.clone()).filter(|path| !path.0.is_empty());
         self
     }
 

@@ -35,6 +35,22 @@ pub fn conceal(text: &str, object: &Value) -> String {
     text
 }
 
+/// A Secret with its values masked; any other object as it is.
+pub fn masked(mut object: Value) -> Value {
+    fn mask(value: &mut Value) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(mask),
+            other => *other = CONCEALED.into(),
+        }
+    }
+    if object["kind"] == "Secret"
+        && let Some(map) = object.as_object_mut()
+    {
+        map.iter_mut().filter(|(field, _)| !OPEN.contains(&field.as_str())).for_each(|(_, v)| mask(v));
+    }
+    object
+}
+
 /// All scalars of a part of an object, each of their lines by itself too.
 fn collect(value: &Value, values: &mut Vec<String>) {
     let mut take = |text: &str| {

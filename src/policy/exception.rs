@@ -1,5 +1,6 @@
 //! Exceptions: objects that named rules leave alone.
 
+use crate::expr::explain::Steps;
 use crate::expr::{Context, wildcard};
 
 use super::condition::Conditions;
@@ -27,6 +28,12 @@ struct Exempt {
     rules: Vec<String>,
 }
 
+impl Exempt {
+    fn names(&self, policy: &str, rule: &str) -> bool {
+        self.policy == policy && self.rules.iter().any(|pattern| wildcard::matches(pattern, rule))
+    }
+}
+
 impl Exception {
     pub(crate) fn compile(root: &Reader<'_>, name: String) -> Result<Exception> {
         let spec = root.field("spec").ok_or_else(|| root.error("spec is missing"))?;
@@ -45,6 +52,29 @@ impl Exception {
         Ok(Exception { name, rules, matching, conditions, pod_security })
     }
 
+    /// Whether it names the rule, and if so whether it is about the object, and why.
+    pub(crate) fn explain(
+        &self,
+        policy: &str,
+        rule: &str,
+        object: &Subjected<'_>,
+        context: &Context<'_>,
+    ) -> Steps {
+        let mut steps = Steps::default();
+        if !self.rules.iter().any(|exempt| exempt.names(policy, rule)) {
+            return steps;
+        }
+        let exempts = self.exempts(policy, rule, object, context);
+        steps.add(0, format!("exception {} is about the object", self.name), Ok(exempts.into()));
+        if !self.matching.matches(object) {
+            steps.append(1, self.matching.explain(object));
+        } else if let Some(conditions) = &self.conditions {
+            steps.head(1, "conditions");
+            steps.append(2, conditions.explain(context));
+        }
+        steps
+    }
+
     /// Whether it is about a rule and an object. Conditions that cannot be evaluated exempt nobody.
     pub(crate) fn exempts(
         &self,
@@ -53,11 +83,8 @@ impl Exception {
         object: &Subjected<'_>,
         context: &Context<'_>,
     ) -> bool {
-        let named = |exempt: &Exempt| {
-            exempt.policy == policy && exempt.rules.iter().any(|pattern| wildcard::matches(pattern, rule))
-        };
         let holds = |conditions: &Conditions| conditions.evaluate(context).is_ok_and(|held| held.holds);
-        self.rules.iter().any(named)
+        self.rules.iter().any(|exempt| exempt.names(policy, rule))
             && self.matching.matches(object)
             && self.conditions.as_ref().is_none_or(holds)
     }

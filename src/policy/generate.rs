@@ -1,5 +1,7 @@
 //! `generate` rules: objects that exist because another one does.
 
+mod explain;
+
 use serde_json::{Map, Value};
 
 use crate::expr::{Context, Expression, Outside, Template};

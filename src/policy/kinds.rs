@@ -46,6 +46,17 @@ impl KindSelector {
             && (wildcard::matches(&self.subresource, subresource) || is_ephemeral(gvk, subresource))
     }
 
+    /// As it could have been written, in full.
+    pub(crate) fn written(&self) -> String {
+        let KindSelector { group, version, kind, subresource } = self;
+        let below = if subresource.is_empty() { String::new() } else { format!("/{subresource}") };
+        match (group.as_str(), version.as_str()) {
+            ("*", "*") => format!("{kind}{below}"),
+            ("*", version) => format!("{version}/{kind}{below}"),
+            (group, version) => format!("{group}/{version}/{kind}{below}"),
+        }
+    }
+
     /// Whether only this kind can match, so that it can be looked up.
     pub(crate) fn literal_kind(&self) -> Option<&str> {
         (!self.kind.contains(['*', '?'])).then_some(self.kind.as_str())

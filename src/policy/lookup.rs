@@ -2,6 +2,8 @@
 //!
 //! They are asked when an expression reads them for the first time; one that nobody reads costs nothing and cannot fail.
 
+mod explain;
+
 use serde_json::{Map, Value};
 
 use crate::expr::{Context, Outside, Template};
@@ -136,7 +138,7 @@ impl Kind {
                     Some(namespace) => text(namespace, context)?,
                     None => "default".to_owned(),
                 };
-                let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
+                let path = config_map(&namespace, &name);
                 let found = outside.ok_or_else(|| unknown("configMap"))?.get(&path);
                 let found =
                     found.map_err(|error| format!("failed to get configmap {namespace}/{name} : {error}"))?;
@@ -177,6 +179,11 @@ impl Kind {
             _ => Err("there is no default".to_owned()),
         }
     }
+}
+
+/// The path of a ConfigMap.
+fn config_map(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
 }
 
 /// The answer to a call, and whether nobody gave one.

@@ -1,5 +1,7 @@
 //! `match` and `exclude`: which objects a rule is about.
 
+mod explain;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 

@@ -33,18 +33,22 @@ mod selector;
 mod set;
 mod standing;
 mod strict;
+mod trial;
 mod validate;
 mod variables;
 mod verify_images;
 mod world;
 
 pub use crate::expr::Outside;
+pub use crate::expr::explain::Steps;
 pub use cel::{Proxy, ProxyRequest};
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};
 pub use set::{
-    Explanation, Generated, NOT_COMPILED, NotGenerated, PolicyNotes, PolicySet, RuleOutcome, TargetOutcome,
+    Does, Explanation, Extent, Generated, NOT_COMPILED, NotGenerated, PolicyNotes, PolicySet, RuleOutcome,
+    TargetOutcome, Wanted,
 };
 pub use standing::Standing;
+pub use trial::{Mistake, Trial, Tried};
 pub use validate::Verdict;
 pub use world::{Asking, Described, Neighbours, World};

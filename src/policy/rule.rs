@@ -217,7 +217,7 @@ fn compile_body(rule: &Reader<'_>, shared: &Shared<'_>) -> Result<Body> {
         if let Some(part) = validate.field("manifests") {
             return Ok(Body::Manifests(Box::new(Manifests::compile(&part)?)));
         }
-        return Ok(Body::Validate(Box::new(Validate::compile(&validate)?)));
+        return Ok(Body::Validate(Box::new(Validate::of_rule(rule, &validate)?)));
     }
     if let Some(mutate) = rule.field("mutate") {
         return Ok(Body::Mutate(Box::new(Mutate::compile(&mutate)?)));

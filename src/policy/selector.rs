@@ -30,6 +30,18 @@ impl Selector {
         Ok(Selector { labels, expressions })
     }
 
+    /// What it demands, in words.
+    pub(crate) fn written(&self) -> String {
+        let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let expressions = self.expressions.iter().map(|requirement| match requirement {
+            Requirement::In(key, values) => format!("{key} in ({})", values.join(", ")),
+            Requirement::NotIn(key, values) => format!("{key} not in ({})", values.join(", ")),
+            Requirement::Exists(key) => key.clone(),
+            Requirement::DoesNotExist(key) => format!("!{key}"),
+        });
+        labels.chain(expressions).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether labels (a mapping of texts; other values are ignored) satisfy it.
     pub(crate) fn matches(&self, labels: &Map<String, Value>) -> bool {
         self.labels.iter().all(|(key, value)| has(labels, key, value))

@@ -19,6 +19,8 @@ pub(crate) struct Validate {
     pub(crate) allow_existing: bool,
     message: Option<Message>,
     check: Check,
+    /// The first place in the object that the rule reads, for a verdict that knows none.
+    reads: Option<FieldPath>,
 }
 
 #[derive(Debug, Clone)]
@@ -110,12 +112,18 @@ pub(crate) fn unsupported(reader: &Reader<'_>) -> Option<CompileError> {
 }
 
 impl Validate {
+    /// Of a rule's `validate`.
+    pub(crate) fn of_rule(rule: &Reader<'_>, validate: &Reader<'_>) -> Result<Validate> {
+        let reads = first_of(&validate.value["deny"]).or_else(|| first_of(&rule.value["context"]));
+        Ok(Validate { reads, ..Validate::compile(validate)? })
+    }
+
     pub(crate) fn compile(reader: &Reader<'_>) -> Result<Validate> {
         let message = reader.field("message").map(|message| compile_message(&message)).transpose()?;
         let check = compile_check(reader)?
             .ok_or_else(|| reader.error("one of pattern, anyPattern, deny, foreach is missing"))?;
         let allow_existing = reader.bool("allowExistingViolations")?.unwrap_or(true);
-        Ok(Validate { allow_existing, message, check })
+        Ok(Validate { allow_existing, message, check, reads: None })
     }
 
     /// Judges an object; `None` when there is nothing to say about it.
@@ -127,7 +135,20 @@ impl Validate {
         deleting: bool,
     ) -> Option<Judgement> {
         let scene = Scene { rule, message: self.message.as_ref(), context, deleting };
-        scene.check(&self.check, object, &FieldPath::default(), 0, deleting)
+        let mut judgement = scene.check(&self.check, object, &FieldPath::default(), 0, deleting)?;
+        if judgement.path.is_none() && matches!(judgement.verdict, Verdict::Fail | Verdict::Error) {
+            judgement.path = self.reads.clone();
+        }
+        Some(judgement)
+    }
+}
+
+/// The first place in the object that any text of a part reads.
+fn first_of(part: &Value) -> Option<FieldPath> {
+    match part {
+        Value::Array(items) => items.iter().find_map(first_of),
+        Value::Object(map) => map.values().find_map(first_of),
+        text => first_read(text),
     }
 }
 

@@ -1,15 +1,18 @@
 //! Templates of a policy, and the names that its `context` entries bind.
 
+mod explain;
+
 use serde_json::Value;
 
 use crate::expr::context::Found;
-use crate::expr::explain::Steps;
 use crate::expr::{Context, EvalError, Expression, LazyVariable, Template};
 use crate::model::FieldPath;
 
 use super::lookup::Lookup;
 use super::reader::{CompileError, Reader, Result};
 use super::request::{Request, bind_value};
+
+pub(crate) use explain::{DEFAULT, explain, explain_preconditions};
 
 /// Compiles a node that may hold `{{ }}`.
 pub(crate) fn template(reader: &Reader<'_>) -> Result<Template> {
@@ -97,25 +100,6 @@ fn entry(reader: &Reader<'_>) -> Result<Entry> {
     Ok(Entry { name, source })
 }
 
-/// The entries and their values.
-pub(crate) fn explain(context: &Context<'_>, entries: &[Entry]) -> Steps {
-    let mut steps = Steps::default();
-    for entry in entries {
-        let value = match context.lookup(&entry.name) {
-            Ok(Some(Found::Value(value))) => Ok(value.clone()),
-            Ok(_) => continue,
-            Err(error) => Err(error.to_string()),
-        };
-        steps.add(0, format!("context {}", entry.name), value);
-        if let Source::Variable(variable) = &entry.source
-            && let (Some(Path::Compiled(expression)), None) = (&variable.path, &variable.value)
-        {
-            steps.append(1, expression.explain(context));
-        }
-    }
-    steps
-}
-
 /// Whether any entry has to ask somebody.
 pub(crate) fn looks_outside(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| matches!(entry.source, Source::Outside(_)))
@@ -185,15 +169,17 @@ impl LazyVariable for Entry {
             EvalError::Failed(format!("failed to load context entry {}: {e}", self.name))
         };
         match &self.source {
-            Source::Variable(variable) => variable.evaluate(context).map_err(|e| failed(&e)),
+            Source::Variable(variable) => {
+                variable.evaluate(context).map(|(value, _)| value).map_err(|e| failed(&e))
+            }
             Source::Outside(lookup) => lookup.evaluate(context).map_err(|e| failed(&e)),
         }
     }
 }
 
 impl Variable {
-    /// The default stands in for an error and for null; nothing at all is an error.
-    fn evaluate(&self, context: &Context<'_>) -> std::result::Result<Value, String> {
+    /// The value, and whether it is the default, which stands in for an error and for null; nothing at all is an error.
+    fn evaluate(&self, context: &Context<'_>) -> std::result::Result<(Value, bool), String> {
         let resolve = |template: &Option<Template>| {
             template
                 .as_ref()
@@ -207,9 +193,11 @@ impl Variable {
             (Some(path), value) => path.search(context, value.as_ref()).map_err(|e| e.to_string()),
         };
         match (found, default) {
-            (Ok(Value::Null), Some(default)) | (Err(_), Some(default)) if !default.is_null() => Ok(default),
+            (Ok(Value::Null), Some(default)) | (Err(_), Some(default)) if !default.is_null() => {
+                Ok((default, true))
+            }
             (Ok(Value::Null), _) => Err("it evaluated to nil".into()),
-            (Ok(value), _) => Ok(value),
+            (Ok(value), _) => Ok((value, false)),
             (Err(error), _) => Err(error),
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::objects::{Objects, Wanted};
 use super::request::Values;
 use crate::expr::{Environment, Expression, Outside};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, conceal};
 use crate::model::Manifest;
 
 /// More paths than this are not asked for: a policy that asks for something else with each object is not answered.
@@ -208,7 +208,7 @@ impl<'a> Neighbours<'a> {
     /// For the judgement of one of them.
     pub fn of<'n>(&'n self, judged: &'n Value) -> Asking<'n, 'a> {
         let [asked, waits] = [false; 2].map(AtomicBool::new);
-        Asking { around: self, judged, missing: Mutex::default(), asked, waits }
+        Asking { around: self, judged, missing: Mutex::default(), asked, waits, secrets: Mutex::default() }
     }
 
     /// The values that are given for the policies that judge an object.
@@ -255,6 +255,8 @@ pub struct Asking<'n, 'a> {
     missing: Mutex<Vec<String>>,
     asked: AtomicBool,
     waits: AtomicBool,
+    /// Secrets that were told.
+    secrets: Mutex<Vec<Value>>,
 }
 
 impl Asking<'_, '_> {
@@ -292,6 +294,19 @@ impl Asking<'_, '_> {
             "describe it in the repository, give it with --values FILE, or ask a cluster: moin diff --live"
         };
         finding.help.get_or_insert_with(|| how.to_owned());
+    }
+
+    /// A text without the values of the Secrets that were told.
+    pub fn conceal(&self, text: &str) -> String {
+        self.secrets.lock().iter().fold(text.to_owned(), |text, secret| conceal(&text, secret))
+    }
+
+    /// Notes the Secrets of an answer.
+    fn note_secrets(&self, answer: &Value) {
+        let alone = std::slice::from_ref(answer);
+        let items = answer["items"].as_array().map_or(alone, Vec::as_slice);
+        let of_kind = |item: &&Value| item["kind"] == "Secret";
+        self.secrets.lock().extend(items.iter().filter(of_kind).cloned());
     }
 
     fn world(&self) -> &World {
@@ -402,8 +417,8 @@ impl Asking<'_, '_> {
     }
 }
 
-impl Outside for Asking<'_, '_> {
-    fn get(&self, path: &str) -> Result<Value, String> {
+impl Asking<'_, '_> {
+    fn look_up(&self, path: &str) -> Result<Value, String> {
         if let Some(answer) = self.world().response("GET", path) {
             return answer;
         }
@@ -416,6 +431,18 @@ impl Outside for Asking<'_, '_> {
             }
         }
         self.answer(path)
+    }
+}
+
+impl Outside for Asking<'_, '_> {
+    fn get(&self, path: &str) -> Result<Value, String> {
+        let answer = self.look_up(path);
+        if let Ok(answer) = &answer
+            && path.contains("/secrets")
+        {
+            self.note_secrets(answer);
+        }
+        answer
     }
 
     fn post(&self, path: &str, _body: &Value) -> Result<Value, String> {
@@ -466,6 +493,28 @@ impl Outside for Asking<'_, '_> {
         match enough && !self.world().has_cluster {
             true => Ok(Vec::new()),
             false => self.held(path),
+        }
+    }
+
+    fn secrets_told(&self) -> usize {
+        self.secrets.lock().len()
+    }
+
+    fn teller(&self, method: &str, target: &str) -> Option<&'static str> {
+        let world = self.around.world;
+        if world.response(method, target).is_some() || world.given_global(target).is_some() {
+            return Some("the file of values");
+        }
+        let wanted = Wanted::parse(target).filter(|_| method == "GET");
+        let is_described =
+            wanted.as_ref().is_some_and(|wanted| self.around.known().wanted(wanted).next().is_some());
+        let is_list = wanted.is_some_and(|wanted| wanted.name.is_none());
+        match (is_described, world.has_cluster) {
+            (true, true) if is_list => Some("the repository and the cluster"),
+            (true, _) => Some("the repository"),
+            (false, true) => Some("the cluster"),
+            (false, false) if is_list => Some("the repository"),
+            (false, false) => None,
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) type StampMemo = Memo<(usize, UnitName, Arc<str>, Option<Arc<Tenant>>
 /// What was left out on the way, and why.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
+    /// Objects that mutate rules change or fail on, as they were before.
+    pub originals: Vec<Arc<Manifest>>,
     pub withheld: Vec<Withheld>,
     pub findings: Vec<Finding>,
 }

@@ -113,6 +113,8 @@ pub struct Manifests {
     pub schemas: Schemas,
     /// Changes when `schemas` does.
     pub schemas_generation: u64,
+    /// Objects that mutate rules change or fail on, as they were before.
+    pub originals: Vec<Arc<Manifest>>,
     /// What the repository describes and is not rendered.
     pub withheld: Vec<Withheld>,
     /// What a person should know.

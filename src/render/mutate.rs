@@ -53,6 +53,9 @@ pub(super) fn mutate(
     let mut kept = Vec::with_capacity(manifests.len());
     for (manifest, mutated) in manifests.iter().zip(mutated) {
         out.findings.extend(mutated.findings.iter().cloned());
+        if mutated.refused || !Arc::ptr_eq(&mutated.manifest, manifest) {
+            out.originals.push(manifest.clone());
+        }
         if mutated.refused {
             out.withheld.push(super::Withheld { id: Some(manifest.id.clone()), unit: manifest.unit.clone() });
         } else {

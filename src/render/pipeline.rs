@@ -147,7 +147,7 @@ impl Renderer {
         let settings = settings::read(snapshot, options);
         let mut findings = settings.findings.clone();
         let Started { mut gathered, layered, mut refused } = self.start(snapshot, options, &settings);
-        let mut out = LeftOut { withheld: std::mem::take(&mut gathered.withheld), findings: Vec::new() };
+        let mut out = LeftOut { withheld: std::mem::take(&mut gathered.withheld), ..LeftOut::default() };
         findings.append(&mut gathered.findings);
 
         let pieces = self.pieces(gathered.pieces, layered, &settings, &mut out);
@@ -208,6 +208,7 @@ impl Renderer {
             policy_set,
             schemas: known.schemas,
             schemas_generation: known.generation,
+            originals: out.originals,
             withheld: out.withheld,
             findings,
         }

@@ -30,13 +30,7 @@ pub(super) fn judge(
         cluster_api::judge(manifest, &mut findings);
         by_schema(&rendered.schemas, manifest, &mut findings);
     }
-    let request = Request {
-        namespace_labels: known.namespaces.labels(manifest),
-        namespace: known.namespaces.body(manifest).map(|body| &**body),
-        outside: Some(known.asking),
-        values: known.values,
-        ..Request::create(&manifest.body)
-    };
+    let request = request(manifest, known.namespaces, known.asking, known.values);
     for outcome in policies.evaluate(&request) {
         let finding = finding_of(manifest, &outcome).map(|mut finding| {
             if outcome.result == Verdict::Error {
@@ -47,14 +41,15 @@ pub(super) fn judge(
         findings.extend(finding);
         findings.extend(annotated(manifest, &outcome));
         if let Some(results) = &mut results {
-            results.push(RuleResult::of(outcome, &manifest.body));
+            let message = known.asking.conceal(&outcome.message);
+            results.push(RuleResult::of(RuleOutcome { message, ..outcome }, &manifest.body));
         }
     }
     if policies.deletes() {
         findings.extend(policies.deletions(&request).iter().filter_map(|o| selected(manifest, o)));
     }
     for finding in &mut findings {
-        finding.message = conceal(&finding.message, &manifest.body);
+        finding.message = known.asking.conceal(&conceal(&finding.message, &manifest.body));
     }
     if let Some(rule) = &manifest.origin.rule {
         let trigger = rendered.manifests.iter().find(|known| known.id == rule.trigger);
@@ -66,6 +61,22 @@ pub(super) fn judge(
         }
     }
     findings
+}
+
+/// What policies are asked.
+pub(super) fn request<'a>(
+    manifest: &'a Manifest,
+    namespaces: &'a Namespaces<'_>,
+    asking: &'a Asking<'_, '_>,
+    values: Option<&'a Values>,
+) -> Request<'a> {
+    Request {
+        namespace_labels: namespaces.labels(manifest),
+        namespace: namespaces.body(manifest).map(|body| &**body),
+        outside: Some(asking),
+        values,
+        ..Request::create(&manifest.body)
+    }
 }
 
 /// What the API server would refuse, and what it would drop without a word. Kinds without a schema are not judged.
@@ -94,7 +105,7 @@ fn by_schema(schemas: &Schemas, manifest: &Manifest, findings: &mut Vec<Finding>
 }
 
 /// What a rule's verdict means for the object.
-fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
+pub(super) fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
     // A policy that is all CEL has no named rules.
     let rule = if outcome.rule.is_empty() { String::new() } else { format!("/{}", outcome.rule) };
     let message = format!("{}{rule}: {}", outcome.policy, outcome.message);
@@ -115,6 +126,7 @@ fn finding_of(manifest: &Manifest, outcome: &RuleOutcome) -> Option<Finding> {
     Some(
         finding
             .about(&manifest.id)
+            .field(&path)
             .at(place(manifest, &path))
             .related(place_in_document(&outcome.policy_source, &outcome.rule_path)),
     )

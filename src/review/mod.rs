@@ -14,7 +14,7 @@ mod judge;
 mod results;
 mod weakened;
 
-pub use explain::explain;
+pub use explain::{Explained, Explainer};
 pub use results::{ObjectResults, RuleResult};
 
 use std::collections::{BTreeMap, HashMap, HashSet};

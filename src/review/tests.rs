@@ -108,7 +108,7 @@ fn an_enforced_policy_blocks_and_an_audit_reports() {
        --> x.yaml:5:3
         |
       5 |   tag: latest
-        |   ^^^^
+        |   ^^^^ data.tag
         |
        ::: policy.yaml:7:5
         |
@@ -139,7 +139,7 @@ fn a_policy_that_is_removed_still_judges_the_change() {
        --> x.yaml:5:3
         |
       5 |   tag: latest
-        |   ^^^^
+        |   ^^^^ data.tag
         |
        ::: policy.yaml:7:5
         |
@@ -195,7 +195,7 @@ fn the_real_policy_refuses_an_unsupported_version() {
        --> kyverno/config/web.yaml:7:5
         |
       7 |     version: v1.26.0
-        |     ^^^^^^^^
+        |     ^^^^^^^^ spec.topology.version
         |
        ::: kyverno/config/k8s-version.yaml:8:7
         |

@@ -7,7 +7,7 @@ use moin::expr::cel::{Bindings, Budget, Env, Schema, Type, Value as CelValue};
 use moin::expr::operator::Operator;
 use moin::expr::{Context, Environment, Expression, Template, pattern, wildcard};
 use moin::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
-use moin::policy::{Operation, PolicySet, Request};
+use moin::policy::{Operation, PolicySet, Request, Wanted};
 use moin::schema::Schemas;
 use moin::suite::{self, Moment};
 use moin::yaml;
@@ -61,7 +61,7 @@ pub fn policies(text: &str) {
         let old = (operation == Operation::Update).then_some(&objects[0]);
         let request = Request { operation, old_object: old, ..Request::create(object) };
         set.evaluate(&request);
-        set.explain(&request);
+        set.explain(&request, &Wanted::failures());
         set.mutate(&request, &schemas);
         set.generate(object);
     }

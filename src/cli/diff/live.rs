@@ -53,6 +53,7 @@ pub(super) fn against_cluster(
     // judge as well.
     let before = applied.as_ref().map(|applied| &applied.reviewed.manifests);
     let head = offline.review_beside(&snapshot, before, Some(&live.objects));
+    let head = offline.hand_over(head);
     let owner = &head.manifests.owner;
     let recorded = match &applied {
         Some(applied) => bodies(&applied.reviewed.manifests.manifests),

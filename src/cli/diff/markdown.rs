@@ -55,6 +55,27 @@ pub fn comment(entries: &[Entry], findings: &[Finding], summary: &Summary, live:
     out
 }
 
+/// A comment, and below it, folded away, how policies came to what they say, as far as there is room.
+pub fn with_explanations(mut comment: String, explained: &str) -> String {
+    let mut text = String::new();
+    let room = MAX_LENGTH.saturating_sub(comment.len());
+    for line in explained.lines() {
+        let line = html(line);
+        if text.len() + line.len() > room {
+            text.push_str("...\n");
+            break;
+        }
+        text += &format!("{line}\n");
+    }
+    if !text.is_empty() {
+        let _ = write!(
+            comment,
+            "<details><summary>How policies came to what they say</summary>\n\n<pre>\n{text}</pre>\n</details>\n"
+        );
+    }
+    comment
+}
+
 fn problems(out: &mut String, heading: &str, some: Vec<&Finding>) {
     if some.is_empty() {
         return;
@@ -78,7 +99,9 @@ fn problems(out: &mut String, heading: &str, some: Vec<&Finding>) {
 /// One finding as an item of a list: which object, where, what, by which rule, and what to do.
 fn problem(finding: &Finding) -> String {
     let object = finding.object.as_ref().map(object);
-    let at = finding.location.as_ref().map(place);
+    let field =
+        finding.path.as_ref().map_or(String::new(), |path| format!(" at {}", code(&path.to_string())));
+    let at = finding.location.as_ref().map(|at| format!("{}{field}", place(at)));
     let subject: Vec<String> = [object, at].into_iter().flatten().collect();
     let subject = if subject.is_empty() { String::new() } else { format!("{}: ", subject.join(" in ")) };
     let related = finding.related.as_ref().map_or(String::new(), |at| format!(", see {}", place(at)));

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::args::{ClusterArgs, SourceArgs, TriggerArgs, open_repository, render_options};
 use super::offline::{Between, Offline, Reviewed};
+use super::reasons::{self, ReasonArgs};
 use super::{Outcome, output};
 use crate::config::Approval;
 use crate::daemon::{kept_while_suspended, rules_of};
@@ -33,6 +34,7 @@ Examples:
   moin diff main..HEAD -o markdown       the same, as a comment for a pull request
   moin diff --live                       what applying this folder to the cluster would do
   moin diff --live HEAD                  the same for the last commit
+  moin diff main..HEAD --explain         how each policy that refuses a change came to that, step by step
 
 With --live, what the cluster's Reconciliation records as applied is what a change by hand is told from a conflict with another
 owner by, its approvals count, and what is suspended shows as suspended.";
@@ -51,6 +53,8 @@ pub struct DiffArgs {
     source: SourceArgs,
     #[command(flatten)]
     triggers: TriggerArgs,
+    #[command(flatten)]
+    reasons: ReasonArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Compare with a cluster.
@@ -97,7 +101,7 @@ pub fn run(args: DiffArgs) -> Outcome {
     } else {
         between_revisions(&args, &mut offline)?
     };
-    comparison.print(args.output)
+    comparison.print(args.output, &args.reasons)
 }
 
 /// Two sides and what is planned to get from one to the other.
@@ -128,6 +132,7 @@ fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Compariso
     live.kinds = plan::served_kinds(applied.iter().chain(&head.manifests.manifests), &head.manifests.schemas);
     let recorded = applied.iter().map(|manifest| (manifest.id.clone(), manifest.body.clone())).collect();
     let refused_before = base.review.blocked;
+    let head = offline.hand_over(head);
     let base = Some(base_revision);
     Ok(Comparison {
         head,
@@ -145,7 +150,7 @@ fn between_revisions(args: &DiffArgs, offline: &mut Offline) -> Result<Compariso
 }
 
 impl Comparison {
-    fn print(self, format: Format) -> Outcome {
+    fn print(self, format: Format, reasons: &ReasonArgs) -> Outcome {
         if let Some(code) = self.head.could_not_render() {
             return Ok(code);
         }
@@ -173,20 +178,33 @@ impl Comparison {
         let findings: Vec<Finding> =
             self.head.findings().into_iter().chain(plan.findings.clone()).chain(self.findings).collect();
         let summary = Summary::of(&entries, &findings);
+        let explained = reasons.explained(&self.head, &findings)?;
         match format {
             Format::Unified => {
                 let color = output::colors(&std::io::stdout());
                 let palette = if color { Palette::colored() } else { Palette::plain() };
-                output::result(&format!("{}{summary}\n", text::unified(&entries, &palette)))?;
+                let explained = reasons::text(explained.as_deref().unwrap_or_default());
+                let diffs = text::unified(&entries, &palette);
+                output::result(&format!("{diffs}{explained}{summary}\n"))?;
                 output::findings(&findings);
             }
             Format::Json => {
                 let mut report = PlanReport::of(&plan, findings, &self.suspended);
                 report.objects.extend(entries.iter().filter_map(Entry::stopped));
-                output::result(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+                let said = match &explained {
+                    None => serde_json::to_string_pretty(&report)?,
+                    Some(explained) => {
+                        let mut report = serde_json::to_value(report)?;
+                        report["explanations"] = reasons::json(explained);
+                        serde_json::to_string_pretty(&report)?
+                    }
+                };
+                output::result(&(said + "\n"))?;
             }
             Format::Markdown => {
-                output::result(&markdown::comment(&entries, &findings, &summary, self.is_live))?;
+                let comment = markdown::comment(&entries, &findings, &summary, self.is_live);
+                let explained = reasons::text(explained.as_deref().unwrap_or_default());
+                output::result(&markdown::with_explanations(comment, &explained))?;
             }
         }
         Ok(u8::from(!summary.is_empty()))

@@ -6,12 +6,14 @@
 pub(crate) mod authorizer;
 mod dynamic;
 mod environment;
+mod explain;
 mod expression;
 mod mutator;
 mod validator;
 
 pub(crate) use dynamic::with_types;
 pub(crate) use environment::{Place, Variables, declarations};
+pub(crate) use explain::names_variable;
 pub(crate) use expression::{Conditions, Expression, Result_, compile};
 pub(crate) use mutator::{Change, Mutation, Mutator, PatchOperation};
 pub(crate) use validator::{Decision, Outcome, Validator};

@@ -19,8 +19,8 @@ pub(crate) struct Mutator {
     /// Whether it is asked again after others changed the object.
     pub reinvoked: bool,
     ignores_failures: bool,
-    conditions: Conditions,
-    variables: Vec<Variable>,
+    pub(super) conditions: Conditions,
+    pub(super) variables: Vec<Variable>,
     /// What it changes, in order; each sees what the ones before left.
     pub mutations: Vec<Mutation>,
 }

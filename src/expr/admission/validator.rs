@@ -19,8 +19,8 @@ pub(crate) struct Validator {
     /// The kind of its parameters.
     pub params: Option<Gvk>,
     ignores_failures: bool,
-    conditions: Conditions,
-    variables: Vec<Variable>,
+    pub(super) conditions: Conditions,
+    pub(super) variables: Vec<Variable>,
     validations: Vec<Validation>,
     annotations: Vec<(String, Expression)>,
 }
@@ -112,6 +112,16 @@ impl Validator {
             .chain(validations)
             .chain(annotations)
             .filter_map(Expression::mistake)
+    }
+
+    /// The expressions of its validations, in order.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.validations.iter().map(|validation| &validation.expression)
+    }
+
+    /// The expression that makes the message of each validation.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Option<&Expression>> {
+        self.validations.iter().map(|validation| validation.message_expression.as_ref())
     }
 
     /// Judges what `bound` gives names to. Each list of expressions works out the variables anew.

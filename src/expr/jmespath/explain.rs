@@ -1,5 +1,7 @@
 //! How an expression came to its value: each part is evaluated again for itself.
 
+use serde_json::Value;
+
 use super::ast::{Ast, Kind};
 use super::interpreter::Interpreter;
 use super::value::Val;
@@ -11,9 +13,18 @@ use crate::expr::explain::{ELEMENTS, Steps};
 impl Expression {
     /// The parts of the expression and their values over a context.
     pub fn explain(&self, context: &Context<'_>) -> Steps {
+        self.explain_value(Val::Root(context), context)
+    }
+
+    /// The same over one value.
+    pub(crate) fn explain_on(&self, data: &Value, context: &Context<'_>) -> Steps {
+        self.explain_value(Val::Ref(data), context)
+    }
+
+    fn explain_value<'a>(&'a self, on: Val<'a>, context: &'a Context<'_>) -> Steps {
         let interpreter = Interpreter::new(context.environment(), context.draws(), context.meter(), &[]);
         let mut steps = Steps::default();
-        Walk { interpreter, steps: &mut steps }.node(&self.ast, &Val::Root(context), 0);
+        Walk { interpreter, steps: &mut steps }.node(&self.ast, &on, 0);
         steps
     }
 }
@@ -67,7 +78,16 @@ impl<'a> Walk<'a, '_> {
                 self.each(items, &[condition, then], depth);
             }
             Kind::Flatten(of) | Kind::Not(of) => self.node(of, on, depth),
-            Kind::Or(left, right) | Kind::And(left, right) | Kind::Compare(_, left, right) => {
+            Kind::Or(left, right) | Kind::And(left, right) => {
+                self.node(left, on, depth);
+                // The side that decides alone is all there is to show.
+                let decides_if_false = matches!(ast.kind, Kind::And(..));
+                let left = self.interpreter.lenient(left, on);
+                if left.is_ok_and(|left| left.is_false() != decides_if_false) {
+                    self.node(right, on, depth);
+                }
+            }
+            Kind::Compare(_, left, right) => {
                 self.node(left, on, depth);
                 self.node(right, on, depth);
             }

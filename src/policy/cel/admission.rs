@@ -1,12 +1,14 @@
 //! ValidatingAdmissionPolicy and MutatingAdmissionPolicy, with what binds them.
 
+mod explain;
+
 use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
 use crate::expr::Outside;
 use crate::expr::admission::{Mutator, Outcome, Validator};
-use crate::model::Gvk;
+use crate::model::{FieldPath, Gvk};
 use crate::schema::Schemas;
 
 use super::super::matching::{Subjected, resource_name};
@@ -16,22 +18,27 @@ use super::super::request::Request;
 use super::super::selector::Selector;
 use super::super::validate::{Judgement, Verdict};
 use super::constraints::Constraints;
+use super::field;
 use super::inputs::Inputs;
 use super::mutating::applied;
 
 /// What puts a policy to work everywhere, in tests of policies that nothing binds.
-static UNBOUND: [Binding; 1] = [Binding { constraints: None, params: None, enforces: true }];
+static UNBOUND: [Binding; 1] =
+    [Binding { name: String::new(), constraints: None, params: None, enforces: true }];
 
 /// A policy and its bindings.
 #[derive(Debug)]
 pub(crate) struct Bound<P> {
     policy: P,
     bindings: Vec<Binding>,
+    /// The field of the object that each validation is about, as far as it says so.
+    fields: Vec<Option<FieldPath>>,
 }
 
 /// What puts a policy to work.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
+    name: String,
     constraints: Option<Constraints>,
     params: Option<Params>,
     enforces: bool,
@@ -48,8 +55,8 @@ struct Params {
 }
 
 impl Binding {
-    /// Of a binding's `spec`.
-    pub(crate) fn compile(spec: &Reader<'_>) -> Result<Binding> {
+    /// Of a binding's name and `spec`.
+    pub(crate) fn compile(name: &str, spec: &Reader<'_>) -> Result<Binding> {
         spec.only(&["policyName", "paramRef", "matchResources", "validationActions"])?;
         let constraints = spec.field("matchResources").map(|part| Constraints::compile(&part)).transpose()?;
         let params = spec.field("paramRef").map(|part| Params::compile(&part)).transpose()?;
@@ -63,7 +70,8 @@ impl Binding {
         if let (true, true, Some(list)) = (has("Deny"), has("Warn"), spec.field("validationActions")) {
             return Err(list.error("Deny and Warn cannot stand together"));
         }
-        Ok(Binding { constraints, params, enforces: actions.is_empty() || has("Deny") })
+        let enforces = actions.is_empty() || has("Deny");
+        Ok(Binding { name: name.to_owned(), constraints, params, enforces })
     }
 
     fn matches(&self, object: &Subjected<'_>) -> bool {
@@ -198,7 +206,7 @@ impl Bound<Validator> {
         if let Some(mistake) = policy.mistakes().next() {
             return Err(spec.error(mistake));
         }
-        Ok(Bound { policy, bindings })
+        Ok(Bound { policy, bindings, fields: field::of_list(spec.value, "validations") })
     }
 
     /// The judgement, and whether it is enforced; `None` if no binding is about the object. That nobody knows its
@@ -218,7 +226,9 @@ impl Bound<Validator> {
             let judged: Vec<Judgement> =
                 match params(self.policy.params.as_ref(), binding, known, request, object) {
                     Ok(params) => {
-                        let of = |param| judgement(self.policy.evaluate(|| inputs.with_params(param)));
+                        let of = |param| {
+                            judgement(self.policy.evaluate(|| inputs.with_params(param)), &self.fields)
+                        };
                         params.iter().map(|param| of(&**param)).collect()
                     }
                     Err(Lack::Denied) if self.policy.ignores_failures() => Vec::new(),
@@ -252,14 +262,15 @@ fn weight(judgement: &Judgement, enforces: bool) -> u8 {
     }
 }
 
-fn judgement(outcome: Outcome) -> Judgement {
+fn judgement(outcome: Outcome, fields: &[Option<FieldPath>]) -> Judgement {
     if !outcome.meant {
         return Judgement::new(Verdict::Skip, NOT_MEANT);
     }
     let judgement = match (outcome.failed.into_iter().next(), outcome.errors.into_iter().next()) {
         (Some(decision), _) => {
             let verdict = if decision.is_error { Verdict::Error } else { Verdict::Fail };
-            Judgement::new(verdict, decision.message)
+            let path = fields.get(decision.index).cloned().flatten();
+            Judgement { path, ..Judgement::new(verdict, decision.message) }
         }
         (None, Some(why)) => Judgement::new(Verdict::Error, why),
         (None, None) => Judgement::new(Verdict::Pass, ""),
@@ -274,7 +285,7 @@ impl Bound<Mutator> {
         if let Some(mistake) = policy.mistakes().next() {
             return Err(spec.error(mistake));
         }
-        Ok(Bound { policy, bindings })
+        Ok(Bound { policy, bindings, fields: Vec::new() })
     }
 
     /// The judgement and the object if it was changed; `None` if no binding is about the object.

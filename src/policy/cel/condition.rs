@@ -1,6 +1,6 @@
 //! Conditions that a request must meet before a rule looks at it.
 
-use crate::expr::cel::{Bindings, Budget, EvalErrorKind, Explainer, Program, Value};
+use crate::expr::cel::{Bindings, Budget, EvalError, EvalErrorKind, Explainer, Program, Value};
 
 use super::super::reader::{Reader, Result};
 use super::environment::Scope;
@@ -19,6 +19,14 @@ pub(super) enum Met {
 }
 
 impl Condition {
+    pub(super) fn evaluate<'a>(
+        &'a self,
+        bindings: &Bindings<'a>,
+        budget: &mut Budget,
+    ) -> std::result::Result<Value<'a>, EvalError> {
+        self.0.run(bindings, budget)
+    }
+
     pub(super) fn explainer(&self) -> Explainer {
         self.0.explainer()
     }

@@ -1,5 +1,7 @@
 //! `matchConstraints` of CEL policies: which objects they are about.
 
+mod explain;
+
 use crate::model::Gvk;
 
 use super::super::matching::{Subjected, resource_name};

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::expr::admission::{Result_, Variables, declarations, with_types};
-use crate::expr::cel::{Env, Program, Type};
+use crate::expr::cel::{CompileError, Env, Program, Type};
 
 use super::super::reader::{Reader, Result};
 use super::library::{IMAGE_POLICIES, POLICIES};
@@ -38,6 +38,17 @@ impl Scope {
     /// Of a policy about images.
     pub(super) fn of_images() -> Scope {
         Scope { base: IMAGE_POLICIES.clone(), variables: Variables::default() }
+    }
+
+    /// Of an expression that is tried, whatever policy it is for.
+    pub(super) fn of_trial() -> Scope {
+        let base = POLICIES.with_variables([("self", Type::Dyn), ("params", Type::Dyn)]);
+        Scope { base, variables: Variables::default() }
+    }
+
+    /// Compiles an expression that may give anything.
+    pub(super) fn try_out(&self, text: &str) -> std::result::Result<Program, CompileError> {
+        with_types(&self.variables.declare(&self.base), text).compile(text)
     }
 
     /// Compiles a list of variables, each of which sees those before it.

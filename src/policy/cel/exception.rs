@@ -4,13 +4,15 @@ use std::sync::LazyLock;
 
 use serde_json::{Value as Json, json};
 
-use crate::expr::cel::Budget;
+use crate::expr::cel::{Budget, Explainer};
+use crate::expr::explain::Steps;
 
 use super::super::reader::{Reader, Result};
 use super::super::request::Request;
 use super::super::validate::{Judgement, Verdict};
 use super::condition::{self, Condition, Met};
 use super::environment::Scope;
+use super::explain::explain_conditions;
 use super::inputs::{Around, Inputs};
 
 /// A compiled exception.
@@ -48,6 +50,39 @@ impl Exception {
         })
     }
 
+    /// Those that name a policy, and whether each is about the object.
+    pub(crate) fn explain(
+        exceptions: &[Exception],
+        kind: &str,
+        policy: &str,
+        request: &Request<'_>,
+        around: Around<'_>,
+    ) -> Steps {
+        let named = exceptions.iter().filter(|exception| exception.names(kind, policy));
+        let taken: Vec<(&Exception, Vec<Explainer>)> = named
+            .map(|exception| (exception, exception.conditions.iter().map(Condition::explainer).collect()))
+            .collect();
+        let inputs = Inputs::among(request, around);
+        let bindings = inputs.bindings(&[]);
+        let mut steps = Steps::default();
+        for (exception, explainers) in &taken {
+            let mut inner = Steps::default();
+            let holds = explain_conditions(&exception.conditions, explainers, &bindings, &mut inner);
+            steps.add(0, format!("exception {} is about the object", exception.name), Ok(holds.into()));
+            steps.append(1, inner);
+            for (what, list) in [("images", &exception.images), ("values", &exception.values)] {
+                if holds && !list.is_empty() {
+                    steps.add(1, format!("allowed {what}"), Ok(list.as_slice().into()));
+                }
+            }
+        }
+        steps
+    }
+
+    fn names(&self, kind: &str, policy: &str) -> bool {
+        self.policies.iter().any(|(k, name)| k == kind && name == policy)
+    }
+
     /// What the exceptions that are about a policy and an object mean: the judgement if one exempts it wholly, or what
     /// they allow. Conditions that cannot be evaluated exempt nobody.
     pub(crate) fn among(
@@ -57,9 +92,7 @@ impl Exception {
         request: &Request<'_>,
         around: Around<'_>,
     ) -> std::result::Result<Json, Judgement> {
-        let named =
-            |exception: &&Exception| exception.policies.iter().any(|(k, name)| k == kind && name == policy);
-        let mut named = exceptions.iter().filter(named).peekable();
+        let mut named = exceptions.iter().filter(|exception| exception.names(kind, policy)).peekable();
         if named.peek().is_none() {
             return Ok(NOTHING_ALLOWED.clone());
         }

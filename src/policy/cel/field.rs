@@ -2,10 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::model::{FieldPath, PathSegment};
 
 /// What every object has, and no rule is about.
 const COMMON: &[&str] = &["kind", "apiVersion", "metadata.deletionTimestamp", "metadata.namespace"];
+
+/// The fields that the expressions of a list of a policy's `spec` name, themselves or by its variables.
+pub(super) fn of_list(spec: &Value, list: &str) -> Vec<Option<FieldPath>> {
+    let entries = |name: &str| spec[name].as_array().into_iter().flatten();
+    let text = |entry: &Value| entry["expression"].as_str().unwrap_or_default().to_owned();
+    let mut fields = BTreeMap::new();
+    for variable in entries("variables") {
+        if let (Some(name), Some(field)) =
+            (variable["name"].as_str(), of_expression(&text(variable), &fields))
+        {
+            fields.insert(name.to_owned(), field);
+        }
+    }
+    entries(list).map(|entry| of_expression(&text(entry), &fields)).collect()
+}
 
 /// The first field below `object` that an expression names, itself or by a variable.
 pub(super) fn of_expression(text: &str, variables: &BTreeMap<String, FieldPath>) -> Option<FieldPath> {

@@ -1,12 +1,14 @@
 //! `matchConditions` of a classic policy: which requests its rules look at, asked before anything else, as the API server
 //! asks them of a webhook.
 
-use crate::expr::cel::Budget;
+use crate::expr::cel::{Budget, Explainer};
+use crate::expr::explain::Steps;
 
 use super::super::reader::{CompileError, Reader, Result};
 use super::super::request::Request;
 use super::condition::{self, Condition, Met};
 use super::environment::Scope;
+use super::explain::explain_conditions;
 use super::inputs::Inputs;
 
 /// The conditions of a policy, compiled.
@@ -40,6 +42,13 @@ impl MatchConditions {
         let failure = failure.or_else(|| spec.field("failurePolicy"));
         let ignores_failures = failure.is_some_and(|failure| failure.value == "Ignore");
         Ok(Some(MatchConditions { conditions, ignores_failures }))
+    }
+
+    /// The conditions up to the first that is false; whether all hold.
+    pub(crate) fn explain(&self, request: &Request<'_>, steps: &mut Steps) -> bool {
+        let taken: Vec<Explainer> = self.conditions.iter().map(Condition::explainer).collect();
+        let inputs = Inputs::of(request);
+        explain_conditions(&self.conditions, &taken, &inputs.bindings(&[]), steps)
     }
 
     /// Whether a request is one that the policy looks at.

@@ -20,6 +20,7 @@ mod match_conditions;
 mod mutating;
 mod proxy;
 mod targets;
+mod trial;
 mod verifying;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ pub(crate) use match_conditions::MatchConditions;
 pub(crate) use mutating::Mutations;
 pub(crate) use proxy::Authorization;
 pub use proxy::{Proxy, ProxyRequest};
+pub(crate) use trial::tried;
 
 /// Whose words and rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,14 +218,20 @@ impl Validations {
                 }
                 Ok(other) => {
                     let why = format!("the expression is {}, not true or false", other.type_name());
-                    return self.cannot_tell("error", why);
+                    return Judgement { path: validation.field.clone(), ..self.cannot_tell("error", why) };
                 }
                 Err(error) if self.ignores(&error, inputs) => {}
                 Err(error) if self.style == Style::Rule => {
                     let why = format!("expression '{}' resulted in error: {error}", validation.text);
-                    return Judgement::new(Verdict::Fail, why);
+                    return Judgement {
+                        path: validation.field.clone(),
+                        ..Judgement::new(Verdict::Fail, why)
+                    };
                 }
-                Err(error) => return self.cannot_tell("error", error.to_string()),
+                Err(error) => {
+                    let judgement = self.cannot_tell("error", error.to_string());
+                    return Judgement { path: validation.field.clone(), ..judgement };
+                }
             }
         }
         Judgement::new(Verdict::Pass, self.passed(rule))

@@ -1,5 +1,7 @@
 //! MutatingPolicy (policies.kyverno.io v1alpha1, v1beta1, v1): expressions that change an object.
 
+mod explain;
+
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
@@ -20,6 +22,8 @@ use super::environment::Scope;
 use super::expression;
 use super::inputs::{Around, Inputs};
 use super::targets::Targets;
+
+pub(super) use explain::tell;
 
 /// The expressions of a policy, compiled.
 #[derive(Debug, Clone)]

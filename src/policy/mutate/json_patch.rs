@@ -7,15 +7,22 @@ use crate::yaml;
 
 /// Applies the operations of a text.
 pub(super) fn apply(object: &Value, patch: &str) -> Result<Value, String> {
-    let operations = yaml::parse(patch, false).map_err(|e| format!("the patch cannot be read: {e}"))?;
-    let operations = operations.as_array().ok_or("the patch is no list of operations")?;
-    operations.iter().try_fold(object.clone(), |mut object, operation| {
+    operations(patch)?.iter().try_fold(object.clone(), |mut object, operation| {
         operate(&mut object, operation)?;
         Ok(object)
     })
 }
 
-fn operate(object: &mut Value, operation: &Value) -> Result<(), String> {
+/// The operations of a text.
+pub(super) fn operations(patch: &str) -> Result<Vec<Value>, String> {
+    match yaml::parse(patch, false).map_err(|e| format!("the patch cannot be read: {e}"))? {
+        Value::Array(operations) => Ok(operations),
+        _ => Err("the patch is no list of operations".to_owned()),
+    }
+}
+
+/// Carries out one operation.
+pub(super) fn operate(object: &mut Value, operation: &Value) -> Result<(), String> {
     let text = |name: &str| {
         operation[name].as_str().ok_or(format!("{name} of an operation is missing: {operation}"))
     };

@@ -1,5 +1,6 @@
 //! `mutate` rules: strategic merge patches, JSON patches, and both for each element of a list.
 
+mod explain;
 mod json_patch;
 mod prepare;
 mod strategic;

@@ -84,16 +84,16 @@ pub(super) const CHECKS: &[Check] = &[
         "sysctls",
         "forbidden sysctls",
         &[
-            (0, |pod| sysctls(pod, &SYSCTLS[..5])),
-            (27, |pod| sysctls(pod, &SYSCTLS[..6])),
-            (29, |pod| sysctls(pod, &SYSCTLS[..10])),
-            (32, |pod| sysctls(pod, SYSCTLS)),
+            (0, |pod| sysctls(pod, safe_sysctls(Some(0)))),
+            (27, |pod| sysctls(pod, safe_sysctls(Some(27)))),
+            (29, |pod| sysctls(pod, safe_sysctls(Some(29)))),
+            (32, |pod| sysctls(pod, safe_sysctls(Some(32)))),
         ],
     ),
     baseline("windowsHostProcess", "hostProcess", &[(0, host_process)]),
 ];
 
-const DEFAULT_CAPABILITIES: &[&str] = &[
+pub(super) const DEFAULT_CAPABILITIES: &[&str] = &[
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -129,8 +129,18 @@ const SYSCTLS: &[&str] = &[
     "net.ipv4.tcp_wmem",
 ];
 
+/// Those that are safe in a minor version of Kubernetes 1; in the newest for `None`.
+pub(super) fn safe_sysctls(minor: Option<u32>) -> &'static [&'static str] {
+    match minor.unwrap_or(u32::MAX) {
+        0..27 => &SYSCTLS[..5],
+        27..29 => &SYSCTLS[..6],
+        29..32 => &SYSCTLS[..10],
+        32.. => SYSCTLS,
+    }
+}
+
 /// Kinds of volumes that the restricted level lets a pod have.
-const ALLOWED_VOLUMES: &[&str] = &[
+pub(super) const ALLOWED_VOLUMES: &[&str] = &[
     "configMap",
     "csi",
     "downwardAPI",

@@ -54,6 +54,11 @@ const fn control(name: &'static str, checks: &'static [&'static str], of: Of) ->
     Control { name, checks, of }
 }
 
+/// The name of the control that a check belongs to.
+pub(super) fn control_of(check: &str) -> &str {
+    CONTROLS.iter().find(|control| control.checks.contains(&check)).map_or(check, |control| control.name)
+}
+
 impl Exclusion {
     /// The entries of a list field.
     pub(crate) fn list(owner: &Reader<'_>, name: &str) -> Result<Vec<Exclusion>> {

@@ -5,6 +5,7 @@
 
 mod checks;
 mod exclude;
+mod explain;
 mod pod;
 
 use serde_json::Value;
@@ -112,13 +113,17 @@ impl PodSecurity {
         Judgement { path, ..Judgement::new(Verdict::Fail, message) }
     }
 
-    fn ask(&self, pod: &Pod<'_>) -> Vec<Broken> {
-        let asked = CHECKS.iter().filter(|check| match self.level {
+    /// The checks of the level.
+    fn asked(&self) -> impl Iterator<Item = &'static Check> {
+        CHECKS.iter().filter(|check| match self.level {
             Level::Privileged => false,
             Level::Baseline => !check.restricted,
             Level::Restricted => true,
-        });
-        let broken = asked.map(|check| Broken { check, violations: check.ask(pod, self.minor) });
+        })
+    }
+
+    fn ask(&self, pod: &Pod<'_>) -> Vec<Broken> {
+        let broken = self.asked().map(|check| Broken { check, violations: check.ask(pod, self.minor) });
         broken.filter(|broken| !broken.violations.is_empty()).collect()
     }
 

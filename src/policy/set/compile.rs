@@ -314,7 +314,9 @@ fn bindings_of(
         one.id.kind() == wanted && one.body["spec"]["policyName"].as_str() == Some(policy.id.name())
     });
     bindings
-        .map(|one| Binding::compile(&Reader::new(&one.body["spec"], FieldPath::of_keys(["spec"]))))
+        .map(|one| {
+            Binding::compile(one.id.name(), &Reader::new(&one.body["spec"], FieldPath::of_keys(["spec"])))
+        })
         .collect()
 }
 

@@ -29,26 +29,35 @@ impl PolicySet {
             if !rule.body.judges() {
                 continue;
             }
-            if let Body::Policy(validations) = &rule.body {
-                outcomes.push(self.judge_by_policy(rule, validations, request, &object));
-                continue;
-            }
-            if let Body::Admission(policy) = &rule.body {
-                if request.at_server {
-                    continue;
-                }
-                let judged = policy.judge(request, &object, self.library.known(), self.binds_all);
-                outcomes.extend(judged.map(|(judgement, enforces)| self.outcome(rule, judgement, enforces)));
-                continue;
-            }
             if self.is_decided(rule, &outcomes) {
                 continue;
             }
-            let base = base.get_or_init(|| self.context(request, &images));
-            let Some(judgement) = self.judge(rule, request, &object, base) else { continue };
-            outcomes.push(self.outcome(rule, judgement, rule.action.enforces(&object)));
+            let base = || base.get_or_init(|| self.context(request, &images));
+            outcomes.extend(self.judge_one(rule, request, &object, base));
         }
         outcomes
+    }
+
+    /// What one rule that matches says; `None` if it has nothing to say after all.
+    pub(super) fn judge_one<'c, 'a: 'c>(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+        base: impl FnOnce() -> &'c Context<'a>,
+    ) -> Option<RuleOutcome> {
+        match &rule.body {
+            Body::Policy(validations) => Some(self.judge_by_policy(rule, validations, request, object)),
+            Body::Admission(_) if request.at_server => None,
+            Body::Admission(policy) => {
+                let judged = policy.judge(request, object, self.library.known(), self.binds_all);
+                judged.map(|(judgement, enforces)| self.outcome(rule, judgement, enforces))
+            }
+            _ => {
+                let judgement = self.judge(rule, request, object, base())?;
+                Some(self.outcome(rule, judgement, rule.action.enforces(object)))
+            }
+        }
     }
 
     /// Judges JSON that is no object of Kubernetes by the policies that are about such.
@@ -100,7 +109,7 @@ impl PolicySet {
     }
 
     /// Whether another rule of a policy that applies only one has said what there is to say.
-    fn is_decided(&self, rule: &Rule, outcomes: &[RuleOutcome]) -> bool {
+    pub(super) fn is_decided(&self, rule: &Rule, outcomes: &[RuleOutcome]) -> bool {
         let policy = &self.policies[rule.policy];
         let decides = |outcome: &RuleOutcome| {
             outcome.policy == policy.name && matches!(outcome.result, Verdict::Pass | Verdict::Fail)
@@ -109,7 +118,7 @@ impl PolicySet {
     }
 
     /// What one rule makes of an object; `None` if it has nothing to do with it after all.
-    fn change(
+    pub(super) fn change(
         &self,
         rule: &Rule,
         request: &Request<'_>,
@@ -174,7 +183,7 @@ impl PolicySet {
     }
 
     /// Whether the policy of a rule looks at a request at all.
-    fn looks_at(&self, rule: &Rule, request: &Request<'_>) -> Result<bool, String> {
+    pub(super) fn looks_at(&self, rule: &Rule, request: &Request<'_>) -> Result<bool, String> {
         self.policies[rule.policy].conditions.as_ref().map_or(Ok(true), |conditions| conditions.met(request))
     }
 
@@ -342,7 +351,12 @@ impl PolicySet {
         (!names.is_empty()).then(|| Judgement::new(Verdict::Skip, message))
     }
 
-    fn exceptions_for(&self, rule: &Rule, object: &Subjected<'_>, context: &Context<'_>) -> Vec<&Exception> {
+    pub(super) fn exceptions_for(
+        &self,
+        rule: &Rule,
+        object: &Subjected<'_>,
+        context: &Context<'_>,
+    ) -> Vec<&Exception> {
         let policy = &self.policies[rule.policy].name;
         self.exceptions.iter().filter(|e| e.exempts(policy, &rule.name, object, context)).collect()
     }

@@ -51,7 +51,7 @@ impl PolicySet {
     }
 
     /// Nothing when the rule's preconditions do not hold.
-    fn make(
+    pub(super) fn make(
         &self,
         rule: &Rule,
         generate: &Generate,

@@ -25,7 +25,7 @@ use super::rule::{Body, Rule};
 use super::variables;
 
 pub use existing::TargetOutcome;
-pub use explain::Explanation;
+pub use explain::{Does, Explanation, Extent, Wanted};
 pub use outcome::{Generated, NOT_COMPILED, NotGenerated, PolicyNotes, RuleOutcome};
 
 /// Policies, compiled once and asked many times.

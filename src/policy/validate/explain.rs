@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::expr::Context;
-use crate::expr::explain::Steps;
+use crate::expr::explain::{ELEMENTS, Steps};
 
-use super::{Check, ForEach, Pattern, Scene, Source, Validate, Verdict};
+use super::{Check, ForEach, Mismatch, Pattern, Scene, Source, Validate, Verdict};
 use crate::policy::variables::{self, bind_element};
 
 impl Validate {
@@ -22,7 +22,8 @@ impl Scene<'_, '_> {
     fn explain(&self, check: &Check, object: &Value, nesting: usize, depth: usize, steps: &mut Steps) {
         match check {
             Check::Deny(conditions) => {
-                steps.head(depth, "deny if");
+                let holds = conditions.evaluate(self.context).map(|held| held.holds.into());
+                steps.add(depth, "deny if", holds);
                 steps.append(depth + 1, conditions.explain(self.context));
             }
             Check::Pattern(source) => self.explain_pattern(source, "pattern", object, depth, steps),
@@ -42,7 +43,12 @@ impl Scene<'_, '_> {
     }
 
     fn explain_pattern(&self, source: &Source, name: &str, object: &Value, depth: usize, steps: &mut Steps) {
-        steps.head(depth, name);
+        match source.matches(object, self.context) {
+            Err(why) | Ok(Some(Mismatch::Error(why))) => steps.add(depth, name, Err(why)),
+            Ok(None) => steps.add(depth, name, Ok(true.into())),
+            Ok(Some(Mismatch::Fail(..))) => steps.add(depth, name, Ok(false.into())),
+            Ok(Some(Mismatch::Skip(_))) => steps.head(depth, format!("{name} is not about the object")),
+        }
         match source {
             Source::Ready(pattern) => steps.append(depth + 1, pattern.explain(object)),
             Source::Template(template) => {
@@ -54,7 +60,7 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// The element that decided.
+    /// The element that decides, else the first ones.
     fn explain_elements(
         &self,
         step: &ForEach,
@@ -74,20 +80,36 @@ impl Scene<'_, '_> {
                 judgement.is_some_and(|judgement| !matches!(judgement.verdict, Verdict::Pass | Verdict::Skip))
             })
         };
-        let Some((index, element)) = elements.iter().enumerate().find(decides) else { return };
+        let deciding = elements.iter().enumerate().find(decides);
+        let all = elements.iter().enumerate().filter(|(_, element)| !element.is_null());
+        let shown = all.filter(|(index, _)| deciding.is_none_or(|(deciding, _)| deciding == *index));
+        for (index, element) in shown.take(ELEMENTS) {
+            self.explain_element(step, (index, element), object, nesting, depth, steps);
+        }
+    }
+
+    fn explain_element(
+        &self,
+        step: &ForEach,
+        (index, element): (usize, &Value),
+        object: &Value,
+        nesting: usize,
+        depth: usize,
+        steps: &mut Steps,
+    ) {
         steps.add(depth + 1, format!("element {index}"), Ok(element.clone()));
         let mut context = self.context.child();
         bind_element(&mut context, element, index, nesting);
         variables::bind(&mut context, &step.entries);
-        steps.append(depth + 2, variables::explain(&context, &step.entries));
-        if let Some(conditions) = &step.preconditions {
-            steps.head(depth + 2, "preconditions");
-            steps.append(depth + 3, conditions.explain(&context));
+        let mut inner = Steps::default();
+        if variables::explain_preconditions(step.preconditions.as_ref(), &context, &mut inner) {
+            let scoped = step.scoped(element).unwrap_or(false);
+            let scene = Scene { context: &context, ..*self };
+            let subject = if scoped { element } else { object };
+            scene.explain(&step.check, subject, nesting + 1, 0, &mut inner);
         }
-        let scoped = step.scoped(element).unwrap_or(false);
-        let scene = Scene { context: &context, ..*self };
-        let subject = if scoped { element } else { object };
-        scene.explain(&step.check, subject, nesting + 1, depth + 2, steps);
+        steps.append(depth + 2, variables::explain(&context, &step.entries));
+        steps.append(depth + 2, inner);
     }
 }
 
@@ -118,7 +140,7 @@ mod tests {
                 split(element.image, ':') → ["b","latest"]
                   element.image → "b:latest"
                 [1] → "latest"
-            deny if
+            deny if → true
               any[0] key AnyIn value → true
                 key → "latest"
                   tag → "latest"

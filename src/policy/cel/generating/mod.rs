@@ -1,5 +1,6 @@
 //! GeneratingPolicy (policies.kyverno.io): objects that exist because another one does.
 
+mod explain;
 mod template;
 
 use std::sync::Arc;
