@@ -54,9 +54,12 @@ impl Duration {
         (self.0 / SECOND) as f64 + (self.0 % SECOND) as f64 / SECOND as f64
     }
 
-    /// A number of seconds as a duration, cut to nanoseconds.
+    /// A number of seconds as a duration, cut to nanoseconds. What is too long is the shortest of all, as the processor
+    /// has it that the reference runs on.
     pub fn from_seconds(seconds: f64) -> Duration {
-        Duration((seconds * SECOND as f64) as i64)
+        let nanos = seconds * SECOND as f64;
+        let fits = nanos >= i64::MIN as f64 && nanos < i64::MAX as f64;
+        Duration(if fits { nanos as i64 } else { i64::MIN })
     }
 }
 

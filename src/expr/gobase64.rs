@@ -19,6 +19,16 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, DecodeError> {
     STANDARD.decode(text)
 }
 
+/// Bytes as a text in which every one that is no UTF-8 is a replacement character.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +40,6 @@ mod tests {
         for bad in ["aGk", "a", "aGk==", "_-==", "aG k="] {
             assert!(decode(bad).is_err(), "{bad}");
         }
+        assert_eq!(text(b"a\xe2\x82b\xffc\xc3\xa9"), "a\u{fffd}\u{fffd}b\u{fffd}c\u{e9}");
     }
 }

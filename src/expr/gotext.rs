@@ -9,20 +9,31 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A number as a value: whole ones as integers. `None` if it is not finite.
 pub(crate) fn number(value: f64) -> Option<Value> {
-    if value.fract() == 0.0 && value.abs() <= EXACT {
+    let is_negative_zero = value == 0.0 && value.is_sign_negative();
+    if value.fract() == 0.0 && value.abs() <= EXACT && !is_negative_zero {
         return Some(Value::from(value as i64));
     }
     Number::from_f64(value).map(Value::Number)
 }
 
-/// A value whose whole floats (`1.0`) are integers.
+/// A value whose whole floats (`1.0`) are integers, and whose numbers are no more exact than a float.
 pub(crate) fn normalize(value: Value) -> Value {
     match value {
+        Value::Number(n)
+            if n.as_u64().is_some_and(inexact) || n.as_i64().is_some_and(|i| inexact(i.unsigned_abs())) =>
+        {
+            n.as_f64().and_then(number).unwrap_or(Value::Number(n))
+        }
         Value::Number(n) if n.is_f64() => n.as_f64().and_then(number).unwrap_or(Value::Number(n)),
         Value::Array(items) => Value::Array(items.into_iter().map(normalize).collect()),
         Value::Object(map) => Value::Object(map.into_iter().map(|(k, v)| (k, normalize(v))).collect()),
         other => other,
     }
+}
+
+/// Whether a float may not be able to say a number.
+fn inexact(number: u64) -> bool {
+    number > EXACT as u64
 }
 
 /// The JSON text of a value, as `encoding/json` marshals it (`<`, `>` and `&` are escaped).
@@ -118,7 +129,7 @@ pub(crate) fn scientific(value: f64) -> String {
 /// `fmt.Sprint` of a number: the general form, with an exponent from a million on.
 pub(crate) fn general(value: f64) -> String {
     if value == 0.0 {
-        return "0".to_owned();
+        return format!("{value}");
     }
     let text = exponent(value, 'e', 2);
     let power = text.split_once('e').and_then(|(_, p)| p.parse::<i32>().ok()).unwrap_or_default();
@@ -175,6 +186,9 @@ mod tests {
             r#"{"a":[1,0.5,1e+21,1e-7],"b":"\u003ca\u0026\u2028\n"}"#
         });
         assert_eq!(normalize(json!([1.0, 1.5])), json!([1, 1.5]));
+        assert_eq!(json(&normalize(json!([9_007_199_254_740_993_i64, u64::MAX]))), {
+            "[9007199254740992,18446744073709552000]"
+        });
     }
 
     #[test]

@@ -76,7 +76,8 @@ impl fmt::Display for Time {
     /// RFC 3339 without fractions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day, hour, minute, second) = self.civil();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        let sign = if year < 0 { "-" } else { "" };
+        write!(f, "{sign}{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}", year.abs())?;
         let minutes = self.offset / 60;
         if minutes == 0 {
             return f.write_str("Z");
@@ -147,9 +148,21 @@ mod tests {
             ("Monday, January _2, 06 3:04PM", "Thursday, May  3, 24 1:02PM", "2024-05-03T13:02:00Z"),
             ("02 Jan 06 15:04 MST", "23 May 24 10:00 UTC", "2024-05-23T10:00:00Z"),
             ("15:04:05.000", "01:02:03.456", "0000-01-01T01:02:03Z"),
+            ("__2 2006", " 44 2024", "2024-02-13T00:00:00Z"),
+            ("2006-01-02 MST", "2024-05-23 GMT+3", "2024-05-23T03:00:00+03:00"),
+            ("2006-01-02 -0700 MST", "2024-05-23 +0200 GMT+3", "2024-05-23T00:00:00+02:00"),
+            ("2006-01-02 MST", "2024-05-23 WITA", "2024-05-23T00:00:00Z"),
         ] {
             assert_eq!(parse(layout, text).unwrap().to_string(), expected);
         }
-        assert!(parse("2006-01-02", "2024-05-23x").is_err());
+        for (layout, bad) in [
+            ("2006-01-02", "2024-05-23x"),
+            ("3 pm", "3 PM"),
+            ("MST", "-1"),
+            ("MST", "ABCDE"),
+            ("MST", "ABCD"),
+        ] {
+            assert!(parse(layout, bad).is_err(), "{layout}: {bad}");
+        }
     }
 }

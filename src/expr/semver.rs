@@ -39,7 +39,7 @@ enum Comparator {
 pub struct Range(Vec<Vec<(Comparator, Version)>>);
 
 impl Range {
-    /// Reads a range.
+    /// Reads a range. What a word with an `x` stands for is worked out on its text, so that `1.x.x` is `>=1.0.0 <1.1.0`.
     pub fn parse(text: &str) -> Result<Range, String> {
         let mut alternatives = vec![Vec::new()];
         for word in words(text) {
@@ -47,14 +47,16 @@ impl Range {
                 alternatives.push(Vec::new());
                 continue;
             }
-            let at = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
-            let (sign, version) = word.split_at(at);
-            let comparator = comparator(sign)
-                .ok_or_else(|| format!("could not parse comparator {sign:?} in the range {text:?}"))?;
-            let bounds = bounds(comparator, version)
-                .ok_or_else(|| format!("could not parse version {version:?} in the range {text:?}"))?;
-            if let Some(last) = alternatives.last_mut() {
-                last.extend(bounds);
+            let read = if word.contains('x') { expanded(&word)? } else { vec![word] };
+            for word in read {
+                let (sign, version) = split(&word)?;
+                let comparator = comparator(sign)
+                    .ok_or_else(|| format!("could not parse comparator {sign:?} in the range {text:?}"))?;
+                let bound = Version::parse(version)
+                    .ok_or_else(|| format!("could not parse version {version:?} in the range {text:?}"))?;
+                if let Some(last) = alternatives.last_mut() {
+                    last.push((comparator, bound));
+                }
             }
         }
         if alternatives.iter().any(Vec::is_empty) {
@@ -71,18 +73,30 @@ impl Range {
     }
 }
 
-/// The words of a range; `>= 1.2.3` is one word.
+/// The words of a range; `>= 1.2.3` is one word. A word of one letter is none.
 fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    for piece in text.replace("||", " || ").split_whitespace() {
-        match words.last_mut() {
-            Some(last) if last != "||" && last.ends_with(['>', '<', '=', '!']) && piece != "||" => {
-                last.push_str(piece);
+    let mut words = Vec::new();
+    let (mut start, mut before) = (0, b' ');
+    for (at, byte) in text.bytes().enumerate() {
+        if byte == b' ' && !matches!(before, b'>' | b'<' | b'=') {
+            if start + 1 < at {
+                words.push(text[start..at].replace(' ', ""));
             }
-            _ => words.push(piece.to_owned()),
+            start = at + 1;
+        } else if byte != b' ' {
+            before = byte;
         }
     }
+    if start + 1 < text.len() {
+        words.push(text[start..].replace(' ', ""));
+    }
     words
+}
+
+/// A word's sign and its version, which begins with the first digit.
+fn split(word: &str) -> Result<(&str, &str), String> {
+    let at = word.find(char::is_numeric).ok_or_else(|| format!("there is no version in {word:?}"))?;
+    Ok((word[..at].trim(), &word[at..]))
 }
 
 fn comparator(sign: &str) -> Option<Comparator> {
@@ -97,30 +111,42 @@ fn comparator(sign: &str) -> Option<Comparator> {
     })
 }
 
-/// The comparisons a version stands for: `1.x` is `>=1.0.0 <2.0.0`.
-fn bounds(comparator: Comparator, text: &str) -> Option<Vec<(Comparator, Version)>> {
-    if !text.contains(['x', 'X', '*']) || text.contains(['-', '+']) {
-        return Version::parse(text).map(|version| vec![(comparator, version)]);
+/// The words that a word with an `x` stands for: `1.x` is `>=1.0.0` and `<2.0.0`. How many parts the version has says
+/// which of them is counted up.
+fn expanded(word: &str) -> Result<Vec<String>, String> {
+    let (sign, version) = split(word)?;
+    let count = version.split('.').count();
+    let mut low = version.replacen(".x.x", ".x", 1).replacen(".x", ".0", 1);
+    if low.split('.').count() == 2 {
+        low.push_str(".0");
     }
-    let parts: Vec<&str> = text.split('.').collect();
-    let wild = parts.iter().position(|p| matches!(*p, "x" | "X" | "*"))?;
-    if wild == 0 || parts.len() > 3 || parts[wild..].iter().any(|p| !matches!(*p, "x" | "X" | "*")) {
-        return None;
-    }
-    let major: u64 = parts[0].parse().ok()?;
-    let minor: u64 = if wild == 2 { parts[1].parse().ok()? } else { 0 };
-    let low = Version(::semver::Version::new(major, minor, 0));
-    let high = Version(match wild {
-        1 => ::semver::Version::new(major.checked_add(1)?, 0, 0),
-        _ => ::semver::Version::new(major, minor.checked_add(1)?, 0),
-    });
-    Some(match comparator {
-        Comparator::Equal => vec![(Comparator::GreaterEqual, low), (Comparator::Less, high)],
-        Comparator::Greater => vec![(Comparator::GreaterEqual, high)],
-        Comparator::LessEqual => vec![(Comparator::Less, high)],
-        Comparator::NotEqual => return None,
-        other => vec![(other, low)],
+    let high = match count {
+        _ if !version.ends_with(".x") => String::new(),
+        3 => counted_up(&low, 1),
+        2 => counted_up(&low, 0),
+        _ => String::new(),
+    };
+    Ok(match sign {
+        "" | "=" | "==" => vec![format!(">={low}"), format!("<{high}")],
+        "!" | "!=" => vec![format!("<{low}"), format!(">={high}")],
+        ">" => vec![format!(">={high}")],
+        "<=" => vec![format!("<{high}")],
+        "<" | ">=" => vec![format!("{sign}{low}")],
+        // What is no comparator is dropped here.
+        _ => vec![low],
     })
+}
+
+/// A version with one of its numbers one higher; nothing if that is no number.
+fn counted_up(version: &str, place: usize) -> String {
+    let mut parts: Vec<String> = version.split('.').map(str::to_owned).collect();
+    match parts.get(place).and_then(|part| part.parse::<i64>().ok()?.checked_add(1)) {
+        Some(number) => {
+            parts[place] = number.to_string();
+            parts.join(".")
+        }
+        None => String::new(),
+    }
 }
 
 impl Comparator {
@@ -145,7 +171,14 @@ mod tests {
         for (range, version, expected) in [
             (">=1.2.0 <2.0.0", "1.9.9", true),
             (">= 1.2.0 < 2.0.0", "2.0.0", false),
-            ("1.0.0 || 2.0.0||3.0.0", "3.0.0", true),
+            ("1.0.0 || 2.0.0 || 3.0.0", "3.0.0", true),
+            ("1.x.x", "1.0.9", true),
+            ("1.x.x", "1.1.0", false),
+            ("!1.x", "3.0.0", false),
+            ("! 1.0.0", "1.0.0", true),
+            ("~1.2.x", "1.2.0", true),
+            (">1.0.0 x", "2.0.0", true),
+            ("<= 1.x", "1.9.0", true),
             ("!1.0.0", "1.0.0", false),
             ("1.x", "1.9.0", true),
             (">1.x", "1.9.0", false),
@@ -156,7 +189,18 @@ mod tests {
             let version = Version::parse(version).unwrap();
             assert_eq!(Range::parse(range).unwrap().contains(&version), expected, "{range}");
         }
-        for bad in ["", "~1.0.0", "^1.0.0", "1.0", ">1.0.0,<2.0.0", "1.0.0 ||", "v1.0.0"] {
+        for bad in [
+            "",
+            "~1.0.0",
+            "^1.0.0",
+            "1.0",
+            ">1.0.0,<2.0.0",
+            "1.0.0 ||",
+            "v1.0.0",
+            "1.0.0||2.0.0",
+            "1.X",
+            "1.*",
+        ] {
             assert!(Range::parse(bad).is_err(), "{bad}");
         }
     }

@@ -49,7 +49,8 @@ impl Tree {
             let message = format!("the document has more than {} MiB", LONGEST >> 20);
             return Err(YamlError::too_complex(Mark::default(), message));
         }
-        // Only at the very beginning is it a mark; anywhere else it is text.
+        // Only at the very beginning is it a mark, which may stand twice; anywhere else it is text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         check_characters(text)?;
         Composer::new(text).document()

@@ -139,8 +139,13 @@ fn integer(plain: &str) -> Option<(bool, u64)> {
     Some((negative, u64::from_str_radix(digits, radix).ok()?))
 }
 
-/// A decimal float as Go reads it: out of range is no number.
+/// A decimal float as Go reads it: out of range is no number, and underscores stand between digits.
 fn go_float(text: &str) -> Option<f64> {
+    if text.contains('_') {
+        let digit = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+        let between = |(at, _): (usize, &str)| at > 0 && digit(at - 1) && digit(at + 1);
+        return text.match_indices('_').all(between).then(|| go_float(&text.replace('_', "")))?;
+    }
     let ok = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
     text.parse::<f64>().ok().filter(|float| ok && float.is_finite())
 }

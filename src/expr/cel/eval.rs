@@ -444,6 +444,9 @@ fn has<'a>(value: &Value<'a>, field: &'a str) -> Result<bool, EvalError> {
         Value::JsonMap(map, schema) => find_json(map, *schema, field)?.is_some(),
         Value::Map(map) => map.contains_key(&Key::Text(Text::Borrowed(field))),
         Value::Struct(message) => message.fields.contains_key(field),
+        Value::JsonList(..) | Value::List(_) => {
+            return Err(EvalError::new("unsupported index type 'string' in list"));
+        }
         _ => false,
     })
 }
@@ -485,6 +488,11 @@ fn dispatch<'a>(call: &'a CallNode, args: &[Value<'a>], context: &mut Context<'a
         types.len() == args.len() && types.iter().zip(args).all(|(ty, value)| is_of(value, ty))
     };
     let Some(overload) = call.overloads.iter().find(fits) else {
+        // No overload says that a length of time can be negated, yet it can.
+        if let ("-_", [Value::Duration(_)]) = (&*call.name, args) {
+            context.charge(1)?;
+            return operators::negate(args).map_err(|error| error.at(call.place));
+        }
         return Err(no_overload(&call.name, args).at(call.place));
     };
     let result = match &overload.run {

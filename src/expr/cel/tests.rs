@@ -148,3 +148,57 @@ proptest::proptest! {
         proptest::prop_assert_eq!(run(&written, &document), Ok(json!(true)));
     }
 }
+
+/// What the API server's own evaluator answers.
+#[test]
+fn answers_are_those_of_the_api_server() {
+    for (text, expected) in [
+        // Quantities keep track of how they are calculated.
+        ("quantity('1Pi').isInteger()", json!(false)),
+        ("quantity('1E').isInteger()", json!(true)),
+        ("isQuantity('m') && isQuantity('e3') && !isQuantity('Ei')", json!(true)),
+        ("quantity('1e400').isGreaterThan(quantity('9223372036854775807'))", json!(true)),
+        ("quantity('1').sub(-9223372036854775808).compareTo(quantity('0'))", json!(-1)),
+        ("quantity('10n').sub(31).asApproximateFloat()", json!(-30.999999990000003)),
+        // Of a list only the first item says which overload is meant; what cannot be compared is skipped.
+        ("[0.0 / 0.0, 1.0].isSorted()", json!(true)),
+        ("[1.0, 0.0 / 0.0].max()", json!(1.0)),
+        ("[dyn('b'), dyn(1), dyn('a')].min()", json!("a")),
+        // Keys of maps.
+        ("{dyn(1): 'a'}[1.0]", json!("a")),
+        ("{null: 2}.size()", json!(1)),
+        ("duration('1m') in {duration('60s'): 1} && null in {null: 1}", json!(true)),
+        ("dyn({1: 'a', 2: 'b'}) == object.m", json!(false)),
+        // Texts.
+        ("'%s'.format([['\\u2028\\u00a0é']])", json!("[\"\\u2028\\u00a0é\"]")),
+        ("'%.2f %.2f'.format([-0.0, -0.001])", json!("0.00 -0.00")),
+        ("'%.1000f'.format([1.0]).size()", json!(234)),
+        ("double('1_000') + double('0x1p-2')", json!(1000.25)),
+        ("'aé'.matches('^\\\\p{^Greek}+$')", json!(true)),
+        ("'ab'.find('(?P<n>a)(?P<n>b)')", json!("ab")),
+        // Time zones.
+        ("timestamp('9999-12-31T23:59:59Z').getHours('Europe/Berlin')", json!(0)),
+        ("timestamp('2024-05-23T10:00:00Z').getHours('Local')", json!(10)),
+        ("string(-dyn(duration('1m')))", json!("-60s")),
+        ("optional.ofNonZeroValue(optional.none()).hasValue()", json!(true)),
+        ("semver('18446744073709551615.0.0').major()", json!(-1)),
+        ("format.byte().validate('aGl=').hasValue()", json!(false)),
+    ] {
+        assert_eq!(run(text, &json!({"m": {"a": 1, "b": 2}})), Ok(expected), "{text}");
+    }
+    for (text, message) in [
+        ("{dyn(1.0): 'a'}[1]", "no such key: 1"),
+        ("[dyn(null), dyn(1)].max()", "no such overload: max(list)"),
+        ("[dyn(1), dyn(null)].max()", "no such overload"),
+        ("[dyn('a')].sum()", "no such overload: sum(list)"),
+        ("has(object.l.a)", "unsupported index type 'string' in list"),
+        ("timestamp(0).getHours('europe/berlin')", "unknown time zone europe/berlin"),
+        ("quantity('1K') == quantity('1')", "unable to parse quantity's suffix"),
+        ("dyn(5).all(i, x, true)", "unsupported comprehension range type: types.Int"),
+    ] {
+        assert_eq!(run(text, &json!({"l": [1]})), Err(message.to_owned()), "{text}");
+    }
+    for bad in ["'a'.matches('[[:foo:]]')", "double('1__0') > 1.0"] {
+        assert!(run(bad, &json!({})).is_err(), "{bad}");
+    }
+}

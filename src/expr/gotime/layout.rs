@@ -3,7 +3,7 @@
 use super::{Time, days_of};
 
 /// The parts of a layout, longest first where one begins another.
-const PARTS: [(&str, Part); 32] = [
+const PARTS: [(&str, Part); 33] = [
     ("January", Part::MonthName),
     ("Jan", Part::MonthShort),
     ("Monday", Part::DayName),
@@ -18,14 +18,15 @@ const PARTS: [(&str, Part); 32] = [
     ("05", Part::Number(Field::Second, 2)),
     ("002", Part::Number(Field::YearDay, 3)),
     ("15", Part::Number(Field::Hour, 2)),
+    ("__2", Part::PaddedYearDay),
     ("_2", Part::Padded),
     ("1", Part::Number(Field::Month, 1)),
     ("2", Part::Number(Field::Day, 1)),
     ("3", Part::Number(Field::Hour12, 1)),
     ("4", Part::Number(Field::Minute, 1)),
     ("5", Part::Number(Field::Second, 1)),
-    ("PM", Part::Half),
-    ("pm", Part::Half),
+    ("PM", Part::Half { lower: false }),
+    ("pm", Part::Half { lower: true }),
     ("Z07:00:00", Part::Offset { zulu: true, colons: true, digits: 6 }),
     ("Z070000", Part::Offset { zulu: true, colons: false, digits: 6 }),
     ("Z07:00", Part::Offset { zulu: true, colons: true, digits: 4 }),
@@ -59,7 +60,10 @@ enum Part {
     DayShort,
     Number(Field, usize),
     Padded,
-    Half,
+    PaddedYearDay,
+    Half {
+        lower: bool,
+    },
     Zone,
     Offset {
         zulu: bool,
@@ -132,7 +136,12 @@ struct Fields {
     second: u32,
     nanos: u32,
     afternoon: Option<bool>,
-    offset: i32,
+    /// Whether the text says that it is UTC, which counts more than an offset.
+    utc: bool,
+    /// Seconds east of UTC in digits.
+    offset: Option<i32>,
+    /// What the name of a zone adds; it is shown, but the time is not moved by it.
+    named_offset: i32,
 }
 
 /// Reads a text by a layout.
@@ -218,11 +227,16 @@ impl Fields {
                 Some(rest)
             }
             Part::Number(field, least) => self.number(field, least, text, fraction_follows),
-            Part::Half => {
-                let half = text.get(..2)?;
-                self.afternoon = Some(match half {
-                    "PM" | "pm" => true,
-                    "AM" | "am" => false,
+            Part::PaddedYearDay => {
+                let unpadded = text.strip_prefix(' ').unwrap_or(text);
+                let (day, rest) = digits(unpadded.strip_prefix(' ').unwrap_or(unpadded), 1, 3)?;
+                self.year_day = Some(day);
+                Some(rest)
+            }
+            Part::Half { lower } => {
+                self.afternoon = Some(match (text.get(..2)?, lower) {
+                    ("PM", false) | ("pm", true) => true,
+                    ("AM", false) | ("am", true) => false,
                     _ => return None,
                 });
                 Some(&text[2..])
@@ -277,28 +291,46 @@ impl Fields {
         Some(&digits[count..])
     }
 
-    /// The letters of a zone, whose offset only `GMT+3` says, or a number in the place of letters.
+    /// The letters of a zone, of which only `UTC` and `GMT+3` say an offset, or a number in their place.
     fn zone<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        // The hours of `+3` and how long that is; nothing if it is more than 23.
         let signed = |text: &str| {
             let digits = text.strip_prefix(['+', '-'])?;
             let count = digits.bytes().take_while(u8::is_ascii_digit).count();
             let hours: i32 = digits[..count].parse().ok().filter(|hours| *hours < 24)?;
             Some((if text.starts_with('-') { -hours } else { hours }, 1 + count))
         };
+        if let Some(after) = text.strip_prefix("UTC") {
+            self.utc = true;
+            return Some(after);
+        }
+        if text.len() < 3 {
+            return None;
+        }
+        if text.starts_with("ChST") || text.starts_with("MeST") {
+            return Some(&text[4..]);
+        }
         if let Some(after) = text.strip_prefix("GMT") {
             let (hours, length) = signed(after).unwrap_or_default();
-            self.offset = hours * 3600;
+            self.named_offset = hours * 3600;
             return Some(&after[length..]);
         }
-        if let Some((_, length)) = signed(text) {
-            return Some(&text[length..]);
+        if text.starts_with(['+', '-']) {
+            return signed(text).map(|(_, length)| &text[length..]);
         }
         let letters = text.bytes().take_while(u8::is_ascii_uppercase).count();
-        (3..=5).contains(&letters).then(|| &text[letters..])
+        let known = match letters {
+            3 => true,
+            4 => text[..4].ends_with('T') || text.starts_with("WITA"),
+            5 => text[..5].ends_with('T'),
+            _ => false,
+        };
+        known.then(|| &text[letters..])
     }
 
     fn offset<'t>(&mut self, text: &'t str, zulu: bool, colons: bool, count: usize) -> Option<&'t str> {
         if zulu && let Some(rest) = text.strip_prefix('Z') {
+            self.utc = true;
             return Some(rest);
         }
         let sign = match text.as_bytes().first()? {
@@ -319,7 +351,7 @@ impl Fields {
             seconds += i32::try_from(value).ok()? * unit;
             rest = after;
         }
-        self.offset = sign * seconds;
+        self.offset = Some(sign * seconds);
         Some(rest)
     }
 
@@ -346,7 +378,12 @@ impl Fields {
         }
         let clock = i64::from(hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
         let seconds = days_of(self.year, month, 1) * 86_400 + i64::from(day - 1) * 86_400 + clock;
-        let nanos = i128::from(seconds - i64::from(self.offset)) * 1_000_000_000 + i128::from(self.nanos);
-        Some(Time { nanos, offset: self.offset })
+        let (moved, offset) = match self.offset {
+            _ if self.utc => (0, 0),
+            Some(offset) => (offset, offset),
+            None => (0, self.named_offset),
+        };
+        let nanos = i128::from(seconds - i64::from(moved)) * 1_000_000_000 + i128::from(self.nanos);
+        Some(Time { nanos, offset })
     }
 }

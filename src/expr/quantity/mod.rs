@@ -290,18 +290,23 @@ impl fmt::Display for Quantity {
 }
 
 /// A whole amount of 1024 or more as a number and a power of 1024.
-fn thousands_of_1024(decimal: &Decimal) -> Option<(i128, usize)> {
-    let whole = decimal.rounded_up(0).filter(|whole| whole == decimal)?;
-    let mut number: i128 = whole.unscaled().parse().ok()?;
-    if number.abs() < 1024 {
+fn thousands_of_1024(decimal: &Decimal) -> Option<(String, usize)> {
+    let mut number = decimal.rounded_up(0).filter(|whole| whole == decimal)?;
+    let thousand = Decimal::new(1024, 0);
+    let is_less = |number: &Decimal| *number < thousand && *number > thousand.clone().negated();
+    if is_less(&number) {
         return None;
     }
     let mut power = 0;
-    while number.abs() >= 1024 && number % 1024 == 0 {
-        number /= 1024;
+    while !is_less(&number) {
+        let quotient = number.divide(&thousand, 0, Rounding::Down)?;
+        if quotient.multiply(&thousand)? != number {
+            break;
+        }
+        number = quotient;
         power += 1;
     }
-    Some((number, power))
+    Some((number.unscaled(), power))
 }
 
 #[cfg(test)]

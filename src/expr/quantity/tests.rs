@@ -28,6 +28,8 @@ fn canonical_forms() {
         ("99999999999999999999", "99999999999999999999"),
         ("1e21", "1e21"),
         ("+7", "7"),
+        ("-2Ki", "-2Ki"),
+        ("1023", "1023"),
         // Beyond the suffixes there is none, and the power is lost.
         ("1000E", "1"),
     ] {

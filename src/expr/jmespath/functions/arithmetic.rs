@@ -55,8 +55,8 @@ fn quantity<'a>(call: Call<'a, '_>, result: Option<Quantity>) -> Result<Val<'a>,
     result.map(|q| Val::text(q.to_string())).ok_or_else(|| call.error("the result is too large"))
 }
 
-fn duration<'a>(call: Call<'a, '_>, result: Option<i64>) -> Result<Val<'a>, EvalError> {
-    result.map(|d| Val::text(Duration(d).to_string())).ok_or_else(|| call.error("the result is too large"))
+fn duration<'a>(result: i64) -> Result<Val<'a>, EvalError> {
+    Ok(Val::text(Duration(result).to_string()))
 }
 
 /// A plain number as a quantity, to calculate exactly.
@@ -68,7 +68,7 @@ fn add<'a>(call: Call<'a, '_>, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Eval
     match (operand(call, a)?, operand(call, b)?) {
         (O::Number(a), O::Number(b)) => number(call, a + b),
         (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_add(&b)),
-        (O::Duration(a), O::Duration(b)) => duration(call, a.0.checked_add(b.0)),
+        (O::Duration(a), O::Duration(b)) => duration(a.0.wrapping_add(b.0)),
         _ => Err(mismatch(call)),
     }
 }
@@ -87,7 +87,7 @@ fn subtract<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
     match operands(call)? {
         (O::Number(a), O::Number(b)) => number(call, a - b),
         (O::Quantity(a), O::Quantity(b)) => quantity(call, a.checked_sub(&b)),
-        (O::Duration(a), O::Duration(b)) => duration(call, a.0.checked_sub(b.0)),
+        (O::Duration(a), O::Duration(b)) => duration(a.0.wrapping_sub(b.0)),
         _ => Err(mismatch(call)),
     }
 }
@@ -99,7 +99,7 @@ fn multiply<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
             quantity(call, q.checked_mul(&exact(call, n)?))
         }
         (O::Duration(d), O::Number(n)) | (O::Number(n), O::Duration(d)) => {
-            duration(call, Some(Duration::from_seconds(d.seconds() * n).0))
+            duration(Duration::from_seconds(d.seconds() * n).0)
         }
         _ => Err(mismatch(call)),
     }
@@ -114,7 +114,7 @@ fn divide<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
         (O::Quantity(a), O::Number(b)) => quantity(call, a.checked_div(&exact(call, b)?)),
         (O::Duration(_), O::Duration(Duration(0))) => Err(zero(call)),
         (O::Duration(a), O::Duration(b)) => number(call, a.seconds() / b.seconds()),
-        (O::Duration(a), O::Number(b)) => duration(call, Some(Duration::from_seconds(a.seconds() / b).0)),
+        (O::Duration(a), O::Number(b)) => duration(Duration::from_seconds(a.seconds() / b).0),
         _ => Err(mismatch(call)),
     }
 }
@@ -127,16 +127,21 @@ fn modulo<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {
             quantity(call, Some(Quantity::from_whole(rest, a.format())))
         }
         (O::Duration(_), O::Duration(Duration(0))) => Err(zero(call)),
-        (O::Duration(a), O::Duration(b)) => duration(call, a.0.checked_rem(b.0)),
+        (O::Duration(a), O::Duration(b)) => duration(a.0.wrapping_rem(b.0)),
         _ => Err(mismatch(call)),
     }
 }
 
 fn whole_remainder(call: Call<'_, '_>, a: f64, b: f64) -> Result<i64, EvalError> {
-    if a.fract() != 0.0 || b.fract() != 0.0 {
+    // Whole numbers are those that 64 bits can say.
+    let whole = |n: f64| n.fract() == 0.0 && n >= i64::MIN as f64 && n < i64::MAX as f64;
+    if !whole(a) || !whole(b) {
         return Err(call.error("Non-integer argument(s) passed for modulo"));
     }
-    (a as i64).checked_rem(b as i64).ok_or_else(|| zero(call))
+    if b == 0.0 {
+        return Err(zero(call));
+    }
+    Ok((a as i64).wrapping_rem(b as i64))
 }
 
 fn round<'a>(call: Call<'a, '_>) -> Result<Val<'a>, EvalError> {

@@ -15,7 +15,7 @@ pub(super) const TABLE: &[Function] = &[
     row("base64_decode", &[TEXT], |call| {
         let bytes =
             gobase64::decode(call.text(0)?).map_err(|e| call.error(format!("illegal base64 data: {e}")))?;
-        Ok(Val::text(String::from_utf8_lossy(&bytes)))
+        Ok(Val::text(gobase64::text(&bytes)))
     }),
     row("base64_encode", &[TEXT], |call| Ok(Val::text(STANDARD.encode(call.text(0)?)))),
     row("parse_json", &[TEXT], |call| {

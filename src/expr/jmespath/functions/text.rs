@@ -11,11 +11,11 @@ pub(super) const TABLE: &[Function] = &[
     row("compare", &[TEXT, TEXT], |call| Ok(Val::owned(Value::from(call.text(0)?.cmp(call.text(1)?) as i8)))),
     row("equal_fold", &[TEXT, TEXT], |call| Ok(Val::bool(folded(call.text(0)?) == folded(call.text(1)?)))),
     row("replace", &[TEXT, TEXT, TEXT, NUMBER], |call| {
-        let count = call.number(3)?;
+        let count = call.number(3)?.trunc();
         replace(call, if count < 0.0 { usize::MAX } else { count as usize })
     }),
     row("replace_all", &[TEXT, TEXT, TEXT], |call| replace(call, usize::MAX)),
-    row("to_upper", &[TEXT], |call| Ok(Val::text(each(call.text(0)?, char::to_uppercase)))),
+    row("to_upper", &[TEXT], |call| Ok(Val::text(upper(call.text(0)?)))),
     row("to_lower", &[TEXT], |call| Ok(Val::text(lower(call.text(0)?)))),
     row("trim", &[TEXT, TEXT], |call| {
         let cut = call.text(1)?;
@@ -80,6 +80,22 @@ fn each<I: Iterator<Item = char>>(text: &str, change: impl Fn(char) -> I) -> Str
             }
         })
         .collect()
+}
+
+/// A Greek letter with a iota below it has one capital, too.
+fn upper(text: &str) -> String {
+    each(text, |c| {
+        match c {
+            '\u{1f80}'..='\u{1faf}' if u32::from(c) & 8 == 0 => one(u32::from(c) + 8),
+            '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => one(u32::from(c) + 9),
+            c => c.to_uppercase().collect::<Vec<_>>(),
+        }
+        .into_iter()
+    })
+}
+
+fn one(code: u32) -> Vec<char> {
+    char::from_u32(code).into_iter().collect()
 }
 
 fn lower(text: &str) -> String {
