@@ -9,7 +9,7 @@ use super::args::{SourceArgs, TriggerArgs};
 use super::offline::Offline;
 use super::reasons::{self, ReasonArgs};
 use super::{Outcome, output};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, counted};
 use crate::review::Explained;
 
 const EXAMPLES: &str = "\
@@ -110,7 +110,7 @@ fn text(findings: &[Finding], explained: &str, objects: usize) -> std::io::Resul
     let worst =
         findings.iter().filter(|finding| finding.severity > Severity::Note).max_by_key(|f| f.severity);
     let more = worst.map_or(String::new(), |finding| format!("; `moin explain {}` says more", finding.code));
-    output::result(&format!("{out}{explained}{objects} objects: {said}{more}\n"))
+    output::result(&format!("{out}{explained}{}: {said}{more}\n", counted(objects, "object")))
 }
 
 /// A log of one run, with a rule for each code that occurs. A finding without a place is about the whole repository.

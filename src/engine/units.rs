@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Engine, Now, Trouble, UnitView, unit_finding};
-use crate::finding::{Code, Finding};
+use crate::finding::{Code, Finding, counted};
 use crate::model::{ObjectId, Unit, UnitName};
 
 /// Where a unit stands.
@@ -181,7 +181,7 @@ fn own_phase(view: &UnitView, engine: &Engine) -> (UnitPhase, String) {
         trouble.is_some_and(|trouble| trouble.refused_at_progress.is_some_and(|seen| seen >= engine.progress))
     });
     if !view.writes.is_empty() && !all_refused {
-        return (UnitPhase::Applying, format!("{} objects to write", view.writes.len()));
+        return (UnitPhase::Applying, format!("{} to write", counted(view.writes.len(), "object")));
     }
     if let Some(message) = refused {
         return (UnitPhase::Failed, message);

@@ -127,7 +127,7 @@ impl Report {
         let counts = &self.objects;
         let revision = self.revision.as_deref().map_or("nothing read yet", short);
         match self.errors().count() {
-            0 if self.converged => format!("{} objects as in {revision}", counts.in_sync),
+            0 if self.converged => format!("{} as in {revision}", counted(counts.in_sync, "object")),
             0 => format!("{} of {} objects as in {revision}", counts.in_sync, counts.rendered),
             errors => format!(
                 "{} of {} objects as in {revision}, {} blocked, {}",

@@ -166,6 +166,8 @@ pub fn of_given(document: &Document) -> Vec<Finding> {
 fn check(document: &Document, keys: &'static [Key]) -> Vec<Finding> {
     let mut checker = Checker { source: &document.source, found: Vec::new() };
     checker.look(&document.value, Keys(keys), &FieldPath::default());
+    checker.demand(&document.value, "apiCallResponses", &["url", "urlPath"]);
+    checker.demand(&document.value, "globalContextEntries", &["name"]);
     checker.found
 }
 
@@ -205,6 +207,17 @@ impl Checker<'_> {
                 let name = if path.0.is_empty() { "the document".to_owned() } else { path.to_string() };
                 let message = format!("{name} must be {}, not {}", shape.words(), words_of(value));
                 self.say(path, message, None);
+            }
+        }
+    }
+
+    /// Each entry of a list has one of these keys: without it, nobody would ever find the entry.
+    fn demand(&mut self, value: &Value, list: &str, keys: &[&str]) {
+        for (at, entry) in value[list].as_array().into_iter().flatten().enumerate() {
+            let has = |key: &&str| entry[*key].as_str().is_some_and(|text| !text.is_empty());
+            if entry.is_object() && !keys.iter().any(has) {
+                let path = FieldPath::of_keys([list]).index(at);
+                self.say(&path, format!("{path} has no {}", any_of(keys)), None);
             }
         }
     }
@@ -279,5 +292,15 @@ mod tests {
             ["3:21 unknown key policies[0].rules[0].vals; did you mean values?"]
         );
         assert_eq!(said("policies:\n", TEST), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_answer_says_to_what_it_is_one() {
+        let text = "apiCallResponses:\n- response: {statusCode: 200}\n- url: a\n  response: {}\n";
+        assert_eq!(said(text, GIVEN), ["2:3 apiCallResponses[0] has no url or urlPath; "]);
+        assert_eq!(
+            said("globalContextEntries: [{data: 1}]\n", GIVEN),
+            ["1:24 globalContextEntries[0] has no name; "]
+        );
     }
 }

@@ -14,7 +14,7 @@ use super::args::{ClusterArgs, SourceArgs, TriggerArgs};
 use super::offline::{Offline, Reviewed};
 use super::{BoxError, Outcome, output};
 use crate::cluster::{Cluster, Kinds, ListOptions};
-use crate::finding::Severity;
+use crate::finding::{Severity, counted};
 use crate::model::{GroupKind, LiveObject, Manifest, ObjectId, ServedKind};
 use flux::Kustomization;
 
@@ -139,7 +139,7 @@ impl Takeover {
         let mut out = String::new();
         for one in &self.ours {
             let state = if one.is_suspended() { "suspended" } else { "at work" };
-            out += &format!("{}: {state}, applied {} objects\n", one.unit(), one.inventory.len());
+            out += &format!("{}: {state}, applied {}\n", one.unit(), counted(one.inventory.len(), "object"));
         }
         for one in &self.foreign {
             out += &format!("{}: left alone, its content is not in this repository\n", one.unit());
@@ -187,8 +187,9 @@ impl Takeover {
         };
         let then = if next == "verify" { ", then `moin adopt --step remove`" } else { "" };
         output::words(&format!(
-            "{left} objects have fields of {}\nnext: `moin adopt --step {next}`{then}\n",
-            flux::MANAGER
+            "{} has fields in {}\nnext: `moin adopt --step {next}`{then}\n",
+            flux::MANAGER,
+            counted(left, "object")
         ))?;
         Ok(1)
     }

@@ -9,6 +9,7 @@ use super::{Kustomization, Takeover, flux};
 use crate::cli::{BoxError, output};
 use crate::cluster::{ClusterError, DeleteOptions, ListOptions, Preconditions};
 use crate::daemon::rules_of;
+use crate::finding::counted;
 use crate::model::{FIELD_MANAGER, Gvk, LiveObject, LiveState, PathSegment, ServedKind};
 use crate::plan::{self, Accepted, Action, Context};
 
@@ -102,7 +103,7 @@ impl Takeover {
                 }
             }
         }
-        self.say(&format!("{} objects taken", objects.len()))?;
+        self.say(&format!("{} taken", counted(objects.len(), "object")))?;
         Ok(true)
     }
 
@@ -157,8 +158,11 @@ impl Takeover {
             output::words(&format!("{}: {why}\n", step.id()))?;
         }
         output::words(&match differences {
-            0 => format!("{} objects are as the repository has them\n", plan.steps.len()),
-            n => format!("{n} objects differ: correct the repository or the cluster, then verify again\n"),
+            0 => format!("as the repository has them: {}\n", counted(plan.steps.len(), "object")),
+            n => {
+                let differing = counted(n, "object");
+                format!("not as the repository has them: {differing}; correct either, then verify again\n")
+            }
         })?;
         Ok(differences == 0)
     }
@@ -192,7 +196,8 @@ impl Takeover {
         self.look_again().await?;
         let left = self.to_take().await?.len();
         if left > 0 {
-            output::words(&format!("{left} objects have fields of Flux still; `moin adopt --step take`\n"))?;
+            let left = counted(left, "object");
+            output::words(&format!("Flux has fields in {left} still; `moin adopt --step take`\n"))?;
             return Ok(false);
         }
         if !self.all_suspended()? {
