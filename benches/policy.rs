@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use moin::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use moin::model::Manifest;
 use moin::policy::{PolicySet, Request, Verdict};
 use moin::suite::{self, Moment};
 use moin::yaml;
@@ -103,21 +103,7 @@ fn compile(texts: &[String]) -> PolicySet {
 
 fn manifest(text: &str) -> Arc<Manifest> {
     let document = yaml::read(&"policy.yaml".parse().unwrap(), text.as_bytes()).remove(0).unwrap();
-    let origin = Origin {
-        source: document.source,
-        line: document.line,
-        layer: None,
-        overlays: Vec::new(),
-        rule: None,
-        tenant: None,
-    };
-    Arc::new(Manifest {
-        id: ObjectId::of(&document.value).unwrap(),
-        gvk: Gvk::of(&document.value).unwrap(),
-        body: Arc::new(document.value),
-        origin,
-        unit: UnitName::root(),
-    })
+    Arc::new(document.into_manifest().unwrap())
 }
 
 /// Judges an object; how many rules passed it.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use moin::expr::cel::{Bindings, Budget, Env, Type, Value as CelValue};
 use moin::expr::{Context, Environment, Expression, Template, wildcard};
-use moin::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use moin::model::Manifest;
 use moin::policy::{PolicySet, Request, RuleOutcome, Verdict};
 use moin::yaml;
 use serde_json::{Value, json};
@@ -201,24 +201,7 @@ fn wildcards_end() {
 fn set(policy: &str) -> PolicySet {
     let manifests: Vec<Arc<Manifest>> = yaml::read(&"policy.yaml".parse().unwrap(), policy.as_bytes())
         .into_iter()
-        .map(|document| {
-            let document = document.unwrap();
-            let origin = Origin {
-                source: document.source,
-                line: document.line,
-                layer: None,
-                overlays: Vec::new(),
-                rule: None,
-                tenant: None,
-            };
-            Arc::new(Manifest {
-                id: ObjectId::of(&document.value).unwrap(),
-                gvk: Gvk::of(&document.value).unwrap(),
-                body: Arc::new(document.value),
-                origin,
-                unit: UnitName::root(),
-            })
-        })
+        .map(|document| Arc::new(document.unwrap().into_manifest().unwrap()))
         .collect();
     PolicySet::compile(&manifests).0
 }

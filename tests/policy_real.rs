@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moin::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use moin::model::{Manifest, ObjectId};
 use moin::policy::{PolicySet, Request, Verdict};
 use moin::yaml;
 use serde_json::{Value, json};
@@ -28,25 +28,12 @@ fn manifests(folder: &Path) -> Vec<Arc<Manifest>> {
         let name = path.strip_prefix(folder).unwrap().to_str().unwrap().parse().unwrap();
         yaml::read(&name, &std::fs::read(path).unwrap())
     };
-    files.iter().flat_map(read).flatten().filter_map(manifest).collect()
-}
-
-fn manifest(document: yaml::Document) -> Option<Arc<Manifest>> {
-    let origin = Origin {
-        source: document.source,
-        line: document.line,
-        layer: None,
-        overlays: Vec::new(),
-        rule: None,
-        tenant: None,
-    };
-    Some(Arc::new(Manifest {
-        id: ObjectId::of(&document.value).ok()?,
-        gvk: Gvk::of(&document.value).ok()?,
-        body: Arc::new(document.value),
-        origin,
-        unit: UnitName::root(),
-    }))
+    files
+        .iter()
+        .flat_map(read)
+        .flatten()
+        .filter_map(|document| document.into_manifest().ok().map(Arc::new))
+        .collect()
 }
 
 #[test]

@@ -128,20 +128,12 @@ fn rest(policy: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Gvk, Origin, UnitName};
     use crate::yaml;
 
     fn policy(version: &str, kind: &str, spec: &str) -> Manifest {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n");
         let document = yaml::read(&"p.yaml".parse().unwrap(), text.as_bytes()).remove(0).unwrap();
-        let (source, line) = (document.source, document.line);
-        Manifest {
-            id: ObjectId::of(&document.value).unwrap(),
-            gvk: Gvk::of(&document.value).unwrap(),
-            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None, tenant: None },
-            body: Arc::new(document.value),
-            unit: UnitName::root(),
-        }
+        document.into_manifest().unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::finding::{Code, Finding, Location};
-use crate::model::{FieldPath, Gvk, Manifest, ObjectId, Origin, RepoPath, UnitName};
+use crate::model::{FieldPath, Gvk, Manifest, RepoPath};
 use crate::policy::{Proxy, ProxyRequest, Standing};
 use crate::schema::Schemas;
 use crate::yaml;
@@ -158,20 +158,7 @@ pub(super) fn manifest(mut document: yaml::Document) -> Option<Arc<Manifest>> {
     if let (true, Some(metadata)) = (is_everywhere, document.value["metadata"].as_object_mut()) {
         metadata.remove("namespace");
     }
-    Some(Arc::new(Manifest {
-        id: ObjectId::of(&document.value).ok()?,
-        gvk: Gvk::of(&document.value).ok()?,
-        origin: Origin {
-            source: document.source,
-            line: document.line,
-            layer: None,
-            overlays: Vec::new(),
-            rule: None,
-            tenant: None,
-        },
-        body: Arc::new(document.value),
-        unit: UnitName::root(),
-    }))
+    document.into_manifest().ok().map(Arc::new)
 }
 
 /// An object as the reference tool takes it in: what has no namespace and is not known to need none is in `default`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::finding::{Code, Finding, Location};
-use crate::model::{RepoPath, SourceText};
+use crate::model::{Gvk, IdError, Manifest, ObjectId, Origin, RepoPath, SourceText, UnitName};
 
 use super::compose::Tree;
 use super::decode;
@@ -21,6 +21,29 @@ pub struct Document {
     pub source: SourceText,
     /// Line of its first node in the file, from 1.
     pub line: u32,
+}
+
+impl Document {
+    /// The object as it stands here: of the root unit, and of no layer, rule or tenant.
+    ///
+    /// # Errors
+    /// [`IdError`] when apiVersion, kind or metadata.name is missing.
+    pub fn into_manifest(self) -> Result<Manifest, IdError> {
+        Ok(Manifest {
+            id: ObjectId::of(&self.value)?,
+            gvk: Gvk::of(&self.value)?,
+            body: Arc::new(self.value),
+            origin: Origin {
+                source: self.source,
+                line: self.line,
+                layer: None,
+                overlays: Vec::new(),
+                rule: None,
+                tenant: None,
+            },
+            unit: UnitName::root(),
+        })
+    }
 }
 
 /// The documents of a file, in order. Empty ones are left out; one that cannot be read, or that holds a key twice,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use moin::expr::cel::{Bindings, Budget, Env, Schema, Type, Value as CelValue};
 use moin::expr::operator::Operator;
 use moin::expr::{Context, Environment, Expression, Template, pattern, wildcard};
-use moin::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
 use moin::policy::{Operation, PolicySet, Request, Wanted};
 use moin::schema::Schemas;
 use moin::suite::{self, Moment};
@@ -39,20 +38,9 @@ fn objects() -> [Value; 3] {
 
 /// Documents, of which those that are policies are compiled and asked about objects in every way.
 pub fn policies(text: &str) {
-    let mut manifests = Vec::new();
-    for document in yaml::read(&"fuzz.yaml".parse().expect("a path"), text.as_bytes()).into_iter().flatten() {
-        let (Ok(id), Ok(gvk)) = (ObjectId::of(&document.value), Gvk::of(&document.value)) else { continue };
-        let origin = Origin {
-            source: document.source,
-            line: document.line,
-            layer: None,
-            overlays: Vec::new(),
-            rule: None,
-            tenant: None,
-        };
-        let body = Arc::new(document.value);
-        manifests.push(Arc::new(Manifest { id, gvk, body, origin, unit: UnitName::root() }));
-    }
+    let documents = yaml::read(&"fuzz.yaml".parse().expect("a path"), text.as_bytes()).into_iter().flatten();
+    let manifests: Vec<_> =
+        documents.filter_map(|document| document.into_manifest().ok()).map(Arc::new).collect();
     let (mut set, _) = PolicySet::compile(&manifests);
     set.add_exceptions(&manifests);
     let schemas = Schemas::builtin();

@@ -4,27 +4,14 @@ use super::super::request::{Operation, Request};
 use super::super::validate::Verdict;
 use super::{PolicySet, RuleOutcome};
 use crate::finding::{Code, Finding};
-use crate::model::{Gvk, Manifest, ObjectId, Origin, UnitName};
+use crate::model::Manifest;
 use crate::yaml;
 use serde_json::{Value, json};
 
 /// A policy as a manifest, with its text for the places.
 fn manifest(text: &str) -> Arc<Manifest> {
     let document = yaml::read(&"policies/p.yaml".parse().unwrap(), text.as_bytes()).remove(0).unwrap();
-    Arc::new(Manifest {
-        id: ObjectId::of(&document.value).unwrap(),
-        gvk: Gvk::of(&document.value).unwrap(),
-        origin: Origin {
-            source: document.source,
-            line: document.line,
-            layer: None,
-            overlays: Vec::new(),
-            rule: None,
-            tenant: None,
-        },
-        body: Arc::new(document.value),
-        unit: UnitName::root(),
-    })
+    Arc::new(document.into_manifest().unwrap())
 }
 
 const VERSIONS: &str = r#"

@@ -7,7 +7,6 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::model::{Gvk, ObjectId, Origin, UnitName};
 use crate::yaml;
 
 fn set(text: &str) -> Arc<PolicySet> {
@@ -17,18 +16,8 @@ fn set(text: &str) -> Arc<PolicySet> {
 }
 
 fn manifests(text: &str) -> Vec<Arc<Manifest>> {
-    let manifest = |document: yaml::Document| {
-        let (source, line) = (document.source, document.line);
-        Arc::new(Manifest {
-            id: ObjectId::of(&document.value).unwrap(),
-            gvk: Gvk::of(&document.value).unwrap(),
-            body: Arc::new(document.value),
-            origin: Origin { source, line, layer: None, overlays: Vec::new(), rule: None, tenant: None },
-            unit: UnitName::root(),
-        })
-    };
     let documents = yaml::read(&"policies.yaml".parse().unwrap(), text.as_bytes());
-    documents.into_iter().map(|d| manifest(d.unwrap())).collect()
+    documents.into_iter().map(|document| Arc::new(document.unwrap().into_manifest().unwrap())).collect()
 }
 
 fn policies(action: &str) -> Arc<PolicySet> {
