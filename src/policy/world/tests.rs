@@ -1,0 +1,101 @@
+use serde_json::json;
+
+use super::*;
+use crate::expr::Outside as _;
+use crate::finding::{Code, Finding};
+
+fn object(kind: &str, name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "n"}})
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list["items"].as_array().unwrap().iter().filter_map(|item| item["metadata"]["name"].as_str()).collect()
+}
+
+#[test]
+fn the_repository_answers_what_it_describes_and_the_rest_is_missing() {
+    let (a, b) = (object("ConfigMap", "a"), object("ConfigMap", "b"));
+    let world = World::nothing();
+    let around = Neighbours::new(&world, &[], [&a, &b]);
+    let asking = around.of(&b);
+    assert!(!asking.asked());
+    assert_eq!(asking.get("/api/v1/namespaces/n/configmaps/a").unwrap(), a);
+    assert_eq!(names(&asking.get("/api/v1/namespaces/n/configmaps").unwrap()), ["a"], "b is not there yet");
+    assert!(asking.asked() && world.open().is_empty());
+    let error = asking.get("/api/v1/namespaces/n/configmaps/c").unwrap_err();
+    let mut finding = Finding::error(Code::PolicyError, format!("p/r: {error}"));
+    asking.explain(&mut finding);
+    assert_eq!(finding.code, Code::ContextMissing);
+    assert!(finding.help.unwrap().contains("--values FILE"));
+    let mut other = Finding::error(Code::PolicyError, "p/r: another matter");
+    asking.explain(&mut other);
+    assert_eq!(other.code, Code::PolicyError);
+}
+
+#[test]
+fn a_cluster_is_asked_once_and_what_is_described_goes_over_it() {
+    let described = object("ConfigMap", "a");
+    let path = "/api/v1/namespaces/n/configmaps".to_owned();
+    let mut world = World::nothing().with_cluster();
+    {
+        let around = Neighbours::new(&world, &[], [&described]);
+        let pod = object("Pod", "p");
+        let asking = around.of(&pod);
+        assert!(asking.get(&path).unwrap_err().contains("is being asked for"));
+        assert_eq!(asking.global("g"), None);
+    }
+    assert_eq!(world.open(), [path.clone(), "/apis/kyverno.io/v2beta1/globalcontextentries/g".to_owned()]);
+    let before = world.version();
+    let old = json!({"metadata": {"name": "a", "namespace": "n"}, "data": {"old": "x"}});
+    let list = json!({"kind": "ConfigMapList", "apiVersion": "v1", "items": [old, object("ConfigMap", "z")]});
+    let entry = json!({"spec": {"kubernetesResource": {"version": "v1", "resource": "configmaps", "namespace": "n"},
+        "projections": [{"name": "count", "jmesPath": "length(@)"}]}});
+    world.take([
+        (path.clone(), Ok(list)),
+        ("/apis/kyverno.io/v2beta1/globalcontextentries/g".into(), Ok(entry)),
+    ]);
+    assert!(world.open().is_empty() && world.version() != before);
+    let around = Neighbours::new(&world, &[], [&described]);
+    let pod = object("Pod", "p");
+    let asking = around.of(&pod);
+    let list = asking.get(&path).unwrap();
+    assert_eq!(names(&list), ["z", "a"]);
+    assert_eq!(list["items"][1], described);
+    assert_eq!(asking.global("g.count"), Some(json!(2)));
+}
+
+#[test]
+fn what_is_of_no_use_is_forgotten_and_what_is_too_much_says_so() {
+    let mut world = World::nothing().with_cluster();
+    let judged = object("Pod", "p");
+    let ask = |world: &World, path: &str| Neighbours::new(world, &[], []).of(&judged).get(path);
+    for at in 0..MOST_QUESTIONS {
+        assert!(ask(&world, &format!("/{at}")).unwrap_err().contains("is being asked for"));
+    }
+    assert!(ask(&world, "/more").unwrap_err().contains("more than 2000 paths"));
+    let open = world.open();
+    world.take(open.into_iter().map(|path| (path, Ok(Value::Null))));
+    assert_eq!(ask(&world, "/7"), Ok(Value::Null));
+    world.settle();
+    assert_eq!(world.answered(), ["/7"]);
+    assert!(ask(&world, "/more").unwrap_err().contains("is being asked for"));
+    assert!(world.wants("/7") && world.wants("/more") && !world.wants("/8"));
+}
+
+#[test]
+fn given_answers_come_first() {
+    let world = World::nothing().given(json!({
+        "globalValues": {"x": 1},
+        "apiCallResponses": [{"urlPath": "/a", "response": {"body": 1}}, {"method": "POST", "url": "https://b", "response": {"statusCode": 500}}],
+        "globalContextEntries": [{"name": "g", "data": [1]}]}));
+    let around = Neighbours::new(&world, &[], []);
+    let asking = around.of(&Value::Null);
+    assert_eq!(asking.get("/a"), Ok(json!(1)));
+    assert!(asking.call("POST", "https://b", None).unwrap_err().contains("500"));
+    assert!(asking.call("GET", "https://b", None).unwrap_err().contains("not called"));
+    assert!(asking.has_answered("POST", "https://b") && !asking.has_answered("GET", "https://b"));
+    assert!(!asking.has_answered("GET", "/b"), "what nobody answered does not take a default");
+    assert!(asking.image("a:1").unwrap_err().contains("not evaluated offline"));
+    assert_eq!(asking.global("g"), Some(json!([1])));
+    assert_eq!(around.values_for(&Value::Null).unwrap().global["x"], 1);
+}
