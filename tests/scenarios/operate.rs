@@ -112,11 +112,12 @@ async fn a_tenant_goes_in_order_and_only_with_approvals() {
 
     finish(&scenario, "web").await;
     scenario.until(NAMESPACE, None, "a", is_gone).await;
+    // By then the answers to all deletions have come, and are noted.
+    scenario.until_told(|status| condition(status, "Ready") == Some("True")).await;
     let order: Vec<String> =
         scenario.deletions().iter().map(|path| path.rsplit('/').nth(1).unwrap().to_owned()).collect();
     holds(order.first().is_some_and(|kind| kind == "clusters"), &order);
     holds(order.last().is_some_and(|kind| kind == "namespaces") && order.len() == 4, &order);
-    scenario.until_told(|status| condition(status, "Ready") == Some("True")).await;
     daemon.stop().await;
 }
 
