@@ -1,6 +1,7 @@
 //! A local folder as a source: a plain one, a ConfigMap volume, or the working tree of a git repository.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +66,7 @@ impl FolderSource {
         let known = self.last.as_ref().map_or(&none, |snapshot| &snapshot.files);
         let mut walk = Walk {
             repository,
+            worktree: self.worktree,
             limits: &self.limits,
             by_id: known.values().map(|file| (&*file.id, &file.bytes)).collect(),
             entries: 0,
@@ -160,9 +162,18 @@ fn content_revision(files: &BTreeMap<RepoPath, File>) -> Revision {
     Revision::new(&format!("folder:{}", &hex[..40]))
 }
 
-/// Whether a link leads into the data folder of a ConfigMap or Secret volume, and not out of it again.
+/// Whether a link of this folder leads into the data folder of a ConfigMap or Secret volume, and what it finds lies in
+/// a version there: links on the way, `..data` above all, must not lead out of the folder again.
 fn in_volume(link: &Path) -> bool {
-    link.starts_with("..data") && !link.components().any(|part| part == Component::ParentDir)
+    let is_data = fs::read_link(link).is_ok_and(|target| target.starts_with("..data"));
+    let whole = |path: &Path| path.canonicalize().ok();
+    let Some((folder, target)) = link.parent().and_then(whole).zip(whole(link)).filter(|_| is_data) else {
+        return false;
+    };
+    let Ok(within) = target.strip_prefix(&folder) else { return false };
+    let mut parts = within.components().map(Component::as_os_str);
+    let of_version = |part: &OsStr| part.as_encoded_bytes().starts_with(b"..");
+    parts.next().is_some_and(of_version) && parts.all(|part| part != ".git")
 }
 
 /// The commit that is checked out, if the files are exactly its files.
@@ -180,6 +191,8 @@ fn clean_head(
 
 struct Walk<'a> {
     repository: Option<&'a Repository>,
+    /// Git has no volumes: no link of a working tree is followed.
+    worktree: bool,
     limits: &'a Limits,
     by_id: HashMap<&'a str, &'a Arc<[u8]>>,
     entries: usize,
@@ -220,7 +233,7 @@ impl Walk<'_> {
         };
         let Ok(mut kind) = fs::symlink_metadata(place) else { return Ok(()) };
         if kind.is_symlink() {
-            let of_a_volume = below.is_empty() && fs::read_link(place).is_ok_and(|link| in_volume(&link));
+            let of_a_volume = !self.worktree && below.is_empty() && in_volume(place);
             match fs::metadata(place) {
                 Ok(target) if of_a_volume => kind = target,
                 _ => {
@@ -366,6 +379,41 @@ mod tests {
         let mut source = open(Place::Folder(dir.path().to_owned()));
         assert_eq!(names(&source.fetch().unwrap()), ["a.yaml", "sub/b.yaml"]);
         assert_eq!(source.findings().len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_leads_out_of_the_folder() {
+        use std::os::unix::fs::symlink;
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("token.yaml"), "secret").unwrap();
+        let fetched = |data: &Path| {
+            let _ = fs::remove_file(dir.path().join("..data"));
+            symlink(data, dir.path().join("..data")).unwrap();
+            let mut source = open(Place::Folder(dir.path().to_owned()));
+            let files = names(&source.fetch().unwrap()).join(" ");
+            (files, source.findings().len())
+        };
+        symlink("..data/token.yaml", dir.path().join("x.yaml")).unwrap();
+        assert_eq!(fetched(other.path()), (String::new(), 1));
+        fs::create_dir_all(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join(".git/token.yaml"), "secret").unwrap();
+        assert_eq!(fetched(Path::new(".git")), (String::new(), 1));
+        let version = dir.path().join("..1");
+        fs::create_dir_all(&version).unwrap();
+        symlink(other.path().join("token.yaml"), version.join("token.yaml")).unwrap();
+        assert_eq!(fetched(Path::new("..1")), (String::new(), 1), "nor does one of the version itself");
+        fs::remove_file(version.join("token.yaml")).unwrap();
+        fs::write(version.join("token.yaml"), "1").unwrap();
+        assert_eq!(fetched(Path::new("..1")), ("x.yaml".to_owned(), 0));
+
+        let repo = TestRepo::new();
+        repo.write("a.yaml", "1");
+        repo.write("..1/token.yaml", "1");
+        symlink("..1", repo.path().join("..data")).unwrap();
+        symlink("..data/token.yaml", repo.path().join("x.yaml")).unwrap();
+        let mut source = open(Place::Worktree(repo.path().to_owned()));
+        assert_eq!(names(&source.fetch().unwrap()), ["a.yaml"], "git has no volumes");
     }
 
     #[test]
