@@ -1,6 +1,6 @@
 //! What the daemon serves: `/healthz`, `/readyz`, `/metrics` over HTTP, and the admission webhook over TLS.
 //!
-//! Alive means that the main loop turned over lately; ready means that it is, that the first plan was made, and that the
+//! Alive means that the main loop turned over lately, or makes a plan; ready means that it is, that the first plan was made, and that the
 //! webhook, where one is served, has policies to judge by. Neither depends on whether the newest commit is right: a
 //! cluster must not restart its reconciler because of a bad commit.
 
@@ -25,6 +25,9 @@ pub use webhook::{
 
 /// A loop that has not turned for this long stands still; an idle one turns far more often.
 const STILL: Duration = Duration::from_secs(60);
+/// A plan that takes longer than this will never end: planning is computing, and what it asks the cluster for is asked
+/// outside of it.
+const ENDLESS: Duration = Duration::from_secs(15 * 60);
 
 /// What the endpoints tell, shared with the daemon.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +50,8 @@ enum Pulse {
     Starting,
     /// It turned over last at this time.
     Beat(Instant),
+    /// It plans since this time, and turns over when it is done.
+    Planning(Instant),
 }
 
 impl Probes {
@@ -65,6 +70,14 @@ impl Probes {
         *self.pulse.lock() = Pulse::Beat(Instant::now());
     }
 
+    /// Plan: a large repository takes longer than the loop may stand still otherwise, and restarting would only begin anew.
+    pub fn planning<T>(&self, plan: impl FnOnce() -> T) -> T {
+        *self.pulse.lock() = Pulse::Planning(Instant::now());
+        let planned = plan();
+        self.beat();
+        planned
+    }
+
     /// Why it is not alive, if so.
     fn dead(&self, now: Instant) -> Option<String> {
         match *self.pulse.lock() {
@@ -72,7 +85,10 @@ impl Probes {
             Pulse::Beat(at) if now.duration_since(at) > STILL => {
                 Some(format!("the main loop stands still since {} s", now.duration_since(at).as_secs()))
             }
-            Pulse::Starting | Pulse::Beat(_) => None,
+            Pulse::Planning(since) if now.duration_since(since) > ENDLESS => {
+                Some(format!("a plan is being made since {} s", now.duration_since(since).as_secs()))
+            }
+            Pulse::Starting | Pulse::Beat(_) | Pulse::Planning(_) => None,
         }
     }
 
@@ -160,6 +176,22 @@ mod tests {
         let later = Instant::now() + 2 * STILL;
         assert!(probes.dead(later).unwrap().contains("stands still since 1"));
         assert_eq!(probes.unready(later), probes.dead(later));
+    }
+
+    #[test]
+    fn a_plan_may_take_longer_than_a_turn_but_not_for_ever() {
+        let probes = Probes::default();
+        probes.set_alive(true);
+        probes.set_ready(true);
+        let planned = probes.planning(|| {
+            let now = Instant::now();
+            assert_eq!((probes.dead(now + 5 * STILL), probes.unready(now + 5 * STILL)), (None, None));
+            assert!(probes.dead(now + 2 * ENDLESS).unwrap().contains("a plan is being made since 1800 s"));
+            7
+        });
+        assert_eq!(planned, 7);
+        let later = Instant::now() + 2 * STILL;
+        assert!(probes.dead(later).unwrap().contains("stands still"), "after the plan it is a turn again");
     }
 
     #[tokio::test]

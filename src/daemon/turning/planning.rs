@@ -47,7 +47,8 @@ impl Turning {
         };
         let pipeline = &mut self.pipeline;
         pipeline.suspend(self.target.suspensions());
-        let turn = tokio::task::block_in_place(|| pipeline.turn(snapshot, &live, rules, &now));
+        let make = || pipeline.turn(snapshot, &live, rules, &now);
+        let turn = self.probes.planning(|| tokio::task::block_in_place(make));
         let open = self.pipeline.world.open();
         self.waiting = !open.is_empty();
         if self.waiting {
