@@ -5,6 +5,19 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::expr::wildcard;
+use crate::model::{GENERATED_BY, OWNER_LABEL, TENANT};
+
+/// What moin itself puts on the objects of a repository.
+const MOINS: [[&str; 3]; 3] = [
+    ["metadata", "labels", OWNER_LABEL],
+    ["metadata", "annotations", TENANT],
+    ["metadata", "annotations", GENERATED_BY],
+];
+
+/// The most that the paths of an object's fields may take: each is as long as all the names above it.
+const MOST_PATHS: usize = 8 << 20;
+/// What a field costs beside its path.
+const FIELD: usize = 128;
 
 /// Fields that differ without anybody having changed them: what tools and the API server add. By kind; `*` is any.
 const IGNORED: &[(&str, &[&str])] = &[
@@ -95,21 +108,19 @@ pub(super) fn ignored(kind: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Fields that differ, but for those that are ignored: each with what was signed and what is there. Values of a Secret are
-/// not among them.
-pub(super) fn between(signed: &Value, object: &Value, ignored: &[&str]) -> Vec<Value> {
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    leaves(signed, String::new(), &mut before);
-    leaves(object, String::new(), &mut after);
+/// not among them. `None` if there are more fields than any signed object has.
+pub(super) fn between(signed: &Value, object: &Value, ignored: &[&str]) -> Option<Vec<Value>> {
+    let (before, after) = (Leaves::of(signed)?, Leaves::of(object)?);
     let is_secret = object["kind"] == "Secret";
-    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    let differs = |key: &&String| before.get(*key) != after.get(*key);
-    let counts = |key: &&String| !ignored.iter().any(|pattern| is_meant(pattern, key));
+    let mut paths: Vec<&Path> = before.keys().chain(after.keys()).collect();
+    paths.sort();
+    paths.dedup();
+    let differs = |path: &&Path| before.get(*path) != after.get(*path);
+    let counts = |path: &&Path| !path.is_moins() && !ignored.iter().any(|pattern| path.is_meant(pattern));
     let mut found = Vec::new();
-    for key in keys.into_iter().filter(differs).filter(counts) {
-        let (was, is) = (before.get(key), after.get(key));
-        if key.ends_with("image") && is_same_image(was, is) {
+    for path in paths.into_iter().filter(differs).filter(counts) {
+        let (was, is) = (before.get(path), after.get(path));
+        if path.text.ends_with("image") && is_same_image(was, is) {
             continue;
         }
         let mut values = Map::new();
@@ -117,32 +128,80 @@ pub(super) fn between(signed: &Value, object: &Value, ignored: &[&str]) -> Vec<V
             values.insert("before".into(), was.map_or(Value::Null, |value| (*value).clone()));
             values.insert("after".into(), is.map_or(Value::Null, |value| (*value).clone()));
         }
-        found.push(json!({"key": key, "values": values}));
+        found.push(json!({"key": path.text, "values": values}));
     }
-    found
+    Some(found)
 }
 
-/// What holds no others, by its path with dots. What is empty is nothing.
-fn leaves<'v>(value: &'v Value, path: String, into: &mut BTreeMap<String, &'v Value>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| leaves(value, below(key), into)),
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(i, item)| leaves(item, below(&i.to_string()), into));
+/// The path of a field: its names with dots between them, and where each name begins, since names may have dots.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Path {
+    text: String,
+    starts: Vec<usize>,
+}
+
+impl Path {
+    fn below(&self, name: &str) -> Path {
+        let mut below = self.clone();
+        if !below.starts.is_empty() {
+            below.text.push('.');
         }
-        Value::Null => {}
-        scalar => {
-            into.insert(path, scalar);
+        below.starts.push(below.text.len());
+        below.text.push_str(name);
+        below
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let ends = self.starts.iter().skip(1).map(|start| start - 1).chain([self.text.len()]);
+        self.starts.iter().zip(ends).map(|(start, end)| &self.text[*start..end])
+    }
+
+    fn is_moins(&self) -> bool {
+        MOINS.iter().any(|own| self.names().eq(own.iter().copied()))
+    }
+
+    /// Whether a pattern means this field, or one above it. One of several parts may begin below: `spec.containers` of a pod
+    /// is that of a Deployment's pods, too; but it begins with a name, and not within an annotation that has such a name.
+    fn is_meant(&self, pattern: &str) -> bool {
+        let whole = format!("{pattern}*");
+        if wildcard::matches(&whole, &self.text) {
+            return true;
         }
+        let Some((first, _)) = pattern.split_once('.') else { return false };
+        let mut starts = self.starts.iter().zip(self.names());
+        starts
+            .any(|(at, name)| wildcard::matches(first, name) && wildcard::matches(&whole, &self.text[*at..]))
     }
 }
 
-/// Whether a pattern means a field, or one above it. One of several parts may begin below: `spec.containers` of a pod is
-/// that of a Deployment's pods, too.
-fn is_meant(pattern: &str, key: &str) -> bool {
-    let pattern = format!("{pattern}*");
-    let starts = key.match_indices('.').map(|(at, _)| at + 1).filter(|_| pattern.contains('.'));
-    std::iter::once(0).chain(starts).any(|at| wildcard::matches(&pattern, &key[at..]))
+/// What holds no others, by its path. What is empty is nothing.
+struct Leaves<'v> {
+    found: BTreeMap<Path, &'v Value>,
+    left: usize,
+}
+
+impl<'v> Leaves<'v> {
+    fn of(object: &'v Value) -> Option<BTreeMap<Path, &'v Value>> {
+        let mut leaves = Leaves { found: BTreeMap::new(), left: MOST_PATHS };
+        leaves.add(object, Path::default())?;
+        Some(leaves.found)
+    }
+
+    fn add(&mut self, value: &'v Value, path: Path) -> Option<()> {
+        self.left = self.left.checked_sub(FIELD + path.text.len())?;
+        match value {
+            Value::Object(map) => map.iter().try_for_each(|(name, value)| self.add(value, path.below(name))),
+            Value::Array(items) => {
+                let mut items = items.iter().enumerate();
+                items.try_for_each(|(i, item)| self.add(item, path.below(&i.to_string())))
+            }
+            Value::Null => Some(()),
+            scalar => {
+                self.found.insert(path, scalar);
+                Some(())
+            }
+        }
+    }
 }
 
 /// Whether an image was only written out: `nginx:1` as `docker.io/nginx:1`, `ubuntu` as `ubuntu:latest`.

@@ -6,24 +6,27 @@
 
 mod difference;
 mod key;
+mod message;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read as _;
+use std::cell::{Cell, OnceCell};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use crate::expr::wildcard;
-use crate::yaml;
 
 use super::reader::{CompileError, Reader, Result};
 use super::validate::{Judgement, Verdict};
 use key::PublicKey;
 
 const DOMAIN: &str = "cosign.sigstore.dev";
+/// How many signatures of an object are looked at: whoever may write an object could put any number there.
+const MOST_SIGNATURES: usize = 10;
+/// How much is hashed for one object: each key is held against each signature.
+const MOST_HASHED: usize = 64 << 20;
 
 /// A compiled `manifests`.
 #[derive(Debug, Clone)]
@@ -105,9 +108,10 @@ impl Manifests {
 
     /// Judges an object: it passes if each set of attestors has enough that signed it.
     pub(crate) fn evaluate(&self, object: &Value) -> Judgement {
+        let object = &Judged::new(self, object);
         let mut told = Vec::new();
         for (at, set) in self.attestors.iter().enumerate() {
-            match set.verify(self, object, &format!(".attestors[{at}]")) {
+            match set.verify(object, &format!(".attestors[{at}]")) {
                 Ok(Ok(reason)) => told.push(reason),
                 Ok(Err(reason)) => return Judgement::new(Verdict::Fail, reason),
                 Err(why) => return Judgement::error("error occurred during manifest verification", why),
@@ -115,41 +119,55 @@ impl Manifests {
         }
         Judgement::new(Verdict::Pass, format!("verified manifest signatures; {}", told.join(",")))
     }
+}
+
+/// An object while it is judged: what its annotations hold is unpacked once, and read only when a key signed it.
+struct Judged<'o> {
+    manifests: &'o Manifests,
+    object: &'o Value,
+    message: OnceCell<Option<Vec<u8>>>,
+    differences: OnceCell<std::result::Result<Vec<Value>, String>>,
+    to_hash: Cell<usize>,
+}
+
+impl<'o> Judged<'o> {
+    fn new(manifests: &'o Manifests, object: &'o Value) -> Judged<'o> {
+        let (message, differences) = (OnceCell::new(), OnceCell::new());
+        Judged { manifests, object, message, differences, to_hash: Cell::new(MOST_HASHED) }
+    }
+
+    fn annotation(&self, name: &str) -> Option<&'o str> {
+        self.object["metadata"]["annotations"][format!("{}/{name}", self.manifests.domain)].as_str()
+    }
 
     /// Whether a key signed what the object's annotations hold, and the object is that.
-    fn signed(&self, object: &Value, key: &PublicKey) -> Said {
-        let annotations = &object["metadata"]["annotations"];
-        let annotation = |name: &str| annotations[format!("{}/{name}", self.domain)].as_str();
-        if self.repository || annotation("resourceBundleRef").is_some() {
+    fn signed(&self, key: &PublicKey) -> Said {
+        if self.manifests.repository || self.annotation("resourceBundleRef").is_some() {
             return Err("the manifest is in a registry: not evaluated offline".to_owned());
         }
-        let Some(message) = annotation("message") else {
+        let Some(packed) = self.annotation("message") else {
             return Ok(Err("YAML manifest not found for this resource: message not found".to_owned()));
         };
-        let message = decoded(message).ok_or("the message is no base64 of gzip")?;
-        let differences = self.differences(&message, object)?;
+        let message = self.message.get_or_init(|| message::decoded(packed));
+        let message = message.as_deref().ok_or("the message is no base64 of gzip, or too large")?;
         let mut failures = Vec::new();
         for at in 0.. {
             let of = |name: &str| match at {
-                0 => annotation(name),
-                _ => annotation(&format!("{name}_{at}")),
+                0 => self.annotation(name),
+                _ => self.annotation(&format!("{name}_{at}")),
             };
             let Some(signature) = of("signature") else { break };
+            if at == MOST_SIGNATURES {
+                failures.push(format!("only the first {MOST_SIGNATURES} signatures are verified"));
+                break;
+            }
             if of("certificate").or(of("bundle")).is_some() {
                 failures
                     .push("a signature with a certificate or a bundle is not evaluated offline".to_owned());
-                continue;
-            }
-            let bytes = STANDARD.decode(signature.trim()).unwrap_or_default();
-            if !key.signed(&message, &bytes) {
-                failures.push(format!("signature {} is not of this key", at + 1));
-            } else if differences.is_empty() {
-                return Ok(Ok("singed by a valid signer: ".to_owned()));
-            } else if self.dry_run {
-                return Err("dryRun asks an API server: not evaluated offline".to_owned());
+            } else if self.is_of(key, message, signature)? {
+                return self.compared(message);
             } else {
-                let items = json!({"items": differences});
-                return Ok(Err(format!("failed to verify signature. diff found; {items}")));
+                failures.push(format!("signature {} is not of this key", at + 1));
             }
         }
         match failures.is_empty() {
@@ -158,6 +176,28 @@ impl Manifests {
         }
     }
 
+    fn is_of(&self, key: &PublicKey, message: &[u8], signature: &str) -> std::result::Result<bool, String> {
+        let left = self.to_hash.get().checked_sub(message.len());
+        self.to_hash.set(left.ok_or("more keys and signatures of a large message than are verified")?);
+        Ok(STANDARD.decode(signature.trim()).is_ok_and(|bytes| key.signed(message, &bytes)))
+    }
+
+    /// Whether the object is what was signed.
+    fn compared(&self, message: &[u8]) -> Said {
+        let differences = self.differences.get_or_init(|| self.manifests.differences(message, self.object));
+        let differences = differences.as_ref().map_err(String::clone)?;
+        if differences.is_empty() {
+            Ok(Ok("singed by a valid signer: ".to_owned()))
+        } else if self.manifests.dry_run {
+            Err("dryRun asks an API server: not evaluated offline".to_owned())
+        } else {
+            let items = json!({"items": differences});
+            Ok(Err(format!("failed to verify signature. diff found; {items}")))
+        }
+    }
+}
+
+impl Manifests {
     /// How the object differs from the manifest that was signed; of several of its kind the closest counts.
     fn differences(&self, message: &[u8], object: &Value) -> std::result::Result<Vec<Value>, String> {
         let kind = object["kind"].as_str().unwrap_or_default();
@@ -171,10 +211,12 @@ impl Manifests {
         for field in difference::ignored(kind) {
             ignored.push(field);
         }
-        let manifests = manifests(message).ok_or("the message holds no manifests")?;
+        let manifests = message::manifests(message)?;
         let same_kind = manifests.iter().filter(|manifest| manifest["kind"] == kind);
         let found = same_kind.map(|manifest| difference::between(manifest, object, &ignored));
-        found.min_by_key(Vec::len).ok_or_else(|| format!("the message holds no manifest of kind {kind}"))
+        let found = found.collect::<Option<Vec<_>>>().ok_or("there are more fields than are compared")?;
+        let closest = found.into_iter().min_by_key(Vec::len);
+        closest.ok_or_else(|| format!("the message holds no manifest of kind {kind}"))
     }
 }
 
@@ -223,10 +265,10 @@ impl AttestorSet {
         each.collect::<Option<Vec<_>>>()?.first().copied()
     }
 
-    fn verify(&self, manifests: &Manifests, object: &Value, path: &str) -> Said {
+    fn verify(&self, object: &Judged<'_>, path: &str) -> Said {
         let (mut verified, mut failed, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (at, entry) in self.entries.iter().enumerate() {
-            match entry.verify(manifests, object, &format!("{path}.entries[{at}]")) {
+            match entry.verify(object, &format!("{path}.entries[{at}]")) {
                 Ok(Ok(reason)) => verified.push(reason),
                 Ok(Err(reason)) => failed.push(reason),
                 Err(why) => errors.push(why),
@@ -282,8 +324,8 @@ impl Attestor {
         Err(entry.error("one of keys, certificates, keyless, attestor is missing"))
     }
 
-    fn verify(&self, manifests: &Manifests, object: &Value, path: &str) -> Said {
-        let annotations = &object["metadata"]["annotations"];
+    fn verify(&self, object: &Judged<'_>, path: &str) -> Said {
+        let annotations = &object.object["metadata"]["annotations"];
         for (key, value) in &self.annotations {
             if annotations[key] != *value {
                 let found = annotations[key].as_str().unwrap_or_default();
@@ -296,63 +338,13 @@ impl Attestor {
             By::Set(set) => {
                 let path = format!("{path}.attestor");
                 let failed = |why| format!("failed to verify signature; {path}: {why}");
-                set.verify(manifests, object, &path).map_err(failed)
+                set.verify(object, &path).map_err(failed)
             }
             By::Offline(part) => Err(format!("{path}: {part}: not evaluated offline")),
             By::Key(key) => {
                 let at = |why: String| format!("{path}.keys: {why}");
-                manifests.signed(object, key).map(|said| said.map_err(at)).map_err(at)
+                object.signed(key).map(|said| said.map_err(at)).map_err(at)
             }
         }
     }
-}
-
-/// What an annotation holds.
-fn decoded(annotation: &str) -> Option<Vec<u8>> {
-    unpacked(&STANDARD.decode(annotation.trim()).ok()?)
-}
-
-/// What gzip packed; `None` if it is broken or larger than any signed manifest needs. It comes from whoever may write an
-/// object.
-fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
-    const LIMIT: usize = 8 << 20;
-    let mut unpacked = Vec::new();
-    GzDecoder::new(bytes).take(LIMIT as u64 + 1).read_to_end(&mut unpacked).ok()?;
-    (unpacked.len() <= LIMIT).then_some(unpacked)
-}
-
-/// The manifests of a message: YAML, or files of YAML in an archive that is packed once more.
-fn manifests(message: &[u8]) -> Option<Vec<Value>> {
-    const GZIP: [u8; 2] = [0x1f, 0x8b];
-    let joined;
-    let text = if message.starts_with(&GZIP) {
-        joined = files(&unpacked(message)?)?.join("\n---\n");
-        joined.as_str()
-    } else {
-        std::str::from_utf8(message).ok()?
-    };
-    let documents = yaml::read(&yaml_name(), text.as_bytes()).into_iter();
-    documents.map(|document| document.ok().map(|document| document.value)).collect()
-}
-
-/// The name of a file that is none.
-fn yaml_name() -> crate::model::RepoPath {
-    "message.yaml".parse().unwrap_or_default()
-}
-
-/// The texts of the files in a tar archive.
-fn files(archive: &[u8]) -> Option<Vec<String>> {
-    const BLOCK: usize = 512;
-    let mut rest = archive;
-    let mut texts = Vec::new();
-    while let Some(head) = rest.get(..BLOCK).filter(|head| head[0] != 0) {
-        let digits = std::str::from_utf8(&head[124..136]).ok()?.trim_matches(['\0', ' ']);
-        let size = usize::from_str_radix(digits, 8).ok()?;
-        let body = rest.get(BLOCK..BLOCK.checked_add(size)?)?;
-        if matches!(head[156], 0 | b'0') {
-            texts.push(String::from_utf8(body.to_vec()).ok()?);
-        }
-        rest = rest.get(BLOCK + size.div_ceil(BLOCK) * BLOCK..).unwrap_or_default();
-    }
-    Some(texts)
 }

@@ -1,7 +1,13 @@
+use std::io::Write as _;
+
+use flate2::write::GzEncoder;
 use serde_json::json;
 
+use super::message::unpacked;
 use super::*;
-use crate::model::FieldPath;
+use crate::model::{FieldPath, OWNER_LABEL};
+use crate::render::testing::repo;
+use crate::review::{self, Surroundings};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyQfmL5YwHbn9xrrgG3vgbU0KJxMY\n\
     BibYLJ5L4VSMvGxeMLnBGdM48w5IE//6idUPj3rscigFdHs7GDMH4LLAng==\n-----END PUBLIC KEY-----";
@@ -88,6 +94,83 @@ fn what_was_changed_fails_with_the_difference() {
     assert_eq!(judge(&by(&[KEY]), &status).0, Verdict::Fail, "only the status of an object is ignored");
     changed["kind"] = "Secret".into();
     assert!(!judge(&by(&[KEY]), &changed).1.contains("val3"));
+}
+
+#[test]
+fn what_a_repository_holds_is_judged_as_it_was_signed_although_moin_marks_it_as_its_own() {
+    let policy = json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "signed"},
+        "spec": {"validationFailureAction": "Enforce", "rules": [{"name": "manifest",
+            "match": {"any": [{"resources": {"kinds": ["ConfigMap"]}}]}, "validate": {"manifests": by(&[KEY])}}]}});
+    let reviewed = |object: &Value| {
+        let repo = repo().file("a.json", &object.to_string()).file("policy.json", &policy.to_string());
+        let review = review::review(&repo.render(), &Surroundings::none());
+        let said: Vec<String> = review.findings.iter().map(ToString::to_string).collect();
+        let admitted = review.admitted.manifests().iter().find(|manifest| manifest.id.kind() == "ConfigMap");
+        (said.join("\n"), admitted.map(|manifest| manifest.body.clone()))
+    };
+    let (said, admitted) = reviewed(&config());
+    assert_eq!(said, "");
+    assert_eq!(admitted.unwrap()["metadata"]["labels"][OWNER_LABEL], "moin");
+    let mut changed = config();
+    changed["metadata"]["labels"] = json!({"team": "a"});
+    let (said, admitted) = reviewed(&changed);
+    assert!(said.contains(r#"{"key":"metadata.labels.team","#) && !said.contains(OWNER_LABEL), "{said}");
+    assert!(admitted.is_none());
+}
+
+#[test]
+fn what_is_ignored_are_fields_and_not_names_with_dots() {
+    let between = |object: &Value| {
+        let ignored: Vec<&str> = difference::ignored("Pod").collect();
+        let signed = json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {"a.b": 1}});
+        let found = difference::between(&signed, object, &ignored).unwrap();
+        found.iter().map(|entry| entry["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let pod = |annotations: Value, labels: Value, spec: Value| {
+        json!({"kind": "Pod", "spec": spec,
+        "metadata": {"name": "a", "annotations": annotations, "labels": labels}})
+    };
+    let spec =
+        json!({"a.b": 1, "dnsPolicy": "ClusterFirst", "template": {"spec": {"dnsPolicy": "ClusterFirst"}}});
+    let labels = json!({OWNER_LABEL: "moin", "app.kubernetes.io/instance": "a"});
+    assert_eq!(between(&pod(json!({}), labels.clone(), spec.clone())), [""; 0]);
+    assert_eq!(
+        between(&pod(json!({"spec.dnsPolicy": "x"}), labels, spec)),
+        ["metadata.annotations.spec.dnsPolicy"]
+    );
+    let suffixed = json!({format!("{OWNER_LABEL}-2"): "moin"});
+    assert_eq!(
+        between(&pod(json!({}), suffixed, json!({"a": {"b": 1}}))),
+        ["metadata.labels.moin.scs.community/owner-2", "spec.a.b", "spec.a.b"]
+    );
+}
+
+#[test]
+fn nothing_is_read_that_nobody_signed_and_only_so_much_is_verified() {
+    let packed = |text: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text).unwrap();
+        STANDARD.encode(gzip.finish().unwrap())
+    };
+    let mut object = config();
+    let mut set = |name: &str, value: &str| {
+        object["metadata"]["annotations"][format!("{DOMAIN}/{name}")] = value.into();
+    };
+    set("message", &packed(b"{ this is no YAML"));
+    for at in 1..1000 {
+        set(&format!("signature_{at}"), "MEUC");
+    }
+    let (verdict, message) = judge(&by(&[OTHER]), &object);
+    assert_eq!(verdict, Verdict::Error);
+    assert!(message.contains("signature 10 is not of this key; only the first 10 signatures"), "{message}");
+    assert!(!message.contains("holds no manifests"), "{message}");
+    object["metadata"]["annotations"][format!("{DOMAIN}/message")] = packed(&vec![b'a'; 8 << 20]).into();
+    let (verdict, message) = judge(&by(&[OTHER, KEY]), &object);
+    assert!(verdict == Verdict::Error && message.contains("than are verified"), "{message}");
+    let many = "---\nkind: ConfigMap\n".repeat(101);
+    assert!(message::manifests(many.as_bytes()).unwrap_err().contains("more than 100"));
+    let wide: serde_json::Map<String, Value> = (0..70_000).map(|i| (i.to_string(), i.into())).collect();
+    assert_eq!(difference::between(&json!({}), &wide.into(), &[]), None);
 }
 
 #[test]
