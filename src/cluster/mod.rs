@@ -34,6 +34,7 @@ pub use event::EventRecord;
 pub use lease::Lease;
 pub use objects::{ApplyOptions, DeleteOptions, ListOptions, Preconditions, Propagation, contains};
 pub use peer::{KUBECONFIG_KEY, KubeconfigSecret, PeerAccess, PeerLink, peer_finding};
+pub use question::Reply;
 pub use watch::{Change, ChangeKind, Watches};
 pub use workload::Leftover;
 pub use write_fence::{FENCED, WriteFence, binding, policy};

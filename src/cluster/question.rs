@@ -5,33 +5,43 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
-use super::Cluster;
 use super::request::Url;
+use super::{Cluster, ClusterError};
 
 /// Questions under way at once.
 const AT_ONCE: usize = 8;
 /// The longest answer that is read: whoever writes a policy chooses the path.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
+/// What the API server says of a path, that there is no such thing included; or why it says nothing.
+pub type Reply = Result<Result<Value, String>, String>;
+
+/// What passes by itself is no answer.
+fn reply(answer: Result<Value, ClusterError>) -> Reply {
+    match answer {
+        Ok(answer) => Ok(Ok(lasting(answer))),
+        Err(error) if error.is_retryable() => Err(error.to_string()),
+        Err(error @ ClusterError::Config { .. }) => Err(error.to_string()),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
 impl Cluster {
-    /// What the API server answers to these paths, or why not; what takes longer than the deadline has no answer.
-    pub async fn answers(
-        &self,
-        paths: Vec<String>,
-        deadline: Duration,
-    ) -> Vec<(String, Result<Value, String>)> {
-        let end = tokio::time::Instant::now() + deadline;
+    /// What the API server answers to these paths: each may take as long as the deadline, and all together as long as three.
+    pub async fn answers(&self, paths: Vec<String>, deadline: Duration) -> Vec<(String, Reply)> {
+        let end = tokio::time::Instant::now() + 3 * deadline;
         let cluster = &self.clone().with_most_bytes(MOST_BYTES);
         let ask = |path: String| async move {
             if !path.starts_with('/') {
-                return (path, Err("it does not begin with a slash".to_owned()));
+                return (path, Ok(Err("it does not begin with a slash".to_owned())));
             }
             let asked = cluster.get_url(Url::new(path.clone()), "application/json");
-            let answer = match tokio::time::timeout_at(end, asked).await {
-                Ok(answer) => answer.map(lasting).map_err(|error| error.to_string()),
-                Err(_) => Err(format!("no answer within {} s", deadline.as_secs())),
-            };
-            (path, answer)
+            let reply =
+                match tokio::time::timeout_at(end.min(tokio::time::Instant::now() + deadline), asked).await {
+                    Ok(answer) => reply(answer),
+                    Err(_) => Err(format!("no answer within {} s", deadline.as_secs())),
+                };
+            (path, reply)
         };
         stream::iter(paths).map(ask).buffer_unordered(AT_ONCE).collect().await
     }
@@ -66,5 +76,20 @@ mod tests {
         assert_eq!(list("1", "x"), list("2", "x"));
         assert_ne!(list("1", "x"), list("1", "y"));
         assert_eq!(lasting(json!("ok")), "ok");
+    }
+    #[test]
+    fn only_what_the_server_says_of_the_path_is_an_answer() {
+        let of = |status: u16| {
+            reply(Err(ClusterError::of_answer(status, None, br#"{"kind": "Status", "message": "m"}"#, "/a")))
+        };
+        for status in [403, 404, 400] {
+            assert!(matches!(of(status), Ok(Err(_))), "{status}");
+        }
+        for status in [401, 429, 500, 502, 503, 504] {
+            assert!(of(status).is_err(), "{status}");
+        }
+        let after = Duration::from_secs(1);
+        assert!(reply(Err(ClusterError::Timeout { after })).is_err());
+        assert!(reply(Err(ClusterError::Unreachable { reason: "refused".into() })).is_err());
     }
 }

@@ -32,5 +32,5 @@ pub mod wildcard;
 
 pub use context::{Context, Environment, LazyVariable};
 pub use jmespath::{EvalError, ExprError, Expression};
-pub use outside::Outside;
+pub use outside::{Lack, Outside};
 pub use variables::{ResolveError, Template, TemplateError};

@@ -4,6 +4,23 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 
+/// Why a question has no answer to judge by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// A cluster is asked, or did not answer in time.
+    Open,
+    /// A cluster answered that it is not to be had.
+    NotThere,
+    /// Too much else is asked for.
+    TooMany,
+    /// Nothing describes it, and no cluster is asked.
+    Undescribed,
+    /// It would change something, or a service would have to be called.
+    NotSent,
+    /// A registry would have to be asked.
+    NotPulled,
+}
+
 /// Answers questions about other objects, services and images. Every method says by default that nothing is known.
 pub trait Outside: Debug + Sync {
     /// What an API server answers to a GET of a path (`/api/v1/namespaces/a/configmaps/b`, with or without a query).
@@ -65,6 +82,16 @@ pub trait Outside: Debug + Sync {
     /// How often a Secret was among the answers: what was made of one must not be shown.
     fn secrets_told(&self) -> usize {
         0
+    }
+
+    /// How many questions had no answer so far.
+    fn lacks(&self) -> usize {
+        0
+    }
+
+    /// Why the last question had no answer, if there was one after the first `since` of them.
+    fn lack(&self, _since: usize) -> Option<Lack> {
+        None
     }
 
     /// Who answers a question: `the cluster`. `None` where that is of no interest.

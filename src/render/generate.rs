@@ -133,13 +133,13 @@ fn make(
         Request { outside: Some(&asking), values: values.as_ref(), ..Request::create(&trigger.body) };
     for made in policies.generate_from(&request) {
         let made = match made {
-            Ok(generated) => manifest_of(generated, trigger, owner, units),
-            Err(failed) => Err(failed.finding),
+            Ok(generated) => manifest_of(generated, trigger, owner, units).map_err(|finding| (finding, None)),
+            Err(failed) => Err((failed.finding, failed.lack)),
         };
         match made {
             Ok(manifest) => manifests.push(Arc::new(manifest)),
-            Err(mut finding) => {
-                asking.explain(&mut finding);
+            Err((mut finding, lack)) => {
+                asking.explain(&mut finding, lack);
                 finding.related = finding.related.or_else(|| trigger.place.clone());
                 findings.push(*finding);
             }

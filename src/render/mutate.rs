@@ -75,9 +75,12 @@ fn mutate_one(
     let request =
         Request { outside: Some(&asking), values: values.as_ref(), ..Request::create(&manifest.body) };
     let (body, outcomes) = policies.mutate(&request, schemas);
-    let mut findings: Vec<Finding> =
-        outcomes.iter().filter_map(|outcome| failure(manifest, outcome)).collect();
-    findings.iter_mut().for_each(|finding| asking.explain(finding));
+    let explained = |outcome: &RuleOutcome| {
+        let mut finding = failure(manifest, outcome)?;
+        asking.explain(&mut finding, outcome.lack);
+        Some(finding)
+    };
+    let mut findings: Vec<Finding> = outcomes.iter().filter_map(explained).collect();
     let mut refused = outcomes.iter().any(RuleOutcome::refuses);
     let mut result = manifest.clone();
     if let Some(body) = body {

@@ -225,9 +225,7 @@ impl Subject<'_> {
             _ => Some(Finding::error(code, outcome.message.clone())),
         };
         let finding = finding.map(|mut finding| {
-            if outcome.result == Verdict::Error {
-                asking.explain(&mut finding);
-            }
+            asking.explain(&mut finding, outcome.lack);
             finding
         });
         let path = outcome.path.clone();

@@ -33,9 +33,7 @@ pub(super) fn judge(
     let request = request(manifest, known.namespaces, known.asking, known.values);
     for outcome in policies.evaluate(&request) {
         let finding = finding_of(manifest, &outcome).map(|mut finding| {
-            if outcome.result == Verdict::Error {
-                known.asking.explain(&mut finding);
-            }
+            known.asking.explain(&mut finding, outcome.lack);
             finding
         });
         findings.extend(finding);

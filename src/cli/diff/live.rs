@@ -36,7 +36,7 @@ pub(super) fn against_cluster(
         if open.is_empty() {
             break;
         }
-        offline.world.take(runtime.block_on(cluster.answers(open, QUESTION_DEADLINE)));
+        offline.world.hear(runtime.block_on(cluster.answers(open, QUESTION_DEADLINE)));
         head = offline.review(&snapshot, None);
     }
     let (told, forbidden) = match runtime.block_on(reconciliation::of(&cluster, &head.manifests.owner)) {

@@ -1,11 +1,9 @@
 //! What is done beside the loop, and the messages that bring its answers.
 
-use serde_json::Value;
-
 use super::Turning;
 use super::recorded::Found;
 use crate::apply::Receipt;
-use crate::cluster::{ClusterError, WriteFence};
+use crate::cluster::{ClusterError, Reply, WriteFence};
 use crate::daemon::fetch::Fetched;
 use crate::engine::Event;
 use crate::finding::Finding;
@@ -22,7 +20,7 @@ pub(super) enum Message {
     /// Clusters of the peer that were asked for and are gone.
     Gone(Vec<ObjectId>),
     /// What the cluster says to the questions of policies.
-    Answered(Vec<(String, Result<Value, String>)>),
+    Answered(Vec<(String, Reply)>),
     /// It is time to put them again.
     AskAgain,
     Engine(Event),

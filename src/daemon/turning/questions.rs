@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Turning;
 use super::beside::Message;
+use crate::cluster::Reply;
 use crate::engine::Event;
 
 /// How long the API server may take to answer the questions of policies.
@@ -48,17 +47,17 @@ impl Turning {
     /// Ask again what is still of use.
     pub(super) fn ask_again(&mut self) -> Event {
         self.questions.again = false;
-        self.ask_for(self.pipeline.world.answered());
+        self.ask_for(self.pipeline.world.asked());
         Event::Woke
     }
 
     /// Plan with what is known now. What was answered is asked again later, for it may change.
-    pub(super) fn answered(&mut self, mut answers: Vec<(String, Result<Value, String>)>) -> Event {
+    pub(super) fn answered(&mut self, mut answers: Vec<(String, Reply)>) -> Event {
         self.questions.end(answers.iter().map(|(path, _)| path));
         let world = &mut self.pipeline.world;
         answers.retain(|(path, _)| world.wants(path));
         let before = world.version();
-        world.take(answers);
+        world.hear(answers);
         let changed = world.version() != before;
         if !std::mem::replace(&mut self.questions.again, true) {
             self.ask(async {

@@ -16,7 +16,7 @@ use super::super::request::{Operation, Request};
 use super::super::rule::{Body, Rule};
 use super::super::validate::{Judgement, Verdict};
 use super::super::variables;
-use super::{NOT_COMPILED, PolicySet, RuleOutcome};
+use super::{Before, NOT_COMPILED, PolicySet, RuleOutcome};
 
 impl PolicySet {
     /// Judges an object by all `validate` rules that match it, in the order of policies and rules.
@@ -46,7 +46,8 @@ impl PolicySet {
         object: &Subjected<'_>,
         base: impl FnOnce() -> &'c Context<'a>,
     ) -> Option<RuleOutcome> {
-        match &rule.body {
+        let before = Before::of(request);
+        let outcome = match &rule.body {
             Body::Policy(validations) => Some(self.judge_by_policy(rule, validations, request, object)),
             Body::Admission(_) if request.at_server => None,
             Body::Admission(policy) => {
@@ -57,7 +58,8 @@ impl PolicySet {
                 let judgement = self.judge(rule, request, object, base())?;
                 Some(self.outcome(rule, judgement, rule.action.enforces(object)))
             }
-        }
+        };
+        outcome.map(|outcome| outcome.since(&before))
     }
 
     /// Judges JSON that is no object of Kubernetes by the policies that are about such.
@@ -119,6 +121,18 @@ impl PolicySet {
 
     /// What one rule makes of an object; `None` if it has nothing to do with it after all.
     pub(super) fn change(
+        &self,
+        rule: &Rule,
+        request: &Request<'_>,
+        object: &Subjected<'_>,
+        schemas: &Schemas,
+    ) -> Option<(RuleOutcome, Option<Value>)> {
+        let before = Before::of(request);
+        let (outcome, changed) = self.change_by(rule, request, object, schemas)?;
+        Some((outcome.since(&before), changed))
+    }
+
+    fn change_by(
         &self,
         rule: &Rule,
         request: &Request<'_>,
@@ -372,6 +386,7 @@ impl PolicySet {
             path: judgement.path,
             annotations: judgement.annotations,
             enforce,
+            lack: None,
             notes: policy.notes.clone(),
             policy_source: policy.source.clone(),
             rule_path: rule.path.clone(),

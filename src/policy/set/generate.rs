@@ -15,7 +15,7 @@ use super::super::matching::Subjected;
 use super::super::request::Request;
 use super::super::rule::{Body, Rule};
 use super::super::variables;
-use super::{Generated, NotGenerated, PolicySet};
+use super::{Before, Generated, NotGenerated, PolicySet};
 
 impl PolicySet {
     /// What the `generate` rules that match an object make of it. Objects to copy are not known here; see
@@ -60,6 +60,7 @@ impl PolicySet {
         origin: RuleOrigin,
     ) -> Vec<Result<Generated, NotGenerated>> {
         let policy = &self.policies[rule.policy];
+        let before = Before::of(request);
         let mut context = base.child();
         variables::bind_rule(&mut context, request, &policy.name, &rule.name, &rule.entries);
         let made = match self.preconditions(rule, request, &context) {
@@ -88,7 +89,8 @@ impl PolicySet {
                 let message =
                     format!("policy {}, rule {}, for {}: {error}", policy.name, rule.name, origin.trigger);
                 let finding = Finding::error(Code::GenerateFailed, message).about(&policy.id).at(place());
-                vec![Err(NotGenerated { rule: origin, why: error, finding: Box::new(finding) })]
+                let (lack, finding) = (before.lack(), Box::new(finding));
+                vec![Err(NotGenerated { rule: origin, why: error, lack, finding })]
             }
         }
     }

@@ -83,7 +83,7 @@ impl PolicySet {
                 let finding = Box::new(Finding::error(Code::GenerateFailed, message).at(place));
                 let rule =
                     RuleOrigin { policy: outcome.policy, rule: outcome.rule, trigger: trigger.clone() };
-                made.push(Err(NotGenerated { rule, why: outcome.message, finding }));
+                made.push(Err(NotGenerated { rule, why: outcome.message, lack: outcome.lack, finding }));
             }
             made.extend(objects.into_iter().map(Ok));
         }

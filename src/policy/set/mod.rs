@@ -24,6 +24,8 @@ use super::objects::Objects;
 use super::rule::{Body, Rule};
 use super::variables;
 
+use outcome::Before;
+
 pub use existing::TargetOutcome;
 pub use explain::{Does, Explanation, Extent, Wanted};
 pub use outcome::{Generated, NOT_COMPILED, NotGenerated, PolicyNotes, RuleOutcome};

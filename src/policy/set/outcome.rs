@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::expr::{Lack, Outside};
 use crate::finding::Finding;
 use crate::model::{FieldPath, RuleOrigin, SourceText};
 
+use super::super::request::Request;
 use super::super::validate::Verdict;
 
 /// How a policy describes itself to those who read reports.
@@ -50,6 +52,8 @@ pub struct RuleOutcome {
     pub annotations: Vec<(String, String)>,
     /// Whether anything but a pass or a skip holds the object up.
     pub enforce: bool,
+    /// What it had no answer to, if it is an error by that.
+    pub lack: Option<Lack>,
     /// How the policy describes itself.
     pub notes: Arc<PolicyNotes>,
     /// The policy's document.
@@ -84,11 +88,36 @@ pub struct NotGenerated {
     pub rule: RuleOrigin,
     /// Why.
     pub why: String,
+    /// What it had no answer to, if it failed by that.
+    pub lack: Option<Lack>,
     /// The same for people, with its place.
     pub finding: Box<Finding>,
 }
 
+/// How many questions had no answer before a rule began: what is lacking since then is what the rule lacks.
+pub(super) struct Before<'r> {
+    outside: Option<&'r dyn Outside>,
+    lacks: usize,
+}
+
+impl<'r> Before<'r> {
+    pub(super) fn of(request: &Request<'r>) -> Before<'r> {
+        Before { outside: request.outside, lacks: request.outside.map_or(0, |outside| outside.lacks()) }
+    }
+
+    /// What a rule lacks that failed since.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        self.outside?.lack(self.lacks)
+    }
+}
+
 impl RuleOutcome {
+    /// An error says what was lacking since the rule began.
+    pub(super) fn since(mut self, before: &Before<'_>) -> RuleOutcome {
+        self.lack = if self.result == Verdict::Error { before.lack() } else { None };
+        self
+    }
+
     /// The same under another name of the rule.
     pub(super) fn of_rule(self, rule: &str) -> RuleOutcome {
         RuleOutcome { rule: rule.to_owned(), ..self }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::objects::Wanted;
 use super::{Neighbours, World};
-use crate::expr::{Environment, Expression, Outside};
+use crate::expr::{Environment, Expression, Lack, Outside};
 use crate::finding::{Code, Finding, conceal};
 
 /// What is said of a path beyond these.
@@ -27,8 +27,8 @@ const NOT_PULLED: &str = "is in a registry, which is not asked from here: not ev
 pub struct Asking<'n, 'a> {
     around: &'n Neighbours<'a>,
     judged: &'n Value,
-    /// Questions without an answer.
-    missing: Mutex<Vec<String>>,
+    /// Why questions had no answer, in the order in which they were asked.
+    missing: Mutex<Vec<Lack>>,
     asked: AtomicBool,
     waits: AtomicBool,
     /// Secrets that were told.
@@ -53,28 +53,23 @@ impl Asking<'_, '_> {
         self.waits.load(Ordering::Relaxed)
     }
 
-    /// Whether a failed rule says that something is missing.
-    pub fn is_why(&self, message: &str) -> bool {
-        self.missing.lock().iter().any(|question| message.contains(question.as_str()))
-    }
-
-    /// Makes a finding about a failed rule say what is missing and how to give it, if that is why it failed.
-    pub fn explain(&self, finding: &mut Finding) {
-        if !self.is_why(&finding.message) {
-            return;
-        }
+    /// Makes a finding about a failed rule say how to give what the rule lacks.
+    pub fn explain(&self, finding: &mut Finding, lack: Option<Lack>) {
+        let Some(lack) = lack else { return };
         finding.code = Code::ContextMissing;
-        let how = if finding.message.contains(TOO_MANY) {
-            "have policies ask for a list in place of one object after the other"
-        } else if finding.message.contains(NOT_CALLED) || finding.message.contains(NOT_SENT) {
-            "give the answer with --values FILE: apiCallResponses: [{url: ..., response: {statusCode: 200, body: ...}}]"
-        } else if finding.message.contains(NOT_PULLED) {
-            "give what the registry knows with --values FILE: policies: [{name: ..., rules: [{name: ..., values: {...}}]}], by \
-             the name of the context entry; or judge images at admission"
-        } else if self.around.world.has_cluster {
-            "it is asked for; until it answers, the object waits"
-        } else {
-            "describe it in the repository, give it with --values FILE, or ask a cluster: moin diff --live"
+        let how = match lack {
+            Lack::TooMany => "have policies ask for a list in place of one object after the other",
+            Lack::NotSent => {
+                "give the answer with --values FILE: apiCallResponses: [{url: ..., response: {statusCode: 200, body: ...}}]"
+            }
+            Lack::NotPulled => {
+                "give what the registry knows with --values FILE: policies: [{name: ..., rules: [{name: ..., values: {...}}]}], by \
+                 the name of the context entry; or judge images at admission"
+            }
+            Lack::Open | Lack::NotThere => "it is asked for; until it answers, the object waits",
+            Lack::Undescribed => {
+                "describe it in the repository, give it with --values FILE, or ask a cluster: moin diff --live"
+            }
         };
         finding.help.get_or_insert_with(|| how.to_owned());
     }
@@ -97,23 +92,37 @@ impl Asking<'_, '_> {
         self.around.world
     }
 
-    fn missing(&self, question: &str, why: &str) -> String {
-        self.missing.lock().push(question.to_owned());
+    fn missing(&self, question: &str, lack: Lack, why: &str) -> String {
+        self.missing.lock().push(lack);
         format!("{question} {why}")
     }
 
     fn unanswered(&self, path: &str) -> String {
+        let lack = self.lack_of(path);
+        let why = match lack {
+            Lack::TooMany => TOO_MANY,
+            Lack::Undescribed => "is not described by the repository, and no cluster is asked",
+            _ => match self.around.world.silent.get(path) {
+                Some(why) => return self.missing(path, lack, &format!("has no answer: {why}")),
+                None => "is being asked for",
+            },
+        };
+        self.missing(path, lack, why)
+    }
+
+    /// Why nobody answered a path.
+    fn lack_of(&self, path: &str) -> Lack {
         match self.around.world.has_cluster {
-            true if self.around.is_too_much(path) => self.missing(path, TOO_MANY),
-            true => self.missing(path, "is being asked for"),
-            false => self.missing(path, "is not described by the repository, and no cluster is asked"),
+            true if self.around.is_too_much(path) => Lack::TooMany,
+            true => Lack::Open,
+            false => Lack::Undescribed,
         }
     }
 
     /// What a cluster answered to a path; without an answer the question is noted.
     fn fetched(&self, path: &str) -> Option<Result<Value, String>> {
         let answer = self.around.fetched(path);
-        if answer.is_none() && !self.around.is_too_much(path) {
+        if answer.is_none() && self.around.is_open(path) {
             self.waits.store(true, Ordering::Relaxed);
         }
         answer
@@ -122,7 +131,9 @@ impl Asking<'_, '_> {
     /// What a cluster answers to a path, if there is one.
     fn answer(&self, path: &str) -> Result<Value, String> {
         match self.around.world.has_cluster.then(|| self.fetched(path)).flatten() {
-            Some(answer) => answer.map_err(|why| self.missing(path, &format!("is not known: {why}"))),
+            Some(answer) => {
+                answer.map_err(|why| self.missing(path, Lack::NotThere, &format!("is not known: {why}")))
+            }
             None => Err(self.unanswered(path)),
         }
     }
@@ -188,15 +199,19 @@ impl Asking<'_, '_> {
         }
     }
 
-    /// The `spec` of a GlobalContextEntry.
-    fn entry_spec(&self, name: &str) -> Option<Value> {
+    /// The `spec` of a GlobalContextEntry, or why it is not known.
+    fn entry_spec(&self, name: &str) -> Result<Value, Lack> {
         let described = self.around.known().objects("", "GlobalContextEntry");
         if let Some(entry) = described.iter().find(|entry| entry["metadata"]["name"] == name) {
-            return Some(entry["spec"].clone());
+            return Ok(entry["spec"].clone());
         }
         let path = format!("/apis/kyverno.io/v2beta1/globalcontextentries/{name}");
-        let fetched = self.around.world.has_cluster.then(|| self.fetched(&path))?;
-        fetched?.ok().map(|entry| entry["spec"].clone())
+        let fetched = self.around.world.has_cluster.then(|| self.fetched(&path)).flatten();
+        match fetched {
+            Some(Ok(entry)) => Ok(entry["spec"].clone()),
+            Some(Err(_)) => Err(Lack::NotThere),
+            None => Err(self.lack_of(&path)),
+        }
     }
 }
 
@@ -230,12 +245,12 @@ impl Outside for Asking<'_, '_> {
 
     fn post(&self, path: &str, _body: &Value) -> Result<Value, String> {
         let given = self.world().response("POST", path);
-        given.unwrap_or_else(|| Err(self.missing(path, NOT_SENT)))
+        given.unwrap_or_else(|| Err(self.missing(path, Lack::NotSent, NOT_SENT)))
     }
 
     fn call(&self, method: &str, url: &str, _body: Option<&Value>) -> Result<Value, String> {
         let given = self.world().response(method, url);
-        given.unwrap_or_else(|| Err(self.missing(url, NOT_CALLED)))
+        given.unwrap_or_else(|| Err(self.missing(url, Lack::NotSent, NOT_CALLED)))
     }
 
     fn response(&self, method: &str, url: &str) -> Option<Value> {
@@ -247,7 +262,9 @@ impl Outside for Asking<'_, '_> {
             return Some(data.clone());
         }
         let (entry, projection) = name.split_once('.').unwrap_or((name, ""));
-        let found = self.entry_spec(entry).and_then(|spec| {
+        let before = self.lacks();
+        let spec = self.entry_spec(entry).map_err(|lack| self.missing.lock().push(lack));
+        let found = spec.ok().and_then(|spec| {
             let data = self.entry(&spec).ok()?;
             if projection.is_empty() {
                 return Some(data);
@@ -256,15 +273,15 @@ impl Outside for Asking<'_, '_> {
             let path = named.find(|one| one["name"] == projection)?["jmesPath"].as_str()?;
             Expression::compile(path).ok()?.search_in(&data, &Environment::default()).ok()
         });
-        if found.is_none() {
-            self.missing(name, "");
+        if found.is_none() && self.lacks() == before {
+            self.missing.lock().push(Lack::NotThere);
         }
         found
     }
 
     fn image(&self, reference: &str) -> Result<Value, String> {
         self.world();
-        Err(self.missing(reference, NOT_PULLED))
+        Err(self.missing(reference, Lack::NotPulled, NOT_PULLED))
     }
 
     fn objects(&self, api_version: &str, kind: &str) -> Vec<&Value> {
@@ -281,6 +298,14 @@ impl Outside for Asking<'_, '_> {
 
     fn secrets_told(&self) -> usize {
         self.secrets.lock().len()
+    }
+
+    fn lacks(&self) -> usize {
+        self.missing.lock().len()
+    }
+
+    fn lack(&self, since: usize) -> Option<Lack> {
+        self.missing.lock().get(since..)?.last().copied()
     }
 
     fn teller(&self, method: &str, target: &str) -> Option<&'static str> {

@@ -31,6 +31,8 @@ pub struct World {
     given: Option<Value>,
     /// What a cluster answered, by path.
     fetched: BTreeMap<String, Result<Value, String>>,
+    /// Paths that a cluster was asked for and did not answer, and why: that decides nothing, and is asked again.
+    silent: BTreeMap<String, String>,
     /// Whether there is a cluster that can be asked.
     has_cluster: bool,
     /// Paths that were asked for and are not answered.
@@ -46,6 +48,7 @@ impl World {
         World {
             given: None,
             fetched: BTreeMap::new(),
+            silent: BTreeMap::new(),
             has_cluster: false,
             open: Mutex::new(BTreeSet::new()),
             used: Mutex::new(BTreeSet::new()),
@@ -74,6 +77,7 @@ impl World {
     pub fn take(&mut self, answers: impl IntoIterator<Item = (String, Result<Value, String>)>) {
         for (path, answer) in answers {
             self.open.get_mut().remove(&path);
+            self.silent.remove(&path);
             if self.fetched.get(&path) != Some(&answer) {
                 self.fetched.insert(path, answer);
                 self.changed();
@@ -81,25 +85,50 @@ impl World {
         }
     }
 
-    /// Paths that were asked for and that a cluster has not answered.
+    /// Takes what became of asking a cluster: an answer, or why there is none. What it answered before stays.
+    pub fn hear(
+        &mut self,
+        replies: impl IntoIterator<Item = (String, Result<Result<Value, String>, String>)>,
+    ) {
+        for (path, reply) in replies {
+            match reply {
+                Ok(answer) => self.take([(path, answer)]),
+                Err(_) if self.fetched.contains_key(&path) => {}
+                Err(why) => {
+                    self.open.get_mut().remove(&path);
+                    if self.silent.get(&path) != Some(&why) {
+                        self.silent.insert(path, why);
+                        self.changed();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Paths that were asked for and that a cluster is still to be asked for.
     pub fn open(&self) -> Vec<String> {
         self.open.lock().iter().cloned().collect()
     }
 
-    /// Paths that a cluster has answered.
-    pub fn answered(&self) -> Vec<String> {
-        self.fetched.keys().cloned().collect()
+    /// Paths that a cluster was asked for.
+    pub fn asked(&self) -> Vec<String> {
+        self.fetched.keys().chain(self.silent.keys()).cloned().collect()
     }
 
     /// Whether anybody still wants to know the answer to a path.
     pub fn wants(&self, path: &str) -> bool {
-        self.fetched.contains_key(path) || self.open.lock().contains(path)
+        self.was_asked(path) || self.open.lock().contains(path)
+    }
+
+    fn was_asked(&self, path: &str) -> bool {
+        self.fetched.contains_key(path) || self.silent.contains_key(path)
     }
 
     /// Everything was evaluated by what is known: answers that were of no use are forgotten.
     pub fn settle(&mut self) {
         let used = self.used.get_mut();
         self.fetched.retain(|path, _| used.contains(path));
+        self.silent.retain(|path, _| used.contains(path));
     }
 
     /// Forgets what was of no use since the last time, or since something last became known.
@@ -217,14 +246,15 @@ impl<'a> Neighbours<'a> {
     /// What a cluster answers to a path; without an answer the question is noted.
     fn fetched(&self, path: &str) -> Option<Result<Value, String>> {
         let answer = self.world.fetched.get(path).cloned();
-        if answer.is_some() {
+        if self.world.was_asked(path) {
             let mut used = self.world.used.lock();
             if !used.contains(path) {
                 used.insert(path.to_owned());
             }
         } else {
             let mut open = self.world.open.lock();
-            if open.len() + self.world.fetched.len() < MOST_QUESTIONS {
+            let known = self.world.fetched.len() + self.world.silent.len();
+            if open.len() + known < MOST_QUESTIONS {
                 open.insert(path.to_owned());
             }
         }
@@ -233,6 +263,11 @@ impl<'a> Neighbours<'a> {
 
     /// Whether a path is one too many to be asked for.
     fn is_too_much(&self, path: &str) -> bool {
-        !self.world.open.lock().contains(path) && !self.world.fetched.contains_key(path)
+        !self.is_open(path) && !self.world.was_asked(path)
+    }
+
+    /// Whether a path is still to be asked for.
+    fn is_open(&self, path: &str) -> bool {
+        self.world.open.lock().contains(path)
     }
 }

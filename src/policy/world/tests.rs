@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::expr::Outside as _;
+use crate::expr::{Lack, Outside as _};
 use crate::finding::{Code, Finding};
 
 fn object(kind: &str, name: &str) -> Value {
@@ -24,11 +24,11 @@ fn the_repository_answers_what_it_describes_and_the_rest_is_missing() {
     assert!(asking.asked() && world.open().is_empty());
     let error = asking.get("/api/v1/namespaces/n/configmaps/c").unwrap_err();
     let mut finding = Finding::error(Code::PolicyError, format!("p/r: {error}"));
-    asking.explain(&mut finding);
+    asking.explain(&mut finding, asking.lack(0));
     assert_eq!(finding.code, Code::ContextMissing);
     assert!(finding.help.unwrap().contains("--values FILE"));
     let mut other = Finding::error(Code::PolicyError, "p/r: another matter");
-    asking.explain(&mut other);
+    asking.explain(&mut other, asking.lack(asking.lacks()));
     assert_eq!(other.code, Code::PolicyError);
 }
 
@@ -77,7 +77,7 @@ fn what_is_of_no_use_is_forgotten_and_what_is_too_much_says_so() {
     world.take(open.into_iter().map(|path| (path, Ok(Value::Null))));
     assert_eq!(ask(&world, "/7"), Ok(Value::Null));
     world.settle();
-    assert_eq!(world.answered(), ["/7"]);
+    assert_eq!(world.asked(), ["/7"]);
     assert!(ask(&world, "/more").unwrap_err().contains("is being asked for"));
     assert!(world.wants("/7") && world.wants("/more") && !world.wants("/8"));
 }
@@ -98,4 +98,32 @@ fn given_answers_come_first() {
     assert!(asking.image("a:1").unwrap_err().contains("not evaluated offline"));
     assert_eq!(asking.global("g"), Some(json!([1])));
     assert_eq!(around.values_for(&Value::Null).unwrap().global["x"], 1);
+}
+
+#[test]
+fn a_time_out_is_no_answer_and_takes_the_place_of_none() {
+    let mut world = World::nothing().with_cluster();
+    let judged = object("Pod", "p");
+    let path = "/api/v1/namespaces/n/configmaps/a";
+    let ask = |world: &World| {
+        let around = Neighbours::new(world, &[], []);
+        let asking = around.of(&judged);
+        let answer = asking.get(path);
+        (answer, asking.has_answered("GET", path), asking.lack(0))
+    };
+    assert_eq!(ask(&world).2, Some(Lack::Open));
+    world.hear([(path.to_owned(), Err("no answer within 5 s".to_owned()))]);
+    assert!(world.open().is_empty(), "the plan goes on without");
+    let (answer, has_answered, lack) = ask(&world);
+    assert!(answer.unwrap_err().ends_with("has no answer: no answer within 5 s"));
+    assert!(!has_answered && lack == Some(Lack::Open), "so that no default decides");
+    world.settle();
+    assert_eq!(world.asked(), [path], "it is asked again");
+    world.hear([(path.to_owned(), Ok(Ok(object("ConfigMap", "a"))))]);
+    let version = world.version();
+    world.hear([(path.to_owned(), Err("no answer within 5 s".to_owned()))]);
+    assert_eq!((ask(&world).0, world.version()), (Ok(object("ConfigMap", "a")), version));
+    world.hear([(path.to_owned(), Ok(Err("not found".to_owned())))]);
+    let (answer, has_answered, lack) = ask(&world);
+    assert!(answer.is_err() && has_answered && lack == Some(Lack::NotThere));
 }

@@ -67,7 +67,7 @@ impl Questions {
                 _ = again.tick() => {
                     let mut world = self.world.write();
                     world.forget_unused();
-                    world.answered()
+                    world.asked()
                 }
             };
             let paths: Vec<String> = {
@@ -83,7 +83,7 @@ impl Questions {
     async fn have_answered(self: Arc<Self>, cluster: Cluster, paths: Vec<String>) {
         let answers = cluster.answers(paths.clone(), DEADLINE).await;
         self.under_way.lock().retain(|path| !paths.contains(path));
-        self.world.write().take(answers);
+        self.world.write().hear(answers);
         self.answered.send_modify(|times| *times += 1);
     }
 }

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Policies;
+use crate::expr::Lack;
 use crate::finding::conceal;
-use crate::policy::{Asking, Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
+use crate::policy::{Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
 
 /// Which of the two webhooks is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,8 @@ impl Reviewer<'_> {
             let asking = around.of(admission.object);
             let request = Request { outside: Some(&asking), ..admission.request(self.policies) };
             outcome = match ask {
-                Ask::Validate => self.validate(&request, &asking, &mut response),
-                Ask::Mutate => self.mutate(&request, &asking, &mut response),
+                Ask::Validate => self.validate(&request, &mut response),
+                Ask::Mutate => self.mutate(&request, &mut response),
             };
             waits = asking.waits();
         }
@@ -72,19 +73,19 @@ impl Reviewer<'_> {
         Some(Reviewed { answer, outcome, waits })
     }
 
-    fn validate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
-        let outcomes = self.told(self.policies.set.evaluate(request), asking);
+    fn validate(self, request: &Request<'_>, response: &mut Value) -> Outcome {
+        let outcomes = self.told(self.policies.set.evaluate(request));
         warn(&outcomes, request.object, response);
         refuse(&outcomes, request.object, response)
     }
 
     /// A rule that should change the object and cannot refuses it if it is enforced; what the others made is kept.
-    fn mutate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
+    fn mutate(self, request: &Request<'_>, response: &mut Value) -> Outcome {
         if request.operation == Operation::Delete {
             return Outcome::Allowed;
         }
         let (changed, outcomes) = self.policies.set.mutate(request, &self.policies.schemas);
-        let outcomes = self.told(outcomes, asking);
+        let outcomes = self.told(outcomes);
         warn(&outcomes, request.object, response);
         let outcome = refuse(&outcomes, request.object, response);
         let Some(changed) =
@@ -106,12 +107,15 @@ impl Reviewer<'_> {
 
     /// What cannot be judged because something is not known says so, and refuses or not as the webhook itself would that
     /// does not answer.
-    fn told(self, mut outcomes: Vec<RuleOutcome>, asking: &Asking<'_, '_>) -> Vec<RuleOutcome> {
+    fn told(self, mut outcomes: Vec<RuleOutcome>) -> Vec<RuleOutcome> {
         for outcome in &mut outcomes {
-            if outcome.result == Verdict::Error && asking.is_why(&outcome.message) {
-                outcome.message += if asking.waits() { " (no answer yet: try again)" } else { "" };
-                outcome.enforce &= !self.open;
+            match outcome.lack {
+                // Who asks for very much, or for what is not there, gets nothing past a rule by that.
+                None | Some(Lack::TooMany | Lack::NotThere) => continue,
+                Some(Lack::Open) => outcome.message += " (no answer yet: try again)",
+                Some(Lack::Undescribed | Lack::NotSent | Lack::NotPulled) => {}
             }
+            outcome.enforce &= !self.open;
         }
         outcomes
     }

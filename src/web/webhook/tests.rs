@@ -258,3 +258,67 @@ async fn what_the_repository_describes_is_not_asked_for() {
     }
     assert!(judge.questions.world().open().is_empty());
 }
+
+#[tokio::test]
+async fn a_question_of_one_rule_gets_nothing_past_another() {
+    let set = set(r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: signed}
+spec:
+  rules:
+    - name: by-us
+      match: {any: [{resources: {kinds: [Pod]}}]}
+      verifyImages:
+        - imageReferences: ["ghcr.io/*"]
+          failureAction: Enforce
+          attestors: [{entries: [{keyless: {subject: us, issuer: https://issuer.example, rekor: {url: https://rekor.example}}}]}]
+---
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: sizes}
+spec:
+  validationFailureAction: Audit
+  rules:
+    - name: size
+      match: {any: [{resources: {kinds: [Pod]}}]}
+      validate:
+        message: too large
+        foreach:
+          - list: request.object.spec.containers
+            context: [{name: data, imageRegistry: {reference: "{{ element.image }}"}}]
+            deny: {conditions: {all: [{key: "{{ data.manifest.size }}", operator: GreaterThan, value: 10}]}}
+"#);
+    let judge = Judge { open: true, ..judge(&set) };
+    let mut pod = review("shop", "Pod", json!({}));
+    pod["request"]["object"]["spec"] = json!({"containers": [{"name": "a", "image": "ghcr.io/a/b:1"}]});
+    let (_, response) = ask(&judge, "/validate", &pod).await;
+    assert_eq!(response["allowed"], false, "{response}");
+    assert!(response["warnings"][0].as_str().unwrap().contains("not evaluated offline"), "{response}");
+}
+
+#[tokio::test]
+async fn what_one_asks_too_much_gets_nothing_past_a_rule_nor_does_what_is_not_there() {
+    use crate::expr::Outside as _;
+    use crate::policy::{Neighbours, World};
+    let judge = Judge { open: true, patience: Duration::from_millis(20), ..judge(&asking()) };
+    {
+        let world = judge.questions.world();
+        let around = Neighbours::new(&world, &[], []);
+        (0..2000).for_each(|at| drop(around.of(&Value::Null).get(&format!("/api/v1/{at}"))));
+    }
+    let asked = review("shop", "ConfigMap", json!({"owner": "ann"}));
+    let (_, response) = ask(&judge, "/validate", &asked).await;
+    assert_eq!(response["allowed"], false, "{response}");
+    assert!(response["status"]["message"].as_str().unwrap().contains("more than 2000 paths"), "{response}");
+    let path = "/api/v1/namespaces/shop/configmaps/owners".to_owned();
+    let allowed = |reply| {
+        let mut world = World::nothing().with_cluster();
+        world.hear([(path.clone(), reply)]);
+        let policies = judge.policies.current().unwrap();
+        let reviewer = Reviewer { policies: &policies, exempt: &judge.exempt, open: true };
+        reviewer.answer(Ask::Validate, &asked, &world).unwrap().answer["response"]["allowed"].take()
+    };
+    assert_eq!(allowed(Ok(Err("configmaps \"owners\" not found".into()))), false);
+    assert_eq!(allowed(Err("no answer within 5 s".into())), true, "that is what the failure policy is for");
+}

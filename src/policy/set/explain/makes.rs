@@ -69,7 +69,8 @@ impl PolicySet {
         let made = self.make(rule, generate, request, &base, origin);
         let mut steps = self.classic(rule, request, object, &base, |context| generate.explain(context));
         let judgement = tell(&made, &mut steps);
-        (self.outcome(rule, judgement, false), steps)
+        let lack = made.iter().find_map(|made| made.as_ref().err()?.lack);
+        (RuleOutcome { lack, ..self.outcome(rule, judgement, false) }, steps)
     }
 
     fn makes_by_policy(&self, rule: &Rule, request: &Request<'_>) -> (RuleOutcome, Steps) {
