@@ -129,7 +129,7 @@ fn try_out(args: &EvalArgs, expression: &str, document: &Value) -> Result<Result
         None => Operation::Create,
     };
     let world = given.map_or_else(World::nothing, |given| World::nothing().given(given));
-    let around = Neighbours::new(&world, &[], []);
+    let around = Neighbours::none(&world);
     let asking = around.of(document);
     let values = around.values_for(document);
     let request = Request {

@@ -3,6 +3,7 @@
 //! They are asked when an expression reads them for the first time; one that nobody reads costs nothing and cannot fail.
 
 mod explain;
+mod part;
 
 use serde_json::{Map, Value};
 
@@ -10,6 +11,8 @@ use crate::expr::{Context, Outside, Template};
 
 use super::reader::{Reader, Result};
 use super::variables::{Path, template};
+pub(crate) use part::is_part;
+use part::{Shape, refused};
 
 /// A compiled entry.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ enum Kind {
 #[derive(Debug, Clone)]
 enum Call {
     /// The API server.
-    Path(Template),
+    Path(Template, Option<Shape>),
     Service(Template),
 }
 
@@ -96,7 +99,7 @@ fn api(call: &Reader<'_>) -> Result<Kind> {
     let url = call.field("urlPath").filter(|path| path.value != "");
     let service = call.field("service");
     let asked = match (url, service) {
-        (Some(url), None) => Call::Path(template(&url)?),
+        (Some(url), None) => Call::Path(template(&url)?, Shape::of(url.value.as_str().unwrap_or_default())),
         (None, Some(service)) => {
             service.only(&["url", "caBundle", "headers", "requestTimeoutSeconds"])?;
             Call::Service(needed(&service, "url")?)
@@ -138,7 +141,7 @@ impl Kind {
                     Some(namespace) => text(namespace, context)?,
                     None => "default".to_owned(),
                 };
-                let path = config_map(&namespace, &name);
+                let path = config_map(&namespace, &name)?;
                 let found = outside.ok_or_else(|| unknown("configMap"))?.get(&path);
                 let found =
                     found.map_err(|error| format!("failed to get configmap {namespace}/{name} : {error}"))?;
@@ -182,8 +185,21 @@ impl Kind {
 }
 
 /// The path of a ConfigMap.
-fn config_map(namespace: &str, name: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
+fn config_map(namespace: &str, name: &str) -> std::result::Result<String, String> {
+    match [namespace, name].into_iter().find(|part| !is_part(part)) {
+        Some(part) => Err(refused(part)),
+        None => Ok(format!("/api/v1/namespaces/{namespace}/configmaps/{name}")),
+    }
+}
+
+impl Call {
+    /// The path or URL.
+    fn target(&self, context: &Context<'_>) -> std::result::Result<String, String> {
+        match self {
+            Call::Path(path, Some(shape)) => shape.checked(text(path, context)?),
+            Call::Path(target, None) | Call::Service(target) => text(target, context),
+        }
+    }
 }
 
 /// The answer to a call, and whether nobody gave one.
@@ -201,11 +217,10 @@ fn request(
     }
     let data = Value::Object(data);
     let method = if posts { "POST" } else { "GET" };
-    let (Call::Path(target) | Call::Service(target)) = call;
-    let target = text(target, context)?;
+    let target = call.target(context)?;
     let answer = match call {
-        Call::Path(_) if posts => outside.post(&target, &data),
-        Call::Path(_) => outside.get(&target),
+        Call::Path(..) if posts => outside.post(&target, &data),
+        Call::Path(..) => outside.get(&target),
         Call::Service(_) => outside.call(method, &target, posts.then_some(&data)),
     };
     let is_open = answer.is_err() && !outside.has_answered(method, &target);
@@ -253,7 +268,8 @@ mod tests {
         let owner = json!({"context": [entry]});
         let entries =
             variables::entries(&Reader::new(&owner, FieldPath::default())).map_err(|e| e.message)?;
-        let document = json!({"request": {"name": "a"}});
+        let document =
+            json!({"request": {"name": "a", "up": "..", "query": "b?watch=true", "group": "apps"}});
         let mut context = Context::of_document(Environment::default(), &document);
         if let Some(outside) = outside {
             context.ask(outside);
@@ -307,6 +323,26 @@ mod tests {
             assert!(error.contains(why), "{error}");
             assert!(ask(entry, None).unwrap_err().contains("is not looked up here"));
         }
+    }
+
+    #[test]
+    fn a_name_of_an_object_leads_nowhere_else() {
+        let map = |name: &str| json!({"configMap": {"name": name, "namespace": "n"}});
+        let api = |path: &str| json!({"apiCall": {"urlPath": path}});
+        for entry in [
+            map("a/../../secrets/b"),
+            map("{{ request.gone || '' }}"),
+            json!({"configMap": {"name": "a", "namespace": "{{ request.up }}"}}),
+            api("/api/v1/namespaces/{{ request.up }}/configmaps"),
+            api("/api/v1/namespaces/n/configmaps/{{ request.query }}"),
+        ] {
+            let error = ask(entry.clone(), Some(&World)).unwrap_err();
+            assert!(error.contains("cannot be looked up"), "{entry}: {error}");
+        }
+        assert_eq!(
+            ask(api("/apis/{{ request.group }}/v1/deployments?limit=1"), Some(&World)).map(|_| ()),
+            Ok(())
+        );
     }
 
     #[test]

@@ -201,10 +201,10 @@ impl Outside for Objects<'_> {
 
 /// What a path of the API server asks for.
 pub(super) struct Wanted<'p> {
-    group: &'p str,
-    version: &'p str,
+    pub(super) group: &'p str,
+    pub(super) version: &'p str,
     namespace: Option<&'p str>,
-    resource: &'p str,
+    pub(super) resource: &'p str,
     pub(super) name: Option<&'p str>,
     labels: Vec<LabelTerm>,
     /// `metadata.name` and `metadata.namespace` that a field selector names.
@@ -250,6 +250,20 @@ impl<'p> Wanted<'p> {
             }
         }
         Some(wanted)
+    }
+
+    /// Whatever there is of the resource.
+    pub(super) fn resource_alone(&self) -> Wanted<'p> {
+        let Wanted { group, version, resource, .. } = *self;
+        Wanted {
+            group,
+            version,
+            resource,
+            namespace: None,
+            name: None,
+            labels: Vec::new(),
+            fields: Vec::new(),
+        }
     }
 
     fn is(&self, object: &Value) -> bool {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::environment::Scope;
 use super::inputs::{Around, Inputs};
 use super::{Library, NOTHING_ALLOWED};
-use crate::expr::cel::{Budget, Value};
+use crate::expr::cel::{Budget, Program, Value};
 use crate::model::FieldPath;
 use crate::policy::reader::Reader;
 use crate::policy::trial::{Mistake, Trial, Tried};
@@ -25,11 +25,21 @@ pub(crate) fn tried(trial: &Trial<'_>, text: &str, explain: bool) -> Result<Trie
         let place = error.instantiation.then_some(error.offset);
         Mistake { message: error.message, place }
     })?;
-    let explainer = explain.then(|| program.explainer());
     let library = Library::new(None, trial.now, 0);
-    let around = Around { library: &library, namespace: None, exceptions: &NOTHING_ALLOWED, looks_up: false };
+    let around = Around { library: &library, namespace: None, exceptions: &NOTHING_ALLOWED, looks_up: true };
+    around.answering(&trial.request, |around| evaluated(trial, &program, &variables, around, explain))
+}
+
+fn evaluated(
+    trial: &Trial<'_>,
+    program: &Program,
+    variables: &[(String, Program)],
+    around: Around<'_>,
+    explain: bool,
+) -> Result<Tried, Mistake> {
+    let explainer = explain.then(|| program.explainer());
     let inputs = Inputs::among(&trial.request, around);
-    let mut bindings = inputs.bindings(&variables);
+    let mut bindings = inputs.bindings(variables);
     bindings.set("self", Value::of_json(trial.request.object));
     bindings.set("params", Value::of_json(trial.params));
     if let Some(explainer) = &explainer {

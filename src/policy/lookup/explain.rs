@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Call, Kind, Lookup, config_map, text};
+use super::{Kind, Lookup, config_map, text};
 use crate::expr::Context;
 use crate::expr::explain::Steps;
 use crate::policy::variables::DEFAULT;
@@ -34,11 +34,9 @@ impl Kind {
         Ok(match self {
             Kind::ConfigMap { name, namespace } => {
                 let namespace = namespace.as_ref().map(|namespace| text(namespace, context)).transpose()?;
-                ("GET", config_map(namespace.as_deref().unwrap_or("default"), &text(name, context)?))
+                ("GET", config_map(namespace.as_deref().unwrap_or("default"), &text(name, context)?)?)
             }
-            Kind::Api { call: Call::Path(target) | Call::Service(target), posts, .. } => {
-                (if *posts { "POST" } else { "GET" }, text(target, context)?)
-            }
+            Kind::Api { call, posts, .. } => (if *posts { "POST" } else { "GET" }, call.target(context)?),
             Kind::Global(name) => ("GlobalContextEntry", text(name, context)?),
             Kind::Image(reference) => ("image", text(reference, context)?),
         })

@@ -138,6 +138,12 @@ impl Asking<'_, '_> {
         }
     }
 
+    /// Whether there is somebody to tell what a list holds: a cluster, or a repository that could describe such objects.
+    fn is_told(&self, wanted: &Wanted<'_>) -> bool {
+        let around = self.around;
+        around.world.has_cluster || (around.describes && around.serves(wanted))
+    }
+
     fn is_judged(&self, object: &Value) -> bool {
         ["namespace", "name"].iter().all(|field| object["metadata"][field] == self.judged["metadata"][field])
             && object["kind"] == self.judged["kind"]
@@ -222,7 +228,11 @@ impl Asking<'_, '_> {
         }
         if let Some(wanted) = Wanted::parse(path) {
             if wanted.name.is_none() {
-                return self.list(&wanted, path);
+                return if self.is_told(&wanted) {
+                    self.list(&wanted, path)
+                } else {
+                    Err(self.unanswered(path))
+                };
             }
             if let Some(object) = self.around.known().wanted(&wanted).next() {
                 return Ok(object.clone());
@@ -316,7 +326,7 @@ impl Outside for Asking<'_, '_> {
         let wanted = Wanted::parse(target).filter(|_| method == "GET");
         let is_described =
             wanted.as_ref().is_some_and(|wanted| self.around.known().wanted(wanted).next().is_some());
-        let is_list = wanted.is_some_and(|wanted| wanted.name.is_none());
+        let is_list = wanted.is_some_and(|wanted| wanted.name.is_none() && self.is_told(&wanted));
         match (is_described, world.has_cluster) {
             (true, true) if is_list => Some("the repository and the cluster"),
             (true, _) => Some("the repository"),

@@ -15,9 +15,11 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::objects::Objects;
+use super::objects::{Objects, Wanted};
 use super::request::Values;
-use crate::model::Manifest;
+use crate::expr::Outside as _;
+use crate::model::{Gvk, Manifest};
+use crate::schema::{KindInfo, Schemas};
 
 pub use asking::Asking;
 
@@ -185,6 +187,8 @@ pub struct Neighbours<'a> {
     objects: Vec<&'a Value>,
     known: OnceLock<Objects<'a>>,
     described: Option<&'a Described>,
+    /// Whether there is a repository.
+    describes: bool,
 }
 
 /// Objects that stand together for long, found by their kind from the first question on.
@@ -218,12 +222,18 @@ impl<'a> Neighbours<'a> {
         also: impl IntoIterator<Item = &'a Value>,
     ) -> Neighbours<'a> {
         let objects = manifests.iter().map(|manifest| &*manifest.body).chain(also).collect();
-        Neighbours { world, objects, known: OnceLock::new(), described: None }
+        Neighbours { world, objects, known: OnceLock::new(), described: None, describes: true }
     }
 
     /// These, in a cluster.
     pub fn among(world: &'a World, described: &'a Described) -> Neighbours<'a> {
-        Neighbours { world, objects: Vec::new(), known: OnceLock::new(), described: Some(described) }
+        let described = Some(described);
+        Neighbours { world, objects: Vec::new(), known: OnceLock::new(), described, describes: true }
+    }
+
+    /// No repository: what is not given is not known.
+    pub fn none(world: &'a World) -> Neighbours<'a> {
+        Neighbours { describes: false, ..Neighbours::new(world, &[], []) }
     }
 
     /// For the judgement of one of them.
@@ -241,6 +251,25 @@ impl<'a> Neighbours<'a> {
             Some(described) => described.known(),
             None => self.known.get_or_init(|| Objects::of(self.objects.iter().copied())),
         }
+    }
+
+    /// Whether there is such a resource, as far as is known here: a name with a mistake in it has no objects, either.
+    fn serves(&self, wanted: &Wanted<'_>) -> bool {
+        let known = self.known();
+        let defines = |crd: &&Value| {
+            let spec = &crd["spec"];
+            let mut versions = spec["versions"].as_array().into_iter().flatten();
+            spec["group"] == wanted.group
+                && spec["names"]["plural"] == wanted.resource
+                && versions.any(|version| version["name"] == wanted.version)
+        };
+        let is = |kind: &KindInfo| {
+            let Gvk { group, version, .. } = &kind.gvk;
+            kind.plural == wanted.resource && **group == *wanted.group && **version == *wanted.version
+        };
+        Schemas::builtin().kinds().any(is)
+            || known.wanted(&wanted.resource_alone()).next().is_some()
+            || known.objects("", "CustomResourceDefinition").iter().any(defines)
     }
 
     /// What a cluster answers to a path; without an answer the question is noted.

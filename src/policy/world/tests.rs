@@ -127,3 +127,38 @@ fn a_time_out_is_no_answer_and_takes_the_place_of_none() {
     let (answer, has_answered, lack) = ask(&world);
     assert!(answer.is_err() && has_answered && lack == Some(Lack::NotThere));
 }
+
+#[test]
+fn a_list_of_what_nobody_knows_is_an_open_question() {
+    let world = World::nothing();
+    let custom = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "w"},
+        "spec": {"group": "g.io", "names": {"plural": "widgets", "kind": "Widget"}, "versions": [{"name": "v1"}]}});
+    let clusters = json!({"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "metadata": {"name": "c", "namespace": "n"}});
+    let around = Neighbours::new(&world, &[], [&custom, &clusters]);
+    let asking = around.of(&Value::Null);
+    for (path, count) in [
+        ("/apis/apps/v1/namespaces/team/deployments", 0),
+        ("/apis/g.io/v1/widgets", 0),
+        ("/apis/cluster.x-k8s.io/v1beta1/namespaces/other/clusters", 0),
+        ("/apis/cluster.x-k8s.io/v1beta1/clusters?labelSelector=!a", 1),
+    ] {
+        assert_eq!(names(&asking.get(path).unwrap()).len(), count, "{path}");
+    }
+    assert_eq!(asking.lacks(), 0);
+    for path in [
+        "/apis/apps/v1/namespaces/team/deployment",
+        "/apis/app/v1/deployments",
+        "/apis/apps/v7/deployments",
+        "/apis/g.io/v2/widgets",
+    ] {
+        let before = asking.lacks();
+        assert!(asking.get(path).unwrap_err().contains("is not described"), "{path}");
+        assert_eq!(
+            (asking.lack(before), asking.teller("GET", path)),
+            (Some(Lack::Undescribed), None),
+            "{path}"
+        );
+    }
+    let none = Neighbours::none(&world);
+    assert!(none.of(&Value::Null).get("/api/v1/pods").is_err(), "without a repository nobody tells");
+}

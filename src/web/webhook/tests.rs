@@ -261,11 +261,12 @@ async fn what_the_repository_describes_is_not_asked_for() {
 
 #[tokio::test]
 async fn a_question_of_one_rule_gets_nothing_past_another() {
-    let set = set(r#"
+    let policies = r#"
 apiVersion: kyverno.io/v1
 kind: ClusterPolicy
 metadata: {name: signed}
 spec:
+  validationFailureAction: Enforce
   rules:
     - name: by-us
       match: {any: [{resources: {kinds: [Pod]}}]}
@@ -288,7 +289,8 @@ spec:
           - list: request.object.spec.containers
             context: [{name: data, imageRegistry: {reference: "{{ element.image }}"}}]
             deny: {conditions: {all: [{key: "{{ data.manifest.size }}", operator: GreaterThan, value: 10}]}}
-"#);
+"#;
+    let set = Arc::new(PolicySet::compile(&manifests(policies)).0);
     let judge = Judge { open: true, ..judge(&set) };
     let mut pod = review("shop", "Pod", json!({}));
     pod["request"]["object"]["spec"] = json!({"containers": [{"name": "a", "image": "ghcr.io/a/b:1"}]});

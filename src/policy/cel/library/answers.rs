@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::expr::Outside;
 use crate::expr::cel::EvalError;
+use crate::policy::lookup::is_part;
 
 /// More different questions than this are not asked in one judgement by a policy: each may mean one more evaluation.
 const MOST: usize = 50;
@@ -122,14 +123,10 @@ pub(super) fn path(
     namespace: &str,
     name: Option<&str>,
 ) -> Result<String, EvalError> {
-    let plain = |part: &str| {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
-        !part.is_empty() && part.bytes().all(fits) && !part.bytes().all(|byte| byte == b'.')
-    };
     let parts =
         version.split('/').chain([resource]).chain(name).chain(Some(namespace).filter(|n| !n.is_empty()));
     for part in parts {
-        if !plain(part) {
+        if !is_part(part) {
             return Err(EvalError::new(format!("{part:?} cannot be looked up")));
         }
     }
