@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::args::{SourceArgs, TriggerArgs};
+use super::diff::escape::visible_lines;
 use super::offline::Offline;
 use super::reasons::{self, ReasonArgs};
 use super::{Outcome, output};
@@ -182,8 +183,9 @@ fn workflow_group(explained: &Explained) -> String {
     out + "::endgroup::\n"
 }
 
+/// What a terminal or a log would obey is only shown.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    visible_lines(text).replace('%', "%25").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
@@ -203,5 +205,7 @@ mod tests {
             workflow_command(&finding),
             "::error file=a%2Cb.yaml,line=3,col=1,title=MOIN-0201::100%25%0Awrong%0ACorrect the line that the message shows.\n"
         );
+        let sly = workflow_command(&Finding::error(Code::BrokenYaml, "a\u{1b}[2J\rb"));
+        assert!(sly.starts_with("::error title=MOIN-0201::a\\u{1b}[2J b%0A"), "{sly}");
     }
 }

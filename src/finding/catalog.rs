@@ -127,10 +127,10 @@ catalog! {
         "Change the object as the policy's message says.";
     504 PolicyError "A policy could not be evaluated on an object",
         "An expression failed, for example because it reads a field that is not there. An enforced policy then refuses the object.",
-        "Correct the policy (often `|| ''` is missing) or the object.";
+        "Correct what the message names: a field that may be absent needs a default (JMESPath: `|| ''`; CEL: `has(...)` before it, or `.?field.orValue(...)`), a signature or an image needs what proves it; else correct the object.";
     505 PolicyUnsupported "A policy uses a part of the language that moin does not evaluate",
         "What cannot be evaluated cannot be promised; the rule fails closed if it is enforced.",
-        "Rewrite the rule, or judge it at admission.";
+        "Rewrite the rule with what is evaluated (see the table of the policy's kind in docs/policies.md), or take it out and leave it to a tool that evaluates it.";
     506 GenerateFailed "A generate rule could not make its object",
         "A variable could not be resolved or the result is no object.",
         "Correct the rule at the place that the message shows.";
@@ -141,8 +141,8 @@ catalog! {
         "The rule reads a ConfigMap, a path of the API server, a service, a registry or a GlobalContextEntry. Offline the repository's own objects and a file of values answer; with a cluster, its API server does. Without an answer the rule is an error, which refuses the object if the policy is enforced.",
         "Describe the object in the repository, or ask a cluster: moin diff --live. Services and registries are never asked; their answers stand in a file for --values FILE: under `apiCallResponses` an entry with `url` (or `urlPath`) and `response: {statusCode, body}`, under `globalContextEntries` one with `name` and `data`, and for what a registry knows of an image the context entry's value itself, under `policies` -> `rules` -> `values`, by the name of the entry.";
     509 NoPolicy "A document among the policies is no policy",
-        "Its kind, version or group is not one of a policy, so nobody obeys it. In a folder of policies, a misspelt policy refuses everything, as one that cannot be read does; what is something else is left out there, and not applied either.",
-        "Correct apiVersion or kind; move what is no policy to a folder that is rendered.";
+        "Its kind, version or group is not one of a policy, so nobody obeys it. In a folder of policies, a misspelt policy refuses everything, as one that cannot be read does, and so does a policy among the cases of a test that is not about it; what is something else is left out there, and not applied either. GlobalContextEntries and parameters answer policies only where they are rendered.",
+        "Correct apiVersion or kind; move what is no policy to a folder that is rendered, and a policy out of the folders admit, reject and generate.";
     510 DeletionSelects "A policy that deletes selects an object",
         "A DeletingPolicy or a CleanupPolicy selects an object that the repository describes. moin deletes nothing by such policies: it deletes only what it can prove to be its own and what the repository no longer describes. Where Kyverno runs it deletes the object when the schedule says so, and moin applies it again.",
         "Take the object out of the repository if it is to go; else narrow the policy so that it leaves alone what the repository describes.";

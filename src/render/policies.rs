@@ -2,7 +2,8 @@
 //!
 //! Whatever stands there was meant to guard something. What cannot be a policy is said, and what was meant as one and is
 //! misspelt refuses everything, as a policy that cannot be read does. Tests of policies may lie beside them: the
-//! folders of cases, and what a suite's file has around it, are left out.
+//! folders of cases, and what a suite's file has around it, are left out. A policy in a folder of cases is an object of a
+//! test only where the policy beside the folder is about such policies.
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::yaml;
 const SUITE: &str = "kyverno-test.yaml";
 /// The file that has folders of cases beside it.
 const CASES: &str = "policy.yaml";
+/// What policies may ask for.
+const ENTRY: &str = "GlobalContextEntry";
 
 /// What the policy folders bring.
 #[derive(Default)]
@@ -43,9 +46,14 @@ pub(super) fn read(
         match folders.files(snapshot, folder, &[]) {
             Ok(files) => {
                 reader.prefetch(snapshot, &files);
-                let files = files.iter().filter(|path| is_manifest_file(path) && !is_case(snapshot, path));
-                for path in files {
+                for path in files.iter().filter(|path| is_manifest_file(path)) {
                     let docs = reader.file(snapshot, path);
+                    if let Some(tested) = tested_by(snapshot, folder, path) {
+                        if !is_applied(layout, path) {
+                            out.refuse(folder, no_cases(&docs, &reader.file(snapshot, &tested)));
+                        }
+                        continue;
+                    }
                     out.refuse(folder, unreadable(snapshot, path, &docs));
                     out.sort_out(folder, &docs);
                 }
@@ -64,11 +72,8 @@ pub(super) fn read(
     for doc in std::mem::take(&mut out.others) {
         let file = &doc.source.file;
         let of_tests = &*doc.gvk.group == "cli.kyverno.io" || is_beside_suite(snapshot, file);
-        let is_left_out =
-            |layer: &RepoPath| layout.except.iter().any(|out| file.is_in(out) && !layer.is_in(out));
-        let is_applied = layout.layers.iter().any(|layer| file.is_in(layer) && !is_left_out(layer));
-        if !of_tests && !is_applied && !params.contains(&doc.gvk) {
-            out.findings.push(no_policy(&doc));
+        if !of_tests && !is_applied(layout, file) {
+            out.findings.push(no_policy(&doc, params.contains(&doc.gvk)));
         }
     }
     out
@@ -79,13 +84,14 @@ impl OfFolders {
         for doc in &docs.docs {
             match Standing::of(&doc.gvk) {
                 Standing::Policy => self.docs.push(doc.clone()),
-                Standing::Beside => {}
+                // What the controller keeps for itself asks for nothing.
+                Standing::Beside if &*doc.gvk.kind != ENTRY => {}
                 Standing::Misspelt { field, what, help } => {
                     let message = format!("{what}: the document is obeyed by nobody");
                     let finding = Finding::error(Code::NoPolicy, message).about(&doc.id);
                     self.refuse(folder, vec![finding.at(at(doc, field)).help(help)]);
                 }
-                Standing::Foreign => self.others.push(doc.clone()),
+                Standing::Beside | Standing::Foreign => self.others.push(doc.clone()),
             }
         }
     }
@@ -99,9 +105,42 @@ impl OfFolders {
     }
 }
 
-fn no_policy(doc: &Doc) -> Finding {
-    let message = "stands in a folder of policies, but is no policy: it is neither obeyed nor applied";
-    Finding::error(Code::NoPolicy, message).about(&doc.id).at(at(doc, "kind"))
+/// What is no policy, or what policies ask for, which they find only among what is rendered.
+fn no_policy(doc: &Doc, is_parameter: bool) -> Finding {
+    let message = match (&*doc.gvk.kind, is_parameter) {
+        (ENTRY, _) => "stands in a folder of policies, where it answers no policy",
+        (_, true) => "stands in a folder of policies, where it is no policy's parameter",
+        _ => "stands in a folder of policies, but is no policy: it is neither obeyed nor applied",
+    };
+    let finding = Finding::error(Code::NoPolicy, message).about(&doc.id).at(at(doc, "kind"));
+    if is_parameter || &*doc.gvk.kind == ENTRY {
+        return finding.help("move it to a folder that is rendered: policies find it there");
+    }
+    finding
+}
+
+/// Whether what a file holds is rendered, too.
+fn is_applied(layout: &Layout, file: &RepoPath) -> bool {
+    let is_left_out = |layer: &RepoPath| layout.except.iter().any(|out| file.is_in(out) && !layer.is_in(out));
+    layout.layers.iter().any(|layer| file.is_in(layer) && !is_left_out(layer))
+}
+
+/// The policies of a folder of cases that are no objects of its tests.
+fn no_cases(cases: &FileDocs, tested: &FileDocs) -> Vec<Finding> {
+    let is_meant = |doc: &&Arc<Doc>| {
+        // As the kind or as the resource: `ClusterPolicy`, `clusterpolicies`.
+        let kind = doc.gvk.kind.to_lowercase();
+        let stem = kind.strip_suffix('y').unwrap_or(&kind);
+        tested.docs.iter().any(|policy| policy.value["spec"].to_string().to_lowercase().contains(stem))
+    };
+    let policies = cases.docs.iter().filter(|doc| Standing::of(&doc.gvk) == Standing::Policy);
+    let dropped = policies.filter(|doc| !is_meant(doc)).map(|doc| {
+        let message =
+            "stands in a folder of cases, whose policy is not about it: the document is obeyed by nobody";
+        let finding = Finding::error(Code::NoPolicy, message).about(&doc.id).at(at(doc, "kind"));
+        finding.help("move the policy out of the folder, or give the folder another name")
+    });
+    dropped.collect()
 }
 
 fn at(doc: &Doc, field: &str) -> Location {
@@ -134,11 +173,13 @@ fn unreadable(snapshot: &Snapshot, path: &RepoPath, docs: &FileDocs) -> Vec<Find
     found
 }
 
-/// Whether a file is a case of a test: what is admitted, refused or generated, in folders beside the policy.
-fn is_case(snapshot: &Snapshot, path: &RepoPath) -> bool {
-    above(path).any(|folder| {
-        matches!(folder.file_name(), "admit" | "reject" | "generate")
-            && has(snapshot, &folder.parent(), CASES)
+/// The file of the policy that a file is a case of: what is admitted, refused or generated, in folders beside it. Only what
+/// lies within the folder of policies is one.
+fn tested_by(snapshot: &Snapshot, policies: &RepoPath, path: &RepoPath) -> Option<RepoPath> {
+    let within = above(path).take_while(|folder| folder != policies);
+    let mut cases = within.filter(|folder| matches!(folder.file_name(), "admit" | "reject" | "generate"));
+    cases.find_map(|folder| {
+        folder.parent().join(CASES).ok().filter(|tested| snapshot.files.contains_key(tested))
     })
 }
 
@@ -222,7 +263,7 @@ mod tests {
     fn what_belongs_beside_policies_is_not_touched() {
         let nothing = (Vec::<String>::new(), false);
         for (file, text) in [
-            ("guard/x.yaml", document("kyverno.io/v2alpha1", "GlobalContextEntry")),
+            ("guard/x.yaml", document("kyverno.io/v2", "UpdateRequest")),
             ("guard/x.yaml", "name: catalogue\nversion: 1\n".to_owned()),
             ("guard/kyverno-test.yaml", document("cli.kyverno.io/v1alpha1", "Test")),
             ("guard/values.yaml", document("cli.kyverno.io/v1alpha1", "Values")),
@@ -235,6 +276,28 @@ mod tests {
         let cases = cases.file("guard/a/admit/x.yaml", &document("v1", "Pod"));
         let cases = cases.file("guard/a/reject/y/object.yaml", &document("kyverno.io/v1", "ClusterPolicyy"));
         assert_eq!(said(&cases.file("guard/a/reject/y/values.yaml", "a: 1\n")), nothing);
+    }
+
+    #[test]
+    fn a_policy_in_a_folder_of_cases_is_not_dropped_silently() {
+        let quota = POLICY.replace("name: p}", "name: quota}");
+        for file in ["guard/admit/x.yaml", "guard/reject/y/x.yaml", "guard/generate/quota.yaml"] {
+            let beside =
+                with("guard/policy.yaml", &POLICY.replace("name: p}", "name: q}")).file(file, &quota);
+            let help = "move the policy out of the folder, or give the folder another name";
+            assert_eq!(said(&beside), (vec![format!("{file}:2:1 MOIN-0509 {help}")], true));
+        }
+        let about = POLICY.replace("[ConfigMap]", "[ClusterPolicy]").replace("name: p}", "name: q}");
+        let tested = with("guard/policy.yaml", &about).file("guard/reject/x.yaml", &quota);
+        assert_eq!(said(&tested), (Vec::new(), false), "it is an object of the test");
+    }
+
+    #[test]
+    fn a_folder_of_policies_may_be_called_like_cases() {
+        let settings = "apiVersion: moin.scs.community/v1alpha1\nkind: Repository\nmetadata: {name: r}\nspec: {policies: [guard/generate]}\n";
+        let repo = repo().file("moin.yaml", settings).file("guard/policy.yaml", POLICY);
+        let manifests = repo.file("guard/generate/q.yaml", &POLICY.replace("name: p}", "name: q}")).render();
+        assert!(manifests.policies.iter().any(|policy| policy.id.name() == "q"), "{:?}", manifests.findings);
     }
 
     #[test]
@@ -258,12 +321,21 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_a_policy_may_stand_beside_it() {
+    fn what_policies_ask_for_is_found_only_where_it_is_rendered() {
         let policy = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: v}\nspec:\n\
                       \x20 paramKind: {apiVersion: example.org/v1, kind: Limit}\n  failurePolicy: Ignore\n  matchConstraints: {resourceRules: \
                       [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}\n  validations: [{expression: 'true'}]\n";
-        let with = with("guard/v.yaml", policy).file("guard/x.yaml", &document("example.org/v1", "Limit"));
-        let said = said(&with).0;
-        assert!(!said.iter().any(|said| said.contains("MOIN-0509")), "{said:?}");
+        let with = with("guard/v.yaml", policy);
+        for asked in
+            [document("example.org/v1", "Limit"), document("kyverno.io/v2alpha1", "GlobalContextEntry")]
+        {
+            let no_policy = |file: &str| -> Vec<String> {
+                let said = said(&with.clone().file(file, &asked)).0.into_iter();
+                said.filter(|said| said.contains("MOIN-0509")).collect()
+            };
+            let help = "move it to a folder that is rendered: policies find it there";
+            assert_eq!(no_policy("guard/x.yaml"), [format!("guard/x.yaml:3:1 MOIN-0509 {help}")]);
+            assert_eq!(no_policy("x.yaml"), Vec::<String>::new());
+        }
     }
 }

@@ -12,6 +12,8 @@ use crate::model::{Revision, Snapshot};
 
 /// So many states are kept; with each new one the oldest goes.
 const MOST: usize = 32;
+/// They take so many bytes together; but the newest is kept, however large it is.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// The copies of one folder: below it, one folder a state.
 pub(super) struct Kept {
@@ -58,6 +60,9 @@ impl Kept {
             // It is the newest again.
             return fs::File::open(&place)?.set_modified(SystemTime::now());
         }
+        let bytes = snapshot.files.values().map(|file| file.bytes.len() as u64).sum();
+        // Before it is written, so that both never lie there at once.
+        self.make_room(MOST - 1, MOST_BYTES.saturating_sub(bytes))?;
         let half = place.with_extension("part");
         remove(&half)?;
         private_folder(&half)?;
@@ -66,18 +71,73 @@ impl Kept {
             private_folder(target.parent().unwrap_or(&half))?;
             fs::write(target, &file.bytes)?;
         }
-        fs::rename(half, place)?;
-        self.tidy()
+        fs::rename(half, place)
     }
 
-    fn tidy(&self) -> io::Result<()> {
+    /// Leaves the newest, so many and so large.
+    fn make_room(&self, most: usize, most_bytes: u64) -> io::Result<()> {
         let mut states: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             states.push((entry.metadata()?.modified()?, entry.path()));
         }
         states.sort();
-        let superfluous = states.len().saturating_sub(MOST);
-        states.iter().take(superfluous).try_for_each(|(_, path)| remove(path))
+        let (mut number, mut bytes) = (0, 0);
+        for (_, path) in states.iter().rev() {
+            number += 1;
+            bytes += size(path)?;
+            if number > most || bytes > most_bytes {
+                remove(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of all files below a folder.
+fn size(folder: &Path) -> io::Result<u64> {
+    fs::read_dir(folder)?.try_fold(0, |sum, entry| {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        Ok(sum + if about.is_dir() { size(&entry.path())? } else { about.len() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::File;
+
+    #[test]
+    fn copies_are_bounded_by_bytes() {
+        let cache = tempfile::tempdir().unwrap();
+        let kept = Kept { folder: cache.path().join("x.folder"), inside: false };
+        let state = |name: &str, bytes: usize| Snapshot {
+            revision: Revision::new(&format!("folder:{name}")),
+            files: [("a/x.yaml".parse().unwrap(), File { id: name.into(), bytes: vec![b'a'; bytes].into() })]
+                .into(),
+        };
+        let mut clock = SystemTime::UNIX_EPOCH;
+        for name in ["a", "b", "c", "d"] {
+            kept.write(&state(name, 10)).unwrap();
+            clock += std::time::Duration::from_secs(1);
+            fs::File::open(kept.folder.join(name)).unwrap().set_modified(clock).unwrap();
+        }
+        let names = || {
+            let entries = fs::read_dir(&kept.folder).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names.concat()
+        };
+        kept.make_room(9, 30).unwrap();
+        assert_eq!(names(), "bcd");
+        kept.make_room(9, 29).unwrap();
+        assert_eq!(names(), "cd");
+        kept.make_room(1, 29).unwrap();
+        assert_eq!(names(), "d");
+        kept.make_room(9, 0).unwrap();
+        kept.write(&state("e", 40)).unwrap();
+        assert_eq!(names(), "e", "the newest stays, however large");
     }
 }

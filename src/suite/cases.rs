@@ -183,14 +183,8 @@ fn judge_file(
         }
         let object = document.value;
         let outcomes = set.evaluate(&surroundings.request(&object));
-        let by = outcomes.iter().find(|outcome| outcome.refuses());
+        let (by, outcome) = judged(&outcomes, *refused);
         let rule = by.map(|by| by.rule.clone()).unwrap_or_default();
-        let outcome = match by {
-            None if *refused => Outcome::Unmet("no rule refuses it".to_owned()),
-            None => Outcome::Met,
-            Some(by) if *refused && by.result == Verdict::Fail => Outcome::Met,
-            Some(by) => Outcome::Unmet(format!("{} is {}: {}", by.rule, word(by.result), by.message)),
-        };
         if outcomes.is_empty() && outcome == Outcome::Met {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             untouched.push((report.results.len(), kind));
@@ -201,6 +195,31 @@ fn judge_file(
         report.results.push(SuiteResult { rule, line: document.line, ..of });
     }
     untouched
+}
+
+/// Whether it is as expected, and the rule that decided it. One that could not be evaluated decides nothing, even where it
+/// would let the object pass.
+fn judged(outcomes: &[RuleOutcome], refused: bool) -> (Option<&RuleOutcome>, Outcome) {
+    let is = |verdict: Verdict| outcomes.iter().find(move |outcome| outcome.result == verdict);
+    let by = outcomes.iter().find(|outcome| outcome.refuses()).or_else(|| is(Verdict::Error));
+    let outcome = match by {
+        Some(by) if refused && by.result == Verdict::Fail => Outcome::Met,
+        Some(by) => Outcome::Unmet(said_by(by)),
+        None if !refused => Outcome::Met,
+        None => Outcome::Unmet(match is(Verdict::Fail) {
+            Some(reports) => format!("no rule refuses it: {}, which is only reported", said_by(reports)),
+            None => "no rule refuses it".to_owned(),
+        }),
+    };
+    (by, outcome)
+}
+
+/// What a rule says. Some policies have no names of rules, and an error may say itself that it is one.
+fn said_by(by: &RuleOutcome) -> String {
+    let name = if by.rule.is_empty() { &by.policy } else { &by.rule };
+    let result = word(by.result);
+    let message = by.message.strip_prefix(result).and_then(|message| message.strip_prefix(": "));
+    format!("{name} is {result}: {}", message.unwrap_or(&by.message))
 }
 
 fn generate(set: &PolicySet, policy: &str, case: &Path, report: &mut Report) {

@@ -149,6 +149,23 @@ fn nothing_in_a_folder_of_cases_is_passed_over() {
 }
 
 #[test]
+fn what_could_not_be_evaluated_is_neither_admitted_nor_refused() {
+    let of = |policy: &str, file: &str| said(folder(&[("policy.yaml", policy), (file, GOOD)]).path());
+    let audit = POLICY.replace("Enforce", "Audit");
+    let broken = audit.replace(
+        "message: m, pattern: {data: {a: b}}",
+        "message: m, deny: {conditions: {any: [{key: '{{ parse_json(request.object.data.a) }}', operator: Equals, value: a}]}}",
+    );
+    for file in ["admit/x.yaml", "reject/x.yaml"] {
+        let said = of(&broken, file);
+        assert!(said[0].starts_with(&format!("{file}:1 r is error: ")), "{said:?}");
+    }
+    let reported = of(&audit.replace("a: b", "a: c"), "reject/x.yaml");
+    assert!(reported[0].starts_with("reject/x.yaml:1 no rule refuses it: r is fail: "), "{reported:?}");
+    assert!(reported[0].ends_with(", which is only reported"), "{reported:?}");
+}
+
+#[test]
 fn what_was_not_met_says_where_its_rule_stands() {
     let test = format!("{TEST}results:\n{}", ROW.replace("pass", "fail"));
     let of_suite = folder(&[("policy.yaml", POLICY), ("good.yaml", GOOD), (TEST_FILE, &test)]);
