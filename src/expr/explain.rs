@@ -117,10 +117,24 @@ impl Steps {
         self.0.len() >= MOST
     }
 
-    /// The same without values but `true`, `false` and `null`: those of a Secret, and what was made of them. `conceal`
-    /// takes them out of what was written.
+    /// The same without values but `true`, `false` and `null`: those of a Secret, and what was made of them. `conceal_in`
+    /// takes them out of what was written, errors included, of which what they quote goes as well.
     #[must_use]
     pub fn concealed(self, conceal_in: impl Fn(&str) -> String) -> Steps {
+        self.without_values(&conceal_in, |error, text| conceal_in(&without_quoted(error, text)))
+    }
+
+    /// The same where nobody knows which values are secret: errors go as a whole.
+    #[must_use]
+    pub(crate) fn hidden(self) -> Steps {
+        self.without_values(str::to_owned, |_, _| MASKED.to_owned())
+    }
+
+    fn without_values(
+        self,
+        in_text: impl Fn(&str) -> String,
+        in_error: impl Fn(&str, &str) -> String,
+    ) -> Steps {
         let masked = |value: Value| match value {
             Value::Null | Value::Bool(_) => value,
             _ => Value::String(MASKED.to_owned()),
@@ -129,10 +143,10 @@ impl Steps {
             came: match step.came {
                 Came::Nothing => Came::Nothing,
                 Came::Value(value) => Came::Value(masked(value)),
-                Came::Error(_) => Came::Error(MASKED.to_owned()),
+                Came::Error(error) => Came::Error(in_error(&error, &step.text)),
                 Came::Change(before, after) => Came::Change(before.map(masked), after.map(masked)),
             },
-            text: conceal_in(&step.text),
+            text: in_text(&step.text),
             ..step
         };
         Steps(self.0.into_iter().map(conceal).collect())
@@ -211,6 +225,29 @@ impl Step {
     }
 }
 
+/// An error without what it quotes, which may be made of values, unless that stands in the expression.
+fn without_quoted(error: &str, expression: &str) -> String {
+    let mut out = String::new();
+    let mut rest = error;
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        let (quote, inner) = quoted.split_at(1);
+        out.push_str(before);
+        out.push_str(quote);
+        rest = inner;
+        // An apostrophe quotes nothing.
+        if before.ends_with(char::is_alphanumeric) {
+            continue;
+        }
+        let end = inner.find(quote).unwrap_or(inner.len());
+        let (inner, after) = inner.split_at(end);
+        out.push_str(if expression.contains(inner) { inner } else { MASKED });
+        out.push_str(after.get(..1).unwrap_or_default());
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out + rest
+}
+
 fn short(text: &str) -> String {
     let line = text.replace('\n', " ");
     match line.char_indices().nth(LONGEST) {
@@ -235,7 +272,20 @@ mod tests {
         assert!(text.starts_with("rule a\n  a == b → false\n    a → \"xxx"), "{text}");
         assert!(text.contains("... (302 characters)\n    b → error: no such key: b\n"), "{text}");
         let text = steps.concealed(str::to_owned).to_text();
-        assert!(!text.contains("xxx") && !text.contains("no such") && text.contains("→ false"), "{text}");
+        assert!(!text.contains("xxx") && text.contains("→ false"), "{text}");
+    }
+
+    #[test]
+    fn errors_keep_their_words_and_lose_values() {
+        let mut steps = Steps::default();
+        steps.add(0, "int(object.data.key)", Err("it can't be: 'hunt' of 'key', hunter2".to_owned()));
+        steps.add(0, "a", Err("no end of \"hunt".to_owned()));
+        let conceal = |text: &str| text.replace("hunter2", MASKED);
+        assert_eq!(
+            steps.clone().concealed(conceal).to_text(),
+            "int(object.data.key) → error: it can't be: '(masked)' of 'key', (masked)\na → error: no end of \"(masked)\n"
+        );
+        assert!(!steps.hidden().to_text().contains("be"));
     }
 
     #[test]

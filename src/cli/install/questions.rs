@@ -67,8 +67,10 @@ impl Questions {
     ) {
         match value {
             Value::Object(fields) => {
-                if let Some(path) = fields.get("apiCall").and_then(|call| call["urlPath"].as_str()) {
-                    self.path(path, fields["apiCall"]["method"] == "POST", policy);
+                // A POST is never sent.
+                let call = fields.get("apiCall").filter(|call| call["method"] != "POST");
+                if let Some(path) = call.and_then(|call| call["urlPath"].as_str()) {
+                    self.path(path, policy);
                 }
                 if let Some(map) = fields.get("configMap").filter(|_| fields.contains_key("name")) {
                     let name = map["name"].as_str().filter(|name| !name.contains("{{"));
@@ -95,7 +97,7 @@ impl Questions {
     }
 
     /// `/apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME`, or less of it; any part may be a variable.
-    fn path(&mut self, path: &str, posts: bool, policy: &str) {
+    fn path(&mut self, path: &str, policy: &str) {
         let plain = without_variables(path);
         let plain = plain.split('?').next().unwrap_or_default();
         let mut parts = plain.split('/').filter(|part| !part.is_empty());
@@ -123,11 +125,7 @@ impl Questions {
             None => (*resource).to_owned(),
         };
         let name = of_object.get(1);
-        let verb = match (posts, name) {
-            (true, _) => "create",
-            (false, Some(_)) => "get",
-            (false, None) => "list",
-        };
+        let verb = if name.is_some() { "get" } else { "list" };
         self.read(group, &resource, name.copied().filter(|name| !name.contains(ANYTHING)), verb);
     }
 
@@ -146,7 +144,7 @@ impl Questions {
                 let text = |field: &str| kind[field].as_str().unwrap_or_default();
                 self.read(text("group"), text("resource"), None, "list");
             }
-            (None, Some(path)) => self.path(path, false, policy),
+            (None, Some(path)) => self.path(path, policy),
             (None, None) => self.not_told(policy, &format!("the global entry {name}")),
         }
     }
@@ -158,9 +156,13 @@ impl Questions {
         policy: &str,
         all: &(impl IntoIterator<Item = &'a Manifest> + Clone),
     ) {
-        for (call, verb) in
-            [("resource.Get(", "get"), ("resource.List(", "list"), ("resource.Post(", "create")]
-        {
+        // Both spellings are the language's. A POST is never sent.
+        for (call, verb) in [
+            ("resource.Get(", "get"),
+            ("resource.get(", "get"),
+            ("resource.List(", "list"),
+            ("resource.list(", "list"),
+        ] {
             for (at, _) in text.match_indices(call) {
                 let arguments = &text[at + call.len()..];
                 let told = literal(arguments).and_then(|(version, rest)| {
@@ -176,7 +178,8 @@ impl Questions {
                 }
             }
         }
-        for (at, call) in text.match_indices("globalContext.Get(") {
+        let entries = ["globalContext.Get(", "globalContext.get("];
+        for (at, call) in entries.into_iter().flat_map(|call| text.match_indices(call)) {
             match literal(&text[at + call.len()..]) {
                 Some((name, _)) => self.global(name, policy, all),
                 None => self.not_told(policy, call),
@@ -263,6 +266,29 @@ mod tests {
             assert!(found.rules(|_, _| false).is_empty(), "{path}");
             assert_eq!(found.unknown, [("p".to_owned(), path.to_owned())].into(), "{path}");
         }
+    }
+
+    #[test]
+    fn look_ups_are_found_in_both_spellings() {
+        for (expression, right) in [
+            ("resource.get('v1', 'pods', 'a', 'b') == null", rule("", ["pods"], &["get"])),
+            (
+                "resource.list('apps/v1', 'deployments', 'a') == null",
+                rule("apps", ["deployments"], &["list"]),
+            ),
+            ("globalContext.get('g') == null", rule("apps", ["deployments"], &["list"])),
+        ] {
+            let found = questions(&json!({"validations": [{"expression": expression}]}));
+            assert_eq!(found.rules(|_, _| false), [right], "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_sent_needs_no_right() {
+        let call = json!({"urlPath": "/apis/a.test/v1/things", "method": "POST", "data": [{"key": "a", "value": "b"}]});
+        let found = questions(&json!({"rules": [{"context": [{"name": "x", "apiCall": call}]}],
+            "validations": [{"expression": "resource.Post('v1', 'pods', {}) == resource.post('v1', 'pods', {})"}]}));
+        assert_eq!(found, Questions::default());
     }
 
     #[test]

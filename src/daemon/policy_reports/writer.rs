@@ -42,7 +42,7 @@ struct Known {
     kinds: Vec<ServedKind>,
     /// When; `None` if it proved to be out of date.
     looked: Option<Instant>,
-    /// Those that we wrote say what was asked for: a definition of another age may keep less of it.
+    /// Those that we wrote say what was asked for: a definition of another age may keep less of it, or add defaults.
     reports: BTreeMap<ObjectId, (ServedKind, LiveObject)>,
 }
 
@@ -277,7 +277,7 @@ impl Writer {
         Ok(known)
     }
 
-    /// What was known before, if nobody has written since: what a definition does not keep is not written again and again.
+    /// What was known before, if nobody has written since: what a definition defaults is not written again and again.
     fn unchanged(&self, id: &ObjectId, live: &LiveObject) -> Option<LiveObject> {
         let (_, before) = self.known.as_ref()?.reports.get(id)?;
         let version = |it: &LiveObject| (it.uid().to_owned(), it.resource_version().to_owned());

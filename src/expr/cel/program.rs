@@ -227,6 +227,11 @@ impl<'a> Bindings<'a> {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
+    /// Whether things are defined under this name.
+    pub(crate) fn is_group(&self, name: &str) -> bool {
+        self.lazy.iter().any(|lazy| lazy.group == name)
+    }
+
     /// What was defined under a name in a group. `None` if nothing was.
     pub(crate) fn defined(
         &self,

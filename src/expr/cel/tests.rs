@@ -129,6 +129,19 @@ fn variables_are_worked_out_once_and_when_needed() {
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
+#[test]
+fn a_definition_that_fails_is_explained_by_itself_alone() {
+    let env = Env::kubernetes().with_variable("object", Type::Dyn).with_variable("variables", Type::Dyn);
+    let bad = env.compile("object.none").unwrap();
+    let explainer = env.compile("variables.bad == 1").unwrap().explainer();
+    let document = json!({});
+    let mut bindings = Bindings::new().with("object", Value::of_json(&document));
+    bindings.define("variables", "bad", &bad);
+    let told = explainer.steps(&bindings).to_text();
+    assert!(told.contains("\n  variables.bad → error: ") && told.contains("no such key: none"), "{told}");
+    assert!(!told.contains("attribute") && told.lines().count() == 2, "{told}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_breaks_the_compiler(text in "[a-z0-9 ().,+*/%<>=!&|?:\\[\\]{}'\"\\\\-]{0,60}") {

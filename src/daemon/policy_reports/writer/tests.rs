@@ -15,7 +15,7 @@ fn wanted(names: &[&str]) -> Wanted {
     let report = |name: &&str| {
         let report = json!({"apiVersion": "wgpolicyk8s.io/v1alpha2", "kind": "ClusterPolicyReport",
             "metadata": {"name": name, "labels": {REPORTS_OF: "moin"}}, "summary": {"fail": 1},
-            "results": [{"policy": "p", "result": "fail", "forgotten": "by the definition"}]});
+            "results": [{"policy": "p", "result": "fail"}]});
         (ObjectId::of(&report).unwrap(), (kind(), Arc::new(report)))
     };
     Wanted { kinds: vec![kind()], reports: names.iter().map(report).collect() }
@@ -36,6 +36,7 @@ fn later(writer: &mut Writer) {
 fn plane() -> crate::plane::Plane {
     let plane = crate::plane::Plane::new();
     let result = json!({"type": "object", "properties": {"policy": {"type": "string"}, "result": {"type": "string"},
+        "scored": {"type": "boolean", "default": true},
         "timestamp": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
     let schema = json!({"type": "object", "properties": {"results": {"type": "array", "items": result},
         "summary": {"type": "object", "additionalProperties": {"type": "integer"}}}});
@@ -61,7 +62,7 @@ async fn what_others_delete_or_edit_comes_back_and_nothing_is_written_in_vain() 
     writer.write(&wanted).await;
     let first = reports.get("a").await.unwrap();
 
-    // The definition keeps less than is written: that is no reason to write again.
+    // The definition adds a default: that is no reason to write again.
     let revision = plane.revision();
     later(&mut writer);
     assert!(writer.due() <= Instant::now());

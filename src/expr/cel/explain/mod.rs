@@ -204,7 +204,10 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
             }
-            PartKind::Path(Some(inner)) if failed => self.part(inner, depth + 1),
+            // A group of definitions has no value of its own.
+            PartKind::Path(Some(inner)) if failed && !self.bindings.is_group(&inner.text) => {
+                self.part(inner, depth + 1);
+            }
             PartKind::Path(_) => {}
             PartKind::Choice(condition, [then, otherwise]) => {
                 let Some(condition) = condition else { return };

@@ -67,7 +67,7 @@ impl<P> Bound<P> {
                 let mut inner = Steps::default();
                 of_param(param, &mut inner);
                 let is_secret = param["kind"] == "Secret";
-                let inner = if is_secret { inner.concealed(str::to_owned) } else { inner };
+                let inner = if is_secret { inner.hidden() } else { inner };
                 steps.append(depth, inner);
             }
         }

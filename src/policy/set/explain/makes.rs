@@ -107,7 +107,7 @@ fn tell(made: &[Result<Generated, NotGenerated>], steps: &mut Steps) -> Judgemen
     let made: Vec<&Value> = made.iter().flatten().map(|made| &made.object).collect();
     // What stands in a Secret that is made may stand in what it is made from.
     if made.iter().any(|object| object["kind"] == "Secret") {
-        *steps = std::mem::take(steps).concealed(str::to_owned);
+        *steps = std::mem::take(steps).hidden();
     }
     for object in &made {
         let name = ObjectId::of(object).map_or_else(|_| "an object".to_owned(), |id| id.to_string());
