@@ -1,9 +1,10 @@
 //! How to reach an API server.
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::error::chain;
@@ -87,7 +88,18 @@ impl Cluster {
     }
 }
 
-fn bad_config(error: &dyn std::error::Error) -> ClusterError {
+/// What is wrong with a kubeconfig, but none of its text: who reads YAML would quote lines of it, and credentials in them.
+fn bad_config(error: &(dyn Error + 'static)) -> ClusterError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(KubeconfigError::Parse(error)) = error.downcast_ref() {
+            let place = error.location();
+            let place = place.map(|it| format!(": line {}, column {}", it.line(), it.column()));
+            let reason = format!("the kubeconfig cannot be read{}", place.unwrap_or_default());
+            return ClusterError::Config { reason };
+        }
+        cause = error.source();
+    }
     ClusterError::Config { reason: chain(error) }
 }
 
@@ -151,6 +163,17 @@ users: [{name: a, user: {USER}}]
         ] {
             let error = Cluster::connect_with_text(bad, None).await.err().unwrap().to_string();
             assert!(parts.iter().all(|part| !error.contains(part)), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_kubeconfig_that_cannot_be_read_only_the_place_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        for bad in ["users:\n- name: a\n  user:\n    token: s3cret\n   x: [\n", "users: {token: s3cret}"] {
+            std::fs::write(&path, bad).unwrap();
+            let error = Cluster::connect(Some(&path), None).await.err().unwrap().to_string();
+            assert!(error.contains("cannot be read: line ") && !error.contains("s3cret"), "{error}");
         }
     }
 
