@@ -39,8 +39,8 @@ mod variables;
 mod verify_images;
 mod world;
 
-pub use crate::expr::Outside;
 pub use crate::expr::explain::Steps;
+pub use crate::expr::{Lack, Outside};
 pub use cel::{Proxy, ProxyRequest};
 pub use objects::Objects;
 pub use request::{Operation, Request, UserInfo, Values};

@@ -5,9 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Policies;
-use crate::expr::Lack;
 use crate::finding::conceal;
-use crate::policy::{Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
+use crate::policy::{Lack, Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
 
 /// Which of the two webhooks is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -301,7 +301,7 @@ spec:
 
 #[tokio::test]
 async fn what_one_asks_too_much_gets_nothing_past_a_rule_nor_does_what_is_not_there() {
-    use crate::expr::Outside as _;
+    use crate::policy::Outside as _;
     use crate::policy::{Neighbours, World};
     let judge = Judge { open: true, patience: Duration::from_millis(20), ..judge(&asking()) };
     {
