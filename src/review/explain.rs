@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::judge::{finding_of, request};
 use super::{Namespaces, Surroundings};
-use crate::finding::{Code, Finding, Location, conceal};
+use crate::finding::{Code, Finding, Location};
 use crate::model::{FieldPath, Manifest, ObjectId};
 use crate::policy::{
     Asking, Does, Explanation, Extent, Neighbours, PolicySet, Request, RuleOutcome, Steps, Values, Verdict,
@@ -229,7 +229,7 @@ impl Subject<'_> {
             finding
         });
         let path = outcome.path.clone();
-        let conceal = |text: &str| asking.conceal(&conceal(text, self.body));
+        let conceal = |text: &str| asking.conceal(text, [self.body]);
         let hides = self.id.group().is_empty() && self.id.kind() == "Secret" || tells_secrets;
         Explained {
             object: self.id.clone(),

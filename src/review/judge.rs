@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Namespaces, RuleResult, cluster_api};
-use crate::finding::{Code, Finding, Location, conceal};
+use crate::finding::{Code, Finding, Location};
 use crate::model::{FieldPath, Manifest};
 use crate::policy::{Asking, NOT_COMPILED, PolicySet, Request, RuleOutcome, Values, Verdict};
 use crate::render::{Manifests, place, place_in_document};
@@ -39,7 +39,7 @@ pub(super) fn judge(
         findings.extend(finding);
         findings.extend(annotated(manifest, &outcome));
         if let Some(results) = &mut results {
-            let message = known.asking.conceal(&outcome.message);
+            let message = known.asking.conceal(&outcome.message, [&*manifest.body]);
             results.push(RuleResult::of(RuleOutcome { message, ..outcome }, &manifest.body));
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn judge(
         findings.extend(policies.deletions(&request).iter().filter_map(|o| selected(manifest, o)));
     }
     for finding in &mut findings {
-        finding.message = known.asking.conceal(&conceal(&finding.message, &manifest.body));
+        finding.message = known.asking.conceal(&finding.message, [&*manifest.body]);
     }
     if let Some(rule) = &manifest.origin.rule {
         let trigger = rendered.manifests.iter().find(|known| known.id == rule.trigger);

@@ -74,17 +74,25 @@ impl Asking<'_, '_> {
         finding.help.get_or_insert_with(|| how.to_owned());
     }
 
-    /// A text without the values of the Secrets that were told.
-    pub fn conceal(&self, text: &str) -> String {
-        self.secrets.lock().iter().fold(text.to_owned(), |text, secret| conceal(&text, secret))
+    /// A text without the values of the Secrets that it is about, and of those that were told: whatever is said of a
+    /// judgement goes through here.
+    pub fn conceal<'o>(&self, text: &str, about: impl IntoIterator<Item = &'o Value>) -> String {
+        let text = about.into_iter().fold(text.to_owned(), |text, object| conceal(&text, object));
+        self.secrets.lock().iter().fold(text, |text, secret| conceal(&text, secret))
     }
 
     /// Notes the Secrets of an answer.
     fn note_secrets(&self, answer: &Value) {
         let alone = std::slice::from_ref(answer);
         let items = answer["items"].as_array().map_or(alone, Vec::as_slice);
-        let of_kind = |item: &&Value| item["kind"] == "Secret";
-        self.secrets.lock().extend(items.iter().filter(of_kind).cloned());
+        // An API server leaves the kind out of what is in a list.
+        let all = answer["kind"] == "SecretList";
+        let of_kind = items.iter().filter(|item| all && item.is_object() || item["kind"] == "Secret");
+        let secrets = of_kind.cloned().map(|mut secret| {
+            secret["kind"] = "Secret".into();
+            secret
+        });
+        self.secrets.lock().extend(secrets);
     }
 
     fn world(&self) -> &World {

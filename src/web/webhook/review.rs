@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Policies;
-use crate::finding::conceal;
-use crate::policy::{Lack, Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
+use crate::policy::{Asking, Lack, Neighbours, Operation, Request, RuleOutcome, UserInfo, Verdict, World};
 
 /// Which of the two webhooks is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +61,8 @@ impl Reviewer<'_> {
             let asking = around.of(admission.object);
             let request = Request { outside: Some(&asking), ..admission.request(self.policies) };
             outcome = match ask {
-                Ask::Validate => self.validate(&request, &mut response),
-                Ask::Mutate => self.mutate(&request, &mut response),
+                Ask::Validate => self.validate(&request, &asking, &mut response),
+                Ask::Mutate => self.mutate(&request, &asking, &mut response),
             };
             waits = asking.waits();
         }
@@ -72,21 +71,21 @@ impl Reviewer<'_> {
         Some(Reviewed { answer, outcome, waits })
     }
 
-    fn validate(self, request: &Request<'_>, response: &mut Value) -> Outcome {
+    fn validate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
         let outcomes = self.told(self.policies.set.evaluate(request));
-        warn(&outcomes, request.object, response);
-        refuse(&outcomes, request.object, response)
+        warn(&outcomes, request, asking, response);
+        refuse(&outcomes, request, asking, response)
     }
 
     /// A rule that should change the object and cannot refuses it if it is enforced; what the others made is kept.
-    fn mutate(self, request: &Request<'_>, response: &mut Value) -> Outcome {
+    fn mutate(self, request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) -> Outcome {
         if request.operation == Operation::Delete {
             return Outcome::Allowed;
         }
         let (changed, outcomes) = self.policies.set.mutate(request, &self.policies.schemas);
         let outcomes = self.told(outcomes);
-        warn(&outcomes, request.object, response);
-        let outcome = refuse(&outcomes, request.object, response);
+        warn(&outcomes, request, asking, response);
+        let outcome = refuse(&outcomes, request, asking, response);
         let Some(changed) =
             changed.filter(|changed| outcome == Outcome::Allowed && changed != request.object)
         else {
@@ -183,10 +182,11 @@ fn is_wrong(outcome: &&RuleOutcome) -> bool {
 }
 
 /// What breaks rules that only report is told to the user, as Kyverno words it.
-fn warn(outcomes: &[RuleOutcome], object: &Value, response: &mut Value) {
+fn warn(outcomes: &[RuleOutcome], request: &Request<'_>, asking: &Asking<'_, '_>, response: &mut Value) {
     let told = outcomes.iter().filter(is_wrong).filter(|outcome| !outcome.refuses());
     let warnings: Vec<String> = told
-        .map(|outcome| conceal(&format!("policy {}: {}", name(outcome), outcome.message), object))
+        .map(|outcome| format!("policy {}: {}", name(outcome), outcome.message))
+        .map(|text| concealed(&text, request, asking))
         .collect();
     if !warnings.is_empty() {
         response["warnings"] = json!(warnings);
@@ -199,12 +199,22 @@ fn name(outcome: &RuleOutcome) -> String {
     format!("{}{dot}{}", outcome.policy, outcome.rule)
 }
 
-fn refuse(outcomes: &[RuleOutcome], object: &Value, response: &mut Value) -> Outcome {
+/// A text as its requester may read it: it need not be one who may read the Secrets that policies see.
+fn concealed(text: &str, request: &Request<'_>, asking: &Asking<'_, '_>) -> String {
+    asking.conceal(text, [request.object].into_iter().chain(request.old_object))
+}
+
+fn refuse(
+    outcomes: &[RuleOutcome],
+    request: &Request<'_>,
+    asking: &Asking<'_, '_>,
+    response: &mut Value,
+) -> Outcome {
     let refusing: Vec<&RuleOutcome> = outcomes.iter().filter(|outcome| outcome.refuses()).collect();
     if refusing.is_empty() {
         return Outcome::Allowed;
     }
-    let message = conceal(&blocked(&refusing, object), object);
+    let message = concealed(&blocked(&refusing, request.object), request, asking);
     response["allowed"] = false.into();
     response["status"] = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": message});
     Outcome::Refused

@@ -112,6 +112,59 @@ async fn a_rule_that_reports_warns_and_no_answer_holds_a_secret() {
 }
 
 #[tokio::test]
+async fn no_answer_holds_what_stood_in_a_secret_or_in_one_that_a_policy_looked_up() {
+    for action in ["Enforce", "Audit"] {
+        let telling = set(&format!(
+            r#"
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {{name: tells}}
+spec:
+  validationFailureAction: {action}
+  rules:
+    - name: what-was
+      match: {{any: [{{resources: {{kinds: [Secret]}}}}]}}
+      validate: {{message: "was {{{{ request.oldObject.data.key || '' }}}}", deny: {{}}}}
+    - name: what-another-holds
+      match: {{any: [{{resources: {{kinds: [ConfigMap]}}}}]}}
+      context:
+        - {{name: one, apiCall: {{urlPath: /api/v1/namespaces/shop/secrets/token}}}}
+        - {{name: all, apiCall: {{urlPath: /api/v1/namespaces/shop/secrets}}}}
+      validate:
+        message: "reads {{{{ one.data.token }}}} and {{{{ all.items[0].data.token }}}}"
+        deny: {{}}
+"#
+        ));
+        let judge = judge(&telling);
+        let stop = CancellationToken::new();
+        tokio::spawn(judge.questions.clone().keep(secrets(), stop.clone()));
+        let (_, response) = ask(&judge, "/validate", &review("team-a", "ConfigMap", json!({}))).await;
+        let text = response.to_string();
+        assert!(text.contains("reads (masked) and (masked)"), "{text}");
+        let mut update = review("team-a", "Secret", json!({}));
+        update["request"]["operation"] = "UPDATE".into();
+        update["request"]["oldObject"] = update["request"]["object"].clone();
+        update["request"]["oldObject"]["data"]["key"] = "b2xkLXRoaW5n".into();
+        let text = ask(&judge, "/validate", &update).await.1.to_string();
+        assert!(text.contains("was (masked)"), "{text}");
+        stop.cancel();
+    }
+}
+
+/// An API server with a Secret, which it lists without its kind.
+fn secrets() -> Cluster {
+    let one = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token", "namespace": "shop"},
+        "data": {"token": "c3dvcmRmaXNo"}});
+    let all = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {},
+        "items": [{"metadata": one["metadata"], "data": {"token": "d29sZnNiYW5l"}}]});
+    let get = |answer: Value| axum::routing::get(async move || Json(answer));
+    let router = axum::Router::new()
+        .route("/api/v1/namespaces/shop/secrets/token", get(one))
+        .route("/api/v1/namespaces/shop/secrets", get(all));
+    Cluster::from_client(kube::Client::new(router, "default"))
+}
+
+#[tokio::test]
 async fn a_mutation_is_a_patch() {
     let judge = judge(&policies("Enforce"));
     let (_, response) = ask(&judge, "/mutate", &review("team-b", "ConfigMap", json!({"owner": "x"}))).await;
