@@ -13,6 +13,7 @@ mod questions;
 mod registration;
 mod review;
 mod serve;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,12 +43,15 @@ use certificate::Shown;
 use keep::Keeper;
 use questions::Questions;
 use review::{Ask, Exempt, Outcome, Reviewer};
+use turns::Turns;
 
 /// How long a request waits for what policies ask: the API server waits ten seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What is told while there are no policies.
 const NOT_YET: &str = "moin has no policies yet: it has not read the revision that is applied here, or none was applied so far; \
      until then requests go by the webhook's failurePolicy";
+/// What is told while too many others are judged.
+const BUSY: &str = "moin judges too many other requests: try again";
 /// Two objects of the largest size, and what stands around them.
 const LARGEST_REVIEW: usize = 16 << 20;
 
@@ -175,6 +179,7 @@ pub fn start(
         questions,
         open,
         patience: PATIENCE,
+        turns: Turns::default(),
     };
     tokio::spawn(serve::serve(listener, tls, router(judge), stop.clone()));
     tokio::spawn(Keeper { cluster, settings, policies, shown }.keep(stop));
@@ -189,36 +194,43 @@ struct Judge {
     questions: Arc<Questions>,
     /// Whether what cannot be judged passes.
     open: bool,
-    /// How long a request waits for what policies ask.
+    /// How long a request waits for what policies ask, and for its turn.
     patience: Duration,
+    turns: Turns,
 }
 
 fn router(judge: Judge) -> Router {
     Router::new()
         .route(
             "/validate",
-            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Validate, &body).await }),
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Validate, body).await }),
         )
         .route(
             "/mutate",
-            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Mutate, &body).await }),
+            post(|State(judge): State<Judge>, body: Bytes| async move { judge.answer(Ask::Mutate, body).await }),
         )
         .layer(DefaultBodyLimit::max(LARGEST_REVIEW))
         .with_state(judge)
 }
 
 impl Judge {
-    async fn answer(&self, ask: Ask, body: &[u8]) -> Response {
+    async fn answer(&self, ask: Ask, body: Bytes) -> Response {
         let began = Instant::now();
-        let Some(policies) = self.policies.current() else { return not_yet() };
-        let Ok(review) = serde_json::from_slice::<Value>(body) else {
+        let Some(policies) = self.policies.current() else { return unavailable(NOT_YET) };
+        let end = tokio::time::Instant::now() + self.patience;
+        let parsed = self.turns.take(end, move || serde_json::from_slice::<Value>(&body)).await;
+        let Some(parsed) = parsed else { return unavailable(BUSY) };
+        let Ok(review) = parsed.map(Arc::new) else {
             return (StatusCode::BAD_REQUEST, "not JSON").into_response();
         };
-        let end = tokio::time::Instant::now() + self.patience;
         let mut answers = self.questions.answers();
         let (answer, outcome) = loop {
-            let reviewer = Reviewer { policies: &policies, exempt: &self.exempt, open: self.open };
-            let reviewed = reviewer.answer(ask, &review, &self.questions.world());
+            let (judge, policies, review) = (self.clone(), policies.clone(), review.clone());
+            let reviewed = move || {
+                let reviewer = Reviewer { policies: &policies, exempt: &judge.exempt, open: judge.open };
+                reviewer.answer(ask, &review, &judge.questions.world())
+            };
+            let Some(reviewed) = self.turns.take(end, reviewed).await else { return unavailable(BUSY) };
             let Some(reviewed) = reviewed else {
                 return (StatusCode::BAD_REQUEST, "not an AdmissionReview").into_response();
             };
@@ -242,9 +254,9 @@ impl Judge {
 }
 
 /// A Status, whose message the API server passes on to who asked it.
-fn not_yet() -> Response {
+fn unavailable(message: &str) -> Response {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "code": 503, "reason": "ServiceUnavailable", "message": NOT_YET});
+        "code": 503, "reason": "ServiceUnavailable", "message": message});
     (StatusCode::SERVICE_UNAVAILABLE, Json(status)).into_response()
 }
 

@@ -63,16 +63,11 @@ impl Questions {
         loop {
             let paths = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.asked.notified() => self.world().open(),
-                _ = again.tick() => {
-                    let mut world = self.world.write();
-                    world.forget_unused();
-                    world.asked()
-                }
-            };
-            let paths: Vec<String> = {
-                let mut under_way = self.under_way.lock();
-                paths.into_iter().filter(|path| under_way.insert(path.clone())).collect()
+                () = self.asked.notified() => self.beside(|questions| questions.begin(World::open)).await,
+                _ = again.tick() => self.beside(|questions| {
+                    questions.world.write().forget_unused();
+                    questions.begin(World::asked)
+                }).await,
             };
             if !paths.is_empty() {
                 tokio::spawn(self.clone().have_answered(cluster.clone(), paths));
@@ -80,10 +75,30 @@ impl Questions {
         }
     }
 
+    /// Those paths that are not under way, which they are from now on. What is no longer under way is answered: the world is
+    /// read later.
+    fn begin(&self, paths: impl FnOnce(&World) -> Vec<String>) -> Vec<String> {
+        let mut under_way = self.under_way.lock();
+        let paths = paths(&self.world.read());
+        paths.into_iter().filter(|path| under_way.insert(path.clone())).collect()
+    }
+
+    /// Works on the world where it may wait for judgements that read it.
+    async fn beside<T: Default + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Questions) -> T + Send + 'static,
+    ) -> T {
+        let questions = self.clone();
+        tokio::task::spawn_blocking(move || work(&questions)).await.unwrap_or_default()
+    }
+
     async fn have_answered(self: Arc<Self>, cluster: Cluster, paths: Vec<String>) {
         let answers = cluster.answers(paths.clone(), DEADLINE).await;
-        self.under_way.lock().retain(|path| !paths.contains(path));
-        self.world.write().hear(answers);
+        let take = move |questions: &Questions| {
+            questions.world.write().hear(answers);
+            questions.under_way.lock().retain(|path| !paths.contains(path));
+        };
+        self.beside(take).await;
         self.answered.send_modify(|times| *times += 1);
     }
 }

@@ -55,6 +55,7 @@ fn judge(set: &Arc<PolicySet>) -> Judge {
         questions: Arc::default(),
         open: false,
         patience: PATIENCE,
+        turns: Turns::default(),
     };
     judge.policies.publish(set, &Schemas::builtin(), &[], [(&"team-a".to_owned(), &namespace("yes"))]);
     judge
@@ -124,7 +125,7 @@ spec:
   rules:
     - name: what-was
       match: {{any: [{{resources: {{kinds: [Secret]}}}}]}}
-      validate: {{message: "was {{{{ request.oldObject.data.key || '' }}}}", deny: {{}}}}
+      validate: {{message: "was {{{{ request.oldObject.data.key || '' }}}}", pattern: {{metadata: {{labels: {{owner: "?*"}}}}}}}}
     - name: what-another-holds
       match: {{any: [{{resources: {{kinds: [ConfigMap]}}}}]}}
       context:
@@ -145,6 +146,7 @@ spec:
         update["request"]["operation"] = "UPDATE".into();
         update["request"]["oldObject"] = update["request"]["object"].clone();
         update["request"]["oldObject"]["data"]["key"] = "b2xkLXRoaW5n".into();
+        update["request"]["oldObject"]["metadata"]["labels"]["owner"] = "x".into();
         let text = ask(&judge, "/validate", &update).await.1.to_string();
         assert!(text.contains("was (masked)"), "{text}");
         stop.cancel();
