@@ -77,6 +77,7 @@ mod tests {
         assert_ne!(list("1", "x"), list("1", "y"));
         assert_eq!(lasting(json!("ok")), "ok");
     }
+
     #[test]
     fn only_what_the_server_says_of_the_path_is_an_answer() {
         let of = |status: u16| {

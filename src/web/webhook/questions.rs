@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{Notify, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -58,7 +58,8 @@ impl Questions {
 
     /// Has what is noted asked, and what is known asked again, until it is told to stop.
     pub(super) async fn keep(self: Arc<Self>, cluster: Cluster, stop: CancellationToken) {
-        let mut again = tokio::time::interval(AGAIN);
+        // The first time is not at once: what was just asked is new enough.
+        let mut again = tokio::time::interval_at(Instant::now() + AGAIN, AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let paths = tokio::select! {
